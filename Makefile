@@ -1,0 +1,52 @@
+# Each target is what a person could type in an activated .venv. DATA and SCALE choose groups of conf/ (conf/data, conf/scale).
+SHELL := /bin/bash
+PYTHON ?= python3
+DATA ?= demo
+SCALE ?= $(if $(filter demo,$(DATA)),demo,small)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+export DO_NOT_TRACK := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+
+.PHONY: setup repro test lint bench ui retinaface
+.DEFAULT_GOAL := repro
+
+setup: .venv/.installed
+
+# torch first and pinned: an open range would bring gigabytes of CUDA where none is wanted.
+.venv/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	pip install --quiet $$(grep '^torch==' requirements.lock)
+	pip install --quiet --requirement requirements.lock
+	pip install --quiet --no-deps --editable .
+	touch $@
+
+repro: setup
+ifeq ($(DATA)-$(SCALE),demo-demo)
+	dvc repro
+else
+	dvc exp run --set-param data=$(DATA) --set-param scale=$(SCALE)
+endif
+	face-verifier summary
+
+test: setup retinaface lint
+	pytest -n 2 --dist worksteal
+
+lint: setup
+	ruff check .
+	ruff format --check .
+	mypy
+
+bench: setup
+	python -m benchmarks
+
+ui: setup
+	python -m flows.serve
+
+# The package of the published RetinaFace; its own pins are of 2021, hence --no-deps.
+retinaface: setup .venv/.retinaface
+.venv/.retinaface: requirements-retinaface.txt
+	pip install --quiet --no-deps --requirement requirements-retinaface.txt
+	touch $@

@@ -1,0 +1,1 @@
+"""What is computed; knows neither Prefect nor DVC, and MLflow only in registry/."""

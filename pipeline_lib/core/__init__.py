@@ -1,0 +1,1 @@
+"""Parameters, table schemas, atomic files, errors, the process world."""

@@ -1,0 +1,53 @@
+"""The world a process lives in: its rank, how many there are, and the device; the only reader of RANK and its kin."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+
+@dataclass(frozen=True)
+class World:
+    """rank in [0, size), local_rank among this machine's processes, and the device this process computes on."""
+
+    rank: int
+    local_rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        """True on rank 0, the only one that writes files and logs metrics."""
+        return self.rank == 0
+
+
+def current_world() -> World:
+    """Read the variables torchrun sets; without them, a world of one."""
+    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+    return World(rank, local_rank, size, device)
+
+
+@contextmanager
+def process_group(timeout_s: float = 60.0) -> Iterator[World]:
+    """Join the process group that torchrun started (nccl on GPUs, gloo on CPUs), and leave it at the end.
+
+    A world of one started without torchrun joins none. A rank that waits longer than `timeout_s` for the others raises.
+    """
+    world = current_world()
+    if world.device.type == "cuda":
+        torch.cuda.set_device(world.device)
+    if "RANK" not in os.environ:
+        yield world
+        return
+    backend = "nccl" if world.device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
+    try:
+        yield world
+    finally:
+        dist.destroy_process_group()

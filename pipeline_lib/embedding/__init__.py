@@ -1,0 +1,1 @@
+"""Images to embeddings and patch maps, and the Arrow store that keeps them."""

@@ -1,0 +1,1 @@
+"""Maps that say which part of a face carried the score."""

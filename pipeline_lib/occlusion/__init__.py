@@ -1,0 +1,1 @@
+"""Face masks, sunglasses and crops drawn from landmarks."""

@@ -1,0 +1,1 @@
+"""Patch grids and their cutting."""

@@ -1,0 +1,1 @@
+"""MLflow: runs, the registered verifier, promotion."""

@@ -1,0 +1,1 @@
+"""Search, re-ranking and their metrics."""

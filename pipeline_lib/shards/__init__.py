@@ -1,0 +1,1 @@
+"""WebDataset shards: deterministic writing, indexed reading, the exact epoch plan."""

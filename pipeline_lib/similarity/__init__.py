@@ -1,0 +1,1 @@
+"""Scores of a pair: cosine, region-weighted, DAM, patch-wise EMD."""

@@ -1,0 +1,1 @@
+"""Pair protocols, k-fold accuracy, ROC and calibration."""

@@ -1,0 +1,1 @@
+"""One file per DVC stage: params in, declared files in, library call, declared files out."""

@@ -13,7 +13,11 @@ class PipelineError(Exception):
 
     def __init__(self, what: str, *, got: object = None, allowed: object = None, where: object = None) -> None:
         lines = [what]
-        lines += [f"  {name}: {value}" for name, value in (("got", got), ("allowed", allowed), ("where", where)) if value is not None]
+        lines += [
+            f"  {name}: {value}"
+            for name, value in (("got", got), ("allowed", allowed), ("where", where))
+            if value is not None
+        ]
         super().__init__("\n".join(lines))
 
 

@@ -27,8 +27,16 @@ def map_batches(function: Callable[[B], R], batches: Iterable[B], num_workers: i
 
     dask.config.set({"distributed.worker.daemon": False, "distributed.admin.tick.limit": "60s"})
     address = os.environ.get("DASK_SCHEDULER_ADDRESS")
-    cluster = None if address else LocalCluster(
-        n_workers=num_workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=logging.ERROR
+    cluster = (
+        None
+        if address
+        else LocalCluster(
+            n_workers=num_workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address=None,
+            silence_logs=logging.ERROR,
+        )
     )
     try:
         with Client(address or cluster) as client:

@@ -108,7 +108,9 @@ class Regions(Section):
             match = REGION_NAME.fullmatch(name)
             size, x, y = (int(match[part]) for part in ("size", "x", "y")) if match else (0, 0, 0)
             if not match or x % (size // 2) or y % (size // 2) or y > 112 - size or 2 * x > 112 - size:
-                raise ValueError(f"{name} is no unique patch position: p28_x{{0,14,28,42}}_y{{0..84}} or p56_x{{0,28}}_y{{0,28,56}}")
+                raise ValueError(
+                    f"{name} is no unique patch position: p28_x{{0,14,28,42}}_y{{0..84}} or p56_x{{0,28}}_y{{0,28,56}}"
+                )
         if len(set(self.positions)) != len(self.positions):
             raise ValueError("a position stands twice")
         return self
@@ -257,8 +259,12 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _named_networks_exist(self) -> "Params":
-        named = {"dam.network": [self.dam.network], "rerank.network": [self.rerank.network], "explain.networks": self.explain.networks,
-                 "register.network": [self.register_.network]}
+        named = {
+            "dam.network": [self.dam.network],
+            "rerank.network": [self.rerank.network],
+            "explain.networks": self.explain.networks,
+            "register.network": [self.register_.network],
+        }
         for key, names in {"embed.networks": self.embed.networks, **named}.items():
             for name in names:
                 if name not in self.networks:

@@ -8,7 +8,9 @@ import pyarrow.parquet as pq
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_file
 
-LANDMARKS = pa.list_(pa.float32(), 10)  # x0 y0 ... x4 y4: left eye, right eye, nose, mouth corners, as seen in the picture
+LANDMARKS = pa.list_(
+    pa.float32(), 10
+)  # x0 y0 ... x4 y4: left eye, right eye, nose, mouth corners, as seen in the picture
 SPLITS = ("train", "val", "test")
 
 # One row a photograph. `uri` is a path as opened from the repository root. `media` groups the frames of one video or the
@@ -99,7 +101,9 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     except FileNotFoundError:
         raise DataError("A table is missing; run the stage that writes it.", where=path) from None
     except pa.ArrowInvalid as error:
-        raise DataError("A file is not a readable Parquet table; rerun the stage that writes it.", got=error, where=path) from error
+        raise DataError(
+            "A file is not a readable Parquet table; rerun the stage that writes it.", got=error, where=path
+        ) from error
     return _checked(table, schema, path)
 
 
@@ -112,7 +116,9 @@ def _checked(table: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
     missing = [name for name in schema.names if name not in table.column_names]
     extra = [name for name in table.column_names if name not in schema.names]
     if missing or extra:
-        raise DataError("A table's columns differ from the contract.", got=table.column_names, allowed=schema.names, where=path)
+        raise DataError(
+            "A table's columns differ from the contract.", got=table.column_names, allowed=schema.names, where=path
+        )
     try:
         return table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:

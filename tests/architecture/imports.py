@@ -4,6 +4,7 @@
 """
 
 import ast
+import itertools
 import sys
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def import_closure(file: Path) -> set[Path]:
 def stage_file(stage: dict) -> Path:
     """The entry script that a stage's command runs with -m."""
     words = stage["cmd"].split()
-    module = next(word for flag, word in zip(words, words[1:], strict=False) if flag == "-m" and word.startswith("stages."))
+    module = next(word for flag, word in itertools.pairwise(words) if flag == "-m" and word.startswith("stages."))
     return Path(*module.split(".")).with_suffix(".py")
 
 

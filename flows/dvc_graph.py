@@ -1,0 +1,109 @@
+"""The DVC graph as plain data, and one stage's run: the only file here that knows DVC."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from pipeline_lib.core.errors import PipelineError
+
+UNCHANGED = "didn't change, skipping"  # the line DVC prints for a stage whose inputs are those of dvc.lock
+FROM_RUN_CACHE = "is cached - skipping run, checking out outputs"
+STOP_GRACE_S = 30.0  # a stage that is told to stop may save a checkpoint first
+
+
+class StageFailed(PipelineError):
+    """A stage's command ended with an error; its last lines are in the message."""
+
+
+def stage_graph(root: Path) -> dict[str, list[str]]:
+    """Each stage's name with the names of those directly upstream, in an order in which they can run.
+
+    Raises:
+        PipelineError: dvc.yaml is missing or wrong; the message is DVC's.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.stage import PipelineStage
+    from networkx import topological_sort
+
+    try:
+        graph = Repo(str(root)).index.graph
+    except DvcException as error:
+        raise PipelineError("DVC cannot read the pipeline.", got=error, where=root / "dvc.yaml") from error
+    # A `.dvc` file (dvc add) is a node too, but has no name and nothing to run.
+    upstream_first = [node for node in reversed(list(topological_sort(graph))) if isinstance(node, PipelineStage)]
+    return {
+        stage.name: sorted(up.name for up in graph.successors(stage) if isinstance(up, PipelineStage))
+        for stage in upstream_first
+    }
+
+
+def run_stage(root: Path, stage: str, log: Callable[[str], None], force: bool = False) -> Literal["ran", "cached"]:
+    """Bring one stage up to date with `dvc repro --single-item`, passing its output to `log` line by line.
+
+    Returns "cached" if DVC found nothing to run. The stages upstream must be up to date and none of them running.
+
+    Raises:
+        StageFailed: the command's exit code was not 0.
+    """
+    command = [sys.executable, "-m", "dvc", "repro", "--single-item", *(["--force"] if force else []), stage]
+    # The stages' own `python` and `torchrun` must be those of this environment, also when it was not activated.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", "PYTHONUNBUFFERED": "1"}
+    tail: list[str] = []
+    cached = False
+    with _stopped_with_us(
+        subprocess.Popen(
+            command,
+            cwd=root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+    ) as process:
+        for line in _lines(process):
+            log(line)
+            tail = [*tail[-20:], line]
+            cached = cached or UNCHANGED in line or FROM_RUN_CACHE in line
+    if process.returncode != 0:
+        raise StageFailed(f"Stage {stage} failed with exit code {process.returncode}:\n" + "\n".join(tail))
+    return "cached" if cached else "ran"
+
+
+def read_metrics(root: Path) -> dict[str, dict[str, object]]:
+    """What `dvc metrics show` shows for the workspace: metrics file -> its (nested) content."""
+    from dvc.repo import Repo
+
+    shown = Repo(str(root)).metrics.show()
+    return {name: entry["data"] for name, entry in shown[""]["data"].items() if "data" in entry}
+
+
+def _lines(process: "subprocess.Popen[str]") -> Iterator[str]:
+    if process.stdout is None:
+        return
+    for line in process.stdout:
+        if line.strip():
+            yield line.rstrip()
+
+
+@contextmanager
+def _stopped_with_us(process: "subprocess.Popen[str]") -> "Iterator[subprocess.Popen[str]]":
+    """Wait for the process; if we are interrupted, its whole process group is told to stop, and killed after a grace time."""
+    try:
+        yield process
+        process.wait()
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(STOP_GRACE_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()

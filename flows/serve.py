@@ -1,0 +1,131 @@
+"""`make ui`: Prefect server, a worker with the deployments of prefect.yaml, and MLflow, on 127.0.0.1 until Ctrl-C."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+
+from pipeline_lib.core.errors import PipelineError
+
+HOST = "127.0.0.1"
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 20.0
+WORK_POOL = "face-verifier-local"
+
+
+def free_port(wanted: int) -> int:
+    """`wanted` if nothing listens there, else any free port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, wanted))
+        except OSError:
+            probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_up(url: str, process: "subprocess.Popen[bytes]") -> None:
+    """Poll `url` until it answers.
+
+    Raises:
+        PipelineError: the process ended, or nothing answered within START_TIMEOUT_S.
+    """
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise PipelineError("A server ended while starting; its output is above.", got=process.args)
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    raise PipelineError("A server did not answer in time.", got=url, allowed=f"{START_TIMEOUT_S:.0f} s")
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """Ask a process group to end, and kill it if it does not."""
+    if process.poll() is not None:
+        return
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def main(root: Path = Path()) -> None:
+    """Start everything, print the addresses, and stop everything at Ctrl-C or SIGTERM."""
+    root = root.resolve()
+    prefect_port, mlflow_port = free_port(4200), free_port(5000)
+    api = f"http://{HOST}:{prefect_port}/api"
+    bin_dir = Path(sys.executable).parent
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(bin_dir), os.environ.get("PATH", "")]),
+        "PREFECT_HOME": os.environ.get("PREFECT_HOME", str(root / ".prefect")),
+        "PREFECT_API_URL": api,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_UI_ENABLED": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "1",
+        "FACE_VERIFIER_ROOT": str(root),
+    }
+
+    with ExitStack() as running:
+
+        def start(*command: str) -> "subprocess.Popen[bytes]":
+            process = subprocess.Popen(
+                [str(bin_dir / command[0]), *command[1:]], cwd=root, env=environment, start_new_session=True
+            )
+            running.callback(stop, process)
+            return process
+
+        def call(*command: str) -> None:
+            subprocess.run(
+                [str(bin_dir / command[0]), *command[1:]],
+                cwd=root,
+                env=environment,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            server = start(
+                "prefect", "server", "start", "--host", HOST, "--port", str(prefect_port), "--log-level", "WARNING"
+            )
+            mlflow = start(
+                "mlflow", "ui", "--host", HOST, "--port", str(mlflow_port), "--workers", "1",
+                "--backend-store-uri", os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"),
+            )  # fmt: skip
+            wait_until_up(f"{api}/health", server)
+            call("prefect", "work-pool", "create", WORK_POOL, "--type", "process", "--overwrite")
+            call("prefect", "--no-prompt", "deploy", "--all")
+            worker = start("prefect", "worker", "start", "--pool", WORK_POOL, "--name", "face-verifier-worker")
+            wait_until_up(f"http://{HOST}:{mlflow_port}/health", mlflow)
+            print(
+                f"Prefect  http://{HOST}:{prefect_port}",
+                f"MLflow   http://{HOST}:{mlflow_port}",
+                "Ctrl-C stops all.",
+                sep="\n",
+                flush=True,
+            )
+            while all(process.poll() is None for process in (server, mlflow, worker)):
+                time.sleep(1.0)
+            raise PipelineError("A server ended by itself; its output is above.")
+        except KeyboardInterrupt:
+            print("Stopping.", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except PipelineError as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -1,0 +1,259 @@
+"""The embedding store: one Arrow file of vectors, one of patch features, both of fixed-size lists and memory-mapped."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.files import atomic_file
+
+Floats = npt.NDArray[np.float32]
+VECTORS_FILE, PATCHES_FILE = "embeddings.arrow", "patches.arrow"
+
+
+@dataclass(frozen=True)
+class EmbeddingSet:
+    """Embedded images, row by row.
+
+    Attributes:
+        keys: N unique names: `<image_id>` of an aligned image, `<image_id>+<kind>` of an occluded one.
+        image_ids, identities, splits: N each; identities and splits as in the manifest.
+        kinds: N; the occlusion drawn on the image, None on a clean one.
+        vectors: float32 (N, D), unnormalised, finite.
+        patches: float32 (M, K, C) unnormalised patch features of the rows `patch_keys`, or None where not read.
+        patch_keys: M keys, a subset of `keys`, in the order of `keys`.
+        grid: int64 (K, 4), x y w h in px of each patch in the 112x112 image, or None where the set has no patches.
+    """
+
+    keys: list[str]
+    image_ids: list[str]
+    identities: list[str]
+    splits: list[str]
+    kinds: list[str | None]
+    vectors: Floats
+    patches: Floats | None
+    patch_keys: list[str]
+    grid: npt.NDArray[np.int64] | None = None
+
+    def rows(self, keys: Iterable[str]) -> npt.NDArray[np.int64]:
+        """Row numbers of `keys`, int64; raises DataError naming a key that is not in the set."""
+        where = {key: row for row, key in enumerate(self.keys)}
+        try:
+            return np.array([where[key] for key in keys], dtype=np.int64)
+        except KeyError as error:
+            raise DataError(
+                "An image has no embedding.", got=error.args[0], allowed="a key of the embedding set"
+            ) from None
+
+
+class EmbeddingWriter:
+    """Writes an embedding set batch by batch, so that memory holds one batch; the files appear when the block ends.
+
+    Args:
+        folder: where embeddings.arrow and patches.arrow go.
+        dim: D, the length of a vector.
+        grid: int64 (K, 4) boxes of the patch features; None for a set without patches.
+        patch_dim: C, the length of a patch feature; 0 without patches.
+    """
+
+    def __init__(self, folder: Path, dim: int, grid: npt.NDArray[np.int64] | None, patch_dim: int) -> None:
+        self.folder, self.dim, self.grid, self.patch_dim = folder, dim, grid, patch_dim
+        self._seen: set[str] = set()
+        boxes = [] if grid is None else np.asarray(grid).tolist()
+        size = len(boxes) * patch_dim
+        strings = [(name, pa.string()) for name in ("key", "image_id", "identity", "split", "kind")]
+        self._vector_schema = pa.schema([*strings, ("vector", pa.list_(pa.float32(), dim))])
+        self._patch_schema = pa.schema(
+            [("key", pa.string()), ("patches", pa.list_(pa.float32(), size))],
+            metadata={"grid": json.dumps(boxes), "patch_dim": str(patch_dim)},
+        )
+        self._open = self._opened()
+
+    def __enter__(self) -> "EmbeddingWriter":
+        self._vectors, self._patches = self._open.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return self._open.__exit__(kind, error, trace)
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[Any, Any]]:
+        with (
+            atomic_file(self.folder / VECTORS_FILE) as vector_path,
+            atomic_file(self.folder / PATCHES_FILE) as patch_path,
+            pa.ipc.new_file(vector_path, self._vector_schema) as vectors,
+            pa.ipc.new_file(patch_path, self._patch_schema) as patches,
+        ):
+            yield vectors, patches
+
+    def write(self, batch: EmbeddingSet) -> None:
+        """Append a batch; `batch.patches` holds the rows `batch.patch_keys` only.
+
+        Raises:
+            DataError: a key was written before, a value is NaN or infinite, a shape differs from the first batch's.
+        """
+        patches = (
+            np.zeros((0, self._num_patches, self.patch_dim), np.float32) if batch.patches is None else batch.patches
+        )
+        self._check(batch, patches)
+        self._seen.update(batch.keys)
+        columns = [batch.keys, batch.image_ids, batch.identities, batch.splits, batch.kinds]
+        strings = [pa.array(column, pa.string()) for column in columns]
+        vectors = _fixed_lists(batch.vectors)
+        self._vectors.write_batch(pa.record_batch([*strings, vectors], schema=self._vector_schema))
+        if len(patches):
+            lists = [pa.array(batch.patch_keys, pa.string()), _fixed_lists(patches.reshape(len(patches), -1))]
+            self._patches.write_batch(pa.record_batch(lists, schema=self._patch_schema))
+
+    @property
+    def _num_patches(self) -> int:
+        return 0 if self.grid is None else len(self.grid)
+
+    def _check(self, batch: EmbeddingSet, patches: Floats) -> None:
+        num, where = len(batch.keys), self.folder
+        if {len(batch.image_ids), len(batch.identities), len(batch.splits), len(batch.kinds)} != {num}:
+            raise DataError("An embedding batch's columns differ in length.", allowed=num, where=where)
+        if batch.vectors.shape != (num, self.dim):
+            allowed = (num, self.dim)
+            raise DataError(
+                "An embedding batch has another shape.", got=batch.vectors.shape, allowed=allowed, where=where
+            )
+        expected = (len(batch.patch_keys), self._num_patches, self.patch_dim)
+        if patches.shape != expected:
+            raise DataError("A patch batch has another shape.", got=patches.shape, allowed=expected, where=where)
+        twice = sorted(key for key, times in Counter(batch.keys).items() if times > 1 or key in self._seen)
+        if twice:
+            raise DataError("A key is embedded twice.", got=twice[:5], allowed="unique keys", where=where)
+        unknown = sorted(set(batch.patch_keys) - set(batch.keys))
+        if unknown:
+            raise DataError("Patch features belong to no image of the batch.", got=unknown[:5], where=where)
+        for keys, values in ((batch.keys, batch.vectors), (batch.patch_keys, patches)):
+            bad = ~np.isfinite(values.reshape(len(keys), -1)).all(axis=1) if len(keys) else np.zeros(0, bool)
+            if bad.any():
+                names = [keys[row] for row in np.flatnonzero(bad)[:5]]
+                raise DataError(
+                    "The network gave a NaN or infinite feature; its training diverged.", got=names, where=where
+                )
+
+
+def write_embeddings(folder: Path, embedded: EmbeddingSet) -> None:
+    """Write a whole set at once; see EmbeddingWriter for what is refused."""
+    patch_dim = 0 if embedded.patches is None else embedded.patches.shape[2]
+    with EmbeddingWriter(folder, embedded.vectors.shape[1], embedded.grid, patch_dim) as writer:
+        writer.write(embedded)
+
+
+def read_embeddings(folder: Path, with_patches: bool = False) -> EmbeddingSet:
+    """Read the vectors of a set, and all its patch features if asked (read_patches fetches the rows of some keys).
+
+    Raises:
+        DataError: a file is missing or is not what EmbeddingWriter writes.
+    """
+    with _mapped(folder / VECTORS_FILE) as reader:
+        dim = _list_size(reader, "vector", folder / VECTORS_FILE)
+        table = reader.read_all()
+        texts = {name: table.column(name).to_pylist() for name in ("key", "image_id", "identity", "split", "kind")}
+        vectors = np.empty((table.num_rows, dim), np.float32)
+        _fill(vectors, table.column("vector").chunks)
+    with _mapped(folder / PATCHES_FILE) as reader:
+        grid, shape = _patch_layout(reader, folder / PATCHES_FILE)
+        table = reader.read_all()
+        patch_keys = table.column("key").to_pylist()
+        patches = np.empty((table.num_rows, *shape), np.float32) if with_patches else None
+        if patches is not None:
+            _fill(patches.reshape(len(patches), -1), table.column("patches").chunks)
+    return EmbeddingSet(
+        texts["key"],
+        texts["image_id"],
+        texts["identity"],
+        texts["split"],
+        texts["kind"],
+        vectors,
+        patches,
+        patch_keys,
+        grid,
+    )
+
+
+def read_patches(folder: Path, keys: Sequence[str]) -> Floats:
+    """Patch features of `keys` alone, float32 (len(keys), K, C), in their order; the rest of the file is not read.
+
+    Raises:
+        DataError: the file is missing, or has no patch features of a key.
+    """
+    with _mapped(folder / PATCHES_FILE) as reader:
+        _, shape = _patch_layout(reader, folder / PATCHES_FILE)
+        table = reader.read_all()
+        rows = pc.index_in(pa.array(keys, pa.string()), table.column("key"))
+        if rows.null_count:
+            missing = [key for key, row in zip(keys, rows.to_pylist(), strict=True) if row is None][:5]
+            raise DataError("An image has no patch features.", got=missing, where=folder / PATCHES_FILE)
+        patches = np.empty((len(keys), *shape), np.float32)
+        wanted = rows.to_numpy(zero_copy_only=False).astype(np.int64)
+        first = 0
+        for chunk in table.column("patches").chunks:
+            here = np.flatnonzero((wanted >= first) & (wanted < first + len(chunk)))
+            patches[here] = _as_numpy(chunk, len(chunk))[wanted[here] - first].reshape(len(here), *shape)
+            first += len(chunk)
+    return patches
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[Any]:
+    try:
+        with pa.memory_map(str(path)) as source:
+            yield pa.ipc.open_file(source)
+    except FileNotFoundError:
+        raise DataError("An embedding file is missing; run the embed stage.", where=path) from None
+    except pa.ArrowInvalid as error:
+        raise DataError("An embedding file is truncated or no Arrow file.", got=error, where=path) from error
+
+
+def _list_size(reader: Any, column: str, path: Path) -> int:
+    if column not in reader.schema.names or not pa.types.is_fixed_size_list(reader.schema.field(column).type):
+        raise DataError("An embedding file has other columns.", got=reader.schema.names, allowed=column, where=path)
+    return int(reader.schema.field(column).type.list_size)
+
+
+def _patch_layout(reader: Any, path: Path) -> tuple[npt.NDArray[np.int64] | None, tuple[int, int]]:
+    size = _list_size(reader, "patches", path)
+    metadata = reader.schema.metadata or {}
+    boxes = json.loads(metadata.get(b"grid", b"[]"))
+    patch_dim = int(metadata.get(b"patch_dim", b"0"))
+    if len(boxes) * patch_dim != size:
+        raise DataError(
+            "A patch file's grid and its list size differ.", got=size, allowed=len(boxes) * patch_dim, where=path
+        )
+    return (np.array(boxes, np.int64) if boxes else None), (len(boxes), patch_dim)
+
+
+def _fixed_lists(values: Floats) -> Any:
+    flat = pa.array(np.ascontiguousarray(values, np.float32).reshape(-1))
+    if values.shape[1]:
+        return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+    return pa.array([[]] * len(values), pa.list_(pa.float32(), 0))
+
+
+def _as_numpy(chunk: Any, num: int) -> Floats:
+    flat: Floats = chunk.flatten().to_numpy(zero_copy_only=True)
+    return flat.reshape(num, -1)
+
+
+def _fill(target: Floats, chunks: Sequence[Any]) -> None:
+    first = 0
+    for chunk in chunks:
+        if target.shape[1]:
+            target[first : first + len(chunk)] = _as_numpy(chunk, len(chunk))
+        first += len(chunk)

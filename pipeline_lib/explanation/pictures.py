@@ -1,0 +1,181 @@
+"""Pictures of an explained pair, for people: both faces, where the score comes from, and how it adds up.
+
+Orange supports the match and purple speaks against it (PuOr, told apart under all common colour-vision deficiencies),
+on one scale for both faces, symmetric around 0. No name and no path ever goes into a picture.
+"""
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline_lib.core.errors import DataError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+
+SUPPORTS, OPPOSES = "#c8690b", "#5e3c99"
+MAX_OPACITY = 0.75
+NUM_PATCH_PAIRS = 4
+
+Image = npt.NDArray[np.uint8]
+Map = npt.NDArray[np.float64]
+
+
+def heatmap_overlay(image: Image, saliency: Map, limit: float) -> Image:
+    """Lay a signed map over a face: colour for the sign, opacity for the strength, the face in grey below.
+
+    pixel = (1 - o) grey + o colour(s / limit),  o = 0.75 sqrt(min(1, |s| / limit)).
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        saliency: (H, W) signed values.
+        limit: the |value| that gets full colour, > 0; one limit for both faces of a pair makes them comparable.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: the shapes differ, or the map or the limit is not finite or the limit not positive.
+    """
+    if image.shape != (*saliency.shape, 3):
+        raise DataError("A map has not its image's size.", got=f"image {image.shape}, map {saliency.shape}")
+    if not (np.isfinite(saliency).all() and np.isfinite(limit) and limit > 0):
+        raise DataError("A map or its limit cannot be drawn.", got=f"limit {limit}", allowed="finite values, limit > 0")
+    share = np.clip(saliency / limit, -1.0, 1.0)
+    colour = _colour_map()(0.5 + 0.5 * share)[..., :3]
+    grey = (image @ np.array([0.299, 0.587, 0.114]) / 255.0)[..., None]
+    opacity = MAX_OPACITY * np.sqrt(np.abs(share))[..., None]
+    blended: Image = np.rint(255.0 * ((1.0 - opacity) * grey + opacity * colour)).astype(np.uint8)
+    return blended
+
+
+def pair_picture(
+    image_a: Image,
+    image_b: Image,
+    map_a: Map,
+    map_b: Map,
+    terms: npt.NDArray[np.float64],
+    boxes: npt.NDArray[np.int64],
+    *,
+    threshold: float | None = None,
+    caption: str = "",
+) -> bytes:
+    """Draw one explained pair as a PNG: faces and maps, the sum of the contributions, the strongest pairs of patches.
+
+    Args:
+        image_a, image_b: (112, 112, 3) uint8 RGB, aligned.
+        map_a, map_b: (112, 112) from `rrf_map.pixel_map`.
+        terms: (K, K) from `rrf_map.contribution_matrix`; the score is its sum.
+        boxes: (K, 4) x y w h px of the patches.
+        threshold: the score from which two faces count as one person; drawn if given, and the verdict with it.
+        caption: a line above the picture, for example "genuine pair".
+
+    Returns:
+        PNG bytes; the same input gives the same bytes under the same matplotlib.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    score = float(terms.sum())
+    figure = Figure(figsize=(9.6, 5.4), dpi=110, facecolor="white", layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    figure.suptitle(_headline(score, threshold, caption), fontsize=13, fontweight="bold")
+    halves: Any = figure.subfigures(2, 1, height_ratios=[1.05, 1.0])
+    upper, lower = halves
+    _draw_faces(upper, (image_a, image_b), (map_a, map_b))
+    sums, patches = lower.subfigures(1, 2, width_ratios=[1.5, 1.0])
+    _draw_sum(sums.subplots(), terms.sum(axis=1), threshold)
+    _draw_patch_pairs(patches, image_a, image_b, terms, boxes)
+    buffer = io.BytesIO()
+    canvas.print_png(buffer, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _colour_map() -> "Colormap":
+    """PuOr without its dark ends, below which no face would be seen."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(colormaps["PuOr_r"](np.linspace(0.12, 0.88, 255)))
+
+
+def _headline(score: float, threshold: float | None, caption: str) -> str:
+    parts = [caption] if caption else []
+    parts.append(f"cosine similarity {score:.3f}")
+    if threshold is not None:
+        parts.append(f"threshold {threshold:.3f}: {'match' if score >= threshold else 'no match'}")
+    return "   ·   ".join(parts)
+
+
+def _draw_faces(figure: Any, images: tuple[Image, Image], maps: tuple[Map, Map]) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    # A map of zeros has no scale of its own; any positive one draws it as the bare grey face.
+    limit = max(float(np.abs(saliency).max()) for saliency in maps) or 1.0
+    axes = figure.subplots(1, 4)
+    shown = [
+        ("face A", images[0]),
+        ("A: what carries the score", heatmap_overlay(images[0], maps[0], limit)),
+        ("B: what carries the score", heatmap_overlay(images[1], maps[1], limit)),
+        ("face B", images[1]),
+    ]
+    for axis, (title, image) in zip(axes, shown, strict=True):
+        axis.imshow(image, interpolation="bilinear")
+        axis.set_title(title, fontsize=10)
+        axis.set_axis_off()
+    scale = ScalarMappable(Normalize(-limit * 1e4, limit * 1e4), _colour_map())
+    bar = figure.colorbar(scale, ax=axes, fraction=0.025, pad=0.02)
+    bar.ax.tick_params(labelsize=8)
+    bar.set_label("against  ·  for a match\n(10⁻⁴ of the cosine per pixel)", fontsize=8)
+
+
+def _draw_sum(axis: "Axes", contributions: npt.NDArray[np.float64], threshold: float | None) -> None:
+    """A waterfall: each patch of A, from the strongest support on, starts where the one before it ended."""
+    ordered = np.sort(contributions)[::-1]
+    ends = np.cumsum(ordered)
+    colours = [SUPPORTS if value >= 0 else OPPOSES for value in ordered]
+    axis.bar(np.arange(len(ordered)), ordered, bottom=ends - ordered, color=colours, width=0.86)
+    axis.axhline(0.0, color="black", linewidth=0.8)
+    axis.axhline(ends[-1], color="black", linewidth=1.2, label=f"sum = cosine {ends[-1]:.3f}")
+    lowest, highest = min(0.0, float(ends.min())), max(0.0, float(ends.max()))
+    if threshold is not None:
+        axis.axhline(threshold, color="0.4", linewidth=1.2, linestyle="--", label=f"threshold {threshold:.3f}")
+        lowest, highest = min(lowest, threshold), max(highest, threshold)
+    span = highest - lowest or 1.0
+    axis.set_ylim(lowest - 0.05 * span, highest + 0.28 * span)  # room above for the legend, so that it covers no bar
+    axis.set_title(f"The {len(ordered)} patches of A add up to the score", fontsize=10)
+    axis.set_xlabel("patches, strongest support first", fontsize=9)
+    axis.set_ylabel("running sum", fontsize=9)
+    axis.set_xticks([])
+    axis.tick_params(labelsize=8)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(fontsize=8, frameon=False, loc="upper left", ncols=2)
+
+
+def _draw_patch_pairs(
+    figure: Any, image_a: Image, image_b: Image, terms: npt.NDArray[np.float64], boxes: npt.NDArray[np.int64]
+) -> None:
+    """The pairs of patches (A above B) with the largest terms, and last the one that speaks most against a match."""
+    order = np.argsort(-terms, axis=None, kind="stable")
+    num_shown = min(NUM_PATCH_PAIRS, order.size)
+    chosen = [*order[: num_shown - 1], order[-1]]
+    axes = figure.subplots(2, num_shown, squeeze=False)
+    figure.suptitle("Pairs of patches: the strongest, and the weakest", fontsize=10)
+    for column, flat in enumerate(chosen):
+        pair = np.unravel_index(flat, terms.shape)
+        value = float(terms[pair])
+        for axis, image, index in zip(axes[:, column], (image_a, image_b), pair, strict=True):
+            x, y, w, h = boxes[index].tolist()
+            axis.imshow(image[y : y + h, x : x + w], interpolation="bilinear")
+            axis.set_xticks([])
+            axis.set_yticks([])
+            for spine in axis.spines.values():
+                spine.set_color(SUPPORTS if value >= 0 else OPPOSES)
+                spine.set_linewidth(2.0)
+        axes[0, column].set_title(f"{value:+.4f}", fontsize=9)
+    axes[0, 0].set_ylabel("A", fontsize=10, rotation=0, labelpad=10, va="center")
+    axes[1, 0].set_ylabel("B", fontsize=10, rotation=0, labelpad=10, va="center")

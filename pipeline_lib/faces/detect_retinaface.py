@@ -1,0 +1,104 @@
+"""RetinaFace with our own network code, in batches of images of one size."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline_lib.core.errors import ParamsError
+from pipeline_lib.faces.detector import Face, Image
+from pipeline_lib.faces.resize import limit_longest_side
+from pipeline_lib.faces.retinaface_boxes import anchors, decode_boxes, decode_landmarks, non_maximum_suppression
+from pipeline_lib.faces.retinaface_network import RetinaFace, load_retinaface
+from pipeline_lib.faces.weights import read_state, resnet50_weights
+
+LONGEST_SIDE_PX = 1024
+MAX_IOU = 0.4  # of two kept faces, as in both published codes
+MAX_BATCH_PX = 1 << 20  # pixels of one forward pass
+
+
+class RetinafaceDetector:
+    """RetinaFace on ResNet-50 or MobileNet-0.25.
+
+    Images of one size go through the network together, at most 2**20 pixels at a time (16 of LFW's 250x250), which bounds
+    the memory. A photograph with a side above 1024 px is shrunk to that for detection and the boxes are scaled back; a
+    smaller one is not enlarged. The score is the probability of a face, softmax over the two logits.
+
+    Args:
+        network: in eval mode.
+        min_score: in (0, 1); a face scores at least this.
+    """
+
+    def __init__(self, network: RetinaFace, min_score: float) -> None:
+        self._network = network
+        self._min_score = min_score
+
+    @classmethod
+    def from_weights(cls, variant: str, weights: Path | None, min_score: float) -> "RetinafaceDetector":
+        """Build from a checkpoint; without one, resnet50 fetches retinaface-pytorch's.
+
+        Raises:
+            ParamsError: mobilenet without weights.
+            CheckpointError, DownloadError: see read_state and resnet50_weights.
+        """
+        if variant == "mobilenet" and weights is None:
+            raise ParamsError(
+                "retinaface_mobilenet has no download of its own.",
+                got="null",
+                allowed="the path of a MobileNet-0.25 checkpoint (.pth)",
+                where="align.weights",
+            )
+        path = weights or resnet50_weights()
+        return cls(load_retinaface(variant, read_state(path), path), min_score)
+
+    def detect(self, images: Sequence[Image]) -> list[list[Face]]:
+        """See Detector."""
+        shrunk = [limit_longest_side(image, LONGEST_SIDE_PX) for image in images]
+        by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for index, (image, _) in enumerate(shrunk):
+            by_size[image.shape].append(index)
+        found: list[list[Face]] = [[] for _ in images]
+        for (height, width, _), indices in by_size.items():
+            step = max(1, MAX_BATCH_PX // (height * width))
+            for start in range(0, len(indices), step):
+                part = indices[start : start + step]
+                for index, faces in zip(part, self._detect_same_size([shrunk[i][0] for i in part]), strict=True):
+                    found[index] = [_scaled(face, shrunk[index][1]) for face in faces]
+        return found
+
+    def _detect_same_size(self, images: list[Image]) -> list[list[Face]]:
+        height, width, _ = images[0].shape
+        with torch.inference_mode():
+            rgb = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()
+            offsets, logits, points = self._network(rgb)
+            scores = logits.softmax(dim=-1)[:, :, 1]
+        table = anchors(height, width, self._network.variant.anchor_px)
+        return [
+            decode_faces(table, *(output.numpy() for output in outputs), self._min_score)
+            for outputs in zip(offsets, scores, points, strict=True)
+        ]
+
+
+def decode_faces(
+    table: np.ndarray, offsets: np.ndarray, scores: np.ndarray, points: np.ndarray, min_score: float
+) -> list[Face]:
+    """Faces of one image from the network's outputs, the highest score first.
+
+    Args:
+        table: float32 (A, 3), see anchors.
+        offsets: float32 (A, 4).
+        scores: float32 (A,), probabilities.
+        points: float32 (A, 10).
+        min_score: anchors below it are dropped before the suppression.
+    """
+    likely = np.flatnonzero(scores >= min_score)
+    boxes = decode_boxes(offsets[likely], table[likely])
+    landmarks = decode_landmarks(points[likely], table[likely])
+    kept = non_maximum_suppression(boxes, scores[likely], MAX_IOU)
+    return [Face(boxes[i], float(scores[likely[i]]), landmarks[i]) for i in kept]
+
+
+def _scaled(face: Face, scale: np.ndarray) -> Face:
+    return Face(face.box * np.tile(scale, 2), face.score, face.landmarks * scale)

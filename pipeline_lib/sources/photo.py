@@ -1,0 +1,179 @@
+"""Photograph files: their size without decoding them, and their pixels as upright 8-bit RGB; hostile files are refused."""
+
+import io
+import stat
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from pipeline_lib.core.errors import DataError
+
+REASONS = ("empty", "not_an_image", "unreadable", "truncated", "too_large")
+FORMATS = "JPEG, PNG, WebP, BMP, TIFF, PGM/PPM"
+EXIF_ORIENTATION = 0x0112
+# Transparent pixels become this grey, which the networks see as 0 (they take (v - 127.5) / 127.5) like padding: white or black
+# would draw a contour that the photograph has not, and the colour stored under full transparency is arbitrary.
+BACKGROUND = (128, 128, 128)
+# Pillow's decoders raise these on damaged bytes (each was seen with some format); anything else is our own bug and must surface.
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, RuntimeError, struct.error,
+          zlib.error)  # fmt: skip
+
+
+class PhotoError(DataError):
+    """A photograph that cannot be used; `reason` is one of REASONS (the rejects table's word), `detail` says it for people."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"A photograph cannot be used ({reason}): {detail}")
+        self.reason, self.detail = reason, detail
+
+    def __reduce__(self) -> tuple[type["PhotoError"], tuple[str, str]]:
+        """Pickle by (reason, detail): Dask brings the error back from its workers."""
+        return type(self), (self.reason, self.detail)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Width and height in px of the upright photograph (EXIF orientation applied), as its header states them."""
+
+    width: int
+    height: int
+
+
+def probe_photo(path: Path, max_pixels: int) -> Probe:
+    """Read a photograph's size from its header; no pixels are decoded, except for a PNG, whose EXIF may follow them.
+
+    Raises:
+        PhotoError: empty, not_an_image, unreadable, truncated (inside the header) or too_large (more than `max_pixels`).
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise PhotoError("unreadable", "not a regular file")  # opening a pipe would wait for ever
+        with path.open("rb") as handle:
+            image = _open_header(handle, max_pixels)
+            width, height = image.size
+            return Probe(height, width) if _orientation(image) >= 5 else Probe(width, height)
+    except OSError as error:
+        raise PhotoError("unreadable", f"the operating system says: {error.strerror or error}") from error
+
+
+def decode_photo(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8]:
+    """Decode a photograph's bytes to upright RGB.
+
+    EXIF orientation is applied (an unreadable EXIF block counts as none). Grey and palette pictures become RGB; 16-bit samples
+    keep their high byte (v >> 8), which is what Pillow does with 16-bit colour; CMYK goes through Pillow's profile-free
+    conversion (with the inversion of files written by Adobe); transparency is composited on mid-grey. Of several frames the
+    first is taken. Embedded colour profiles are not applied, as in the data sets' own pipelines.
+
+    Args:
+        data: the file's bytes (JPEG, PNG, WebP, BMP, TIFF, PGM/PPM).
+        max_pixels: width * height above which the header alone refuses it, so nothing of that size is ever allocated.
+
+    Returns:
+        uint8 (H, W, 3), contiguous.
+
+    Raises:
+        PhotoError: empty, not_an_image, unreadable (damaged, or samples without a stated range), truncated, too_large.
+    """
+    image = _open_header(io.BytesIO(data), max_pixels)
+    try:
+        image.load()
+        pixels = _rgb_array(image)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PhotoError("too_large", str(error)) from error
+    except DAMAGE as error:
+        cut = isinstance(error, EOFError) or any(
+            word in str(error).lower() for word in ("truncated", "enough", "unrecognized data")
+        )
+        raise PhotoError("truncated" if cut or _tiff_ends_early(image, data) else "unreadable", str(error)) from error
+    return np.ascontiguousarray(_UPRIGHT[_orientation(image)](pixels))
+
+
+def _open_header(handle: IO[bytes], max_pixels: int) -> ImageFile.ImageFile:
+    # Image.open would apply Pillow's own pixel limits, a process-wide setting, before ours; its plugins do not.
+    prefix = handle.read(16)
+    if not prefix:
+        raise PhotoError("empty", "the file has no bytes")
+    handle.seek(0)
+    plugin, magic_is_strong = _plugin(prefix)
+    try:
+        image = plugin(handle, None)
+    except DAMAGE as error:
+        reason = "truncated" if magic_is_strong else "not_an_image"
+        raise PhotoError(reason, f"its header ends early or is damaged: {error}") from error
+    width, height = image.size
+    if width * height > max_pixels:
+        raise PhotoError("too_large", f"{width}x{height} px are more than {max_pixels} pixels")
+    return image
+
+
+def _plugin(prefix: bytes) -> tuple[Callable[[IO[bytes], None], ImageFile.ImageFile], bool]:
+    if prefix.startswith(b"\xff\xd8\xff"):
+        return JpegImageFile, True
+    if prefix.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PngImageFile, True
+    if prefix[:4] == b"RIFF" and prefix[8:12] == b"WEBP":
+        return WebPImageFile, True
+    if prefix[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return TiffImageFile, True
+    if prefix.startswith(b"BM"):
+        return BmpImageFile, False  # two letters also begin a text
+    if prefix[:1] == b"P" and prefix[1:2] in b"123456" and prefix[2:3].isspace():
+        return PpmImageFile, False
+    raise PhotoError("not_an_image", f"it starts with {prefix[:8]!r}; readable are {FORMATS}")
+
+
+def _orientation(image: ImageFile.ImageFile) -> int:
+    try:
+        value = image.getexif().get(EXIF_ORIENTATION, 1)
+    except DAMAGE:
+        return 1  # the pixels may be whole though the EXIF block is not
+    return value if isinstance(value, int) and value in _UPRIGHT else 1
+
+
+def _rgb_array(image: ImageFile.ImageFile) -> npt.NDArray[np.uint8]:
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):  # Pillow scales PGM to 0..65535
+        grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise ValueError(
+            f"32-bit samples (mode {image.mode}) have no stated range; save the photograph with 8 or 16 bits"
+        )
+    if image.has_transparency_data:
+        picture = image.convert("RGBA")
+        ground = Image.new("RGBA", picture.size, (*BACKGROUND, 255))
+        return np.asarray(Image.alpha_composite(ground, picture).convert("RGB"))
+    return np.asarray(image.convert("RGB"))
+
+
+def _tiff_ends_early(image: ImageFile.ImageFile, data: bytes) -> bool:
+    # libtiff reports a number only; the strips' offsets and sizes say whether the file is as long as it must be.
+    if not isinstance(image, TiffImageFile):
+        return False
+    offsets, counts = (image.tag_v2.get(tag, ()) for tag in (273, 279))
+    return any(offset + count > len(data) for offset, count in zip(offsets, counts, strict=False))
+
+
+# EXIF 2.32, tag 274: what to do with rows and columns so that the picture stands upright.
+_UPRIGHT: dict[int, Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]] = {
+    1: lambda p: p,
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.transpose(1, 0, 2),
+    6: lambda p: np.rot90(p, -1),
+    7: lambda p: p[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda p: np.rot90(p, 1),
+}

@@ -1,0 +1,112 @@
+"""The house's rules that a machine can check: import directions, DVC deps, file sizes, configuration."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from imports import REPOSITORY, code_deps, import_closure, imported_modules, read_dvc_yaml, stage_file
+
+from pipeline_lib.core.params import check_params, load_params
+
+# From top to bottom as data flows: a folder imports only from those before it, and from core/.
+FOLDERS = [
+    "core", "sources", "faces", "occlusion", "patches", "shards", "backbones", "heads", "training", "embedding", "similarity",
+    "retrieval", "verification", "explanation", "faithfulness", "report", "registry",
+]  # fmt: skip
+SOURCE_FILES = sorted(
+    path.relative_to(REPOSITORY)
+    for root in ("pipeline_lib", "stages", "flows")
+    for path in (REPOSITORY / root).rglob("*.py")
+)
+
+
+def test_every_folder_is_in_the_order() -> None:
+    folders = {
+        path.name for path in (REPOSITORY / "pipeline_lib").iterdir() if path.is_dir() and path.name != "__pycache__"
+    }
+    assert folders == set(FOLDERS)
+
+
+@pytest.mark.parametrize("file", [path for path in SOURCE_FILES if path.parts[0] == "pipeline_lib"], ids=str)
+def test_pipeline_lib_imports_only_upwards(file: Path) -> None:
+    for module in imported_modules(file):
+        parts = module.split(".")
+        assert parts[0] not in ("stages", "flows", "prefect", "dvc"), f"{file} imports {module}"
+        if parts[0] == "mlflow":
+            assert file.parts[1] in ("registry", "cli.py"), f"{file} imports {module}: MLflow belongs to registry/"
+        if parts[0] == "pipeline_lib" and len(parts) > 1 and len(file.parts) > 2:
+            assert FOLDERS.index(parts[1]) <= FOLDERS.index(file.parts[1]), (
+                f"{file} imports {module}, which comes after it"
+            )
+
+
+@pytest.mark.parametrize("file", [path for path in SOURCE_FILES if path.parts[0] in ("stages", "flows")], ids=str)
+def test_stages_and_flows_keep_their_side(file: Path) -> None:
+    modules = {module.split(".")[0] for module in imported_modules(file)}
+    if file.parts[0] == "stages":
+        assert not modules & {"flows", "prefect", "dvc", "mlflow"}
+        assert len((REPOSITORY / file).read_text().splitlines()) <= 80
+    elif file.name != "dvc_graph.py":
+        assert "dvc" not in modules
+        assert "stages" not in modules
+
+
+@pytest.mark.parametrize("file", SOURCE_FILES, ids=str)
+def test_files_are_short(file: Path) -> None:
+    assert len((REPOSITORY / file).read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("file", [path for path in SOURCE_FILES if path.name == "__init__.py"], ids=str)
+def test_packages_hold_no_code(file: Path) -> None:
+    """The import closure leaves __init__.py out, so it must hold nothing that a stage could depend on."""
+    body = ast.parse((REPOSITORY / file).read_text()).body
+    assert len(body) == 1
+    assert isinstance(body[0], ast.Expr)
+
+
+@pytest.mark.parametrize("name", list(read_dvc_yaml()["stages"]))
+def test_deps_are_the_import_closure(name: str) -> None:
+    stage = read_dvc_yaml()["stages"][name]
+    expected = {str(path) for path in import_closure(stage_file(stage))}
+    assert code_deps(stage) == expected, "run: python tests/architecture/imports.py --write"
+
+
+@pytest.mark.parametrize("name", list(read_dvc_yaml()["stages"]))
+def test_paths_of_a_command_are_declared(name: str) -> None:
+    """Every data/ path a command names is a dependency, an output, or a folder of such."""
+    stage = read_dvc_yaml()["stages"][name]
+    declared = [
+        path if isinstance(path, str) else next(iter(path))
+        for key in ("deps", "outs", "metrics", "plots")
+        for path in stage.get(key, [])
+    ]
+    for path in re.findall(r'(?:^|[\s"])(data(?:/[^\s"]+)?)', stage["cmd"]):
+        assert any(entry == path or entry.startswith(f"{path}/") for entry in declared), f"{path} is not declared"
+
+
+def test_params_are_the_composed_demo(tmp_path: Path) -> None:
+    assert compose(tmp_path) == yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    load_params(REPOSITORY / "params.yaml")
+
+
+@pytest.mark.parametrize("data", ["demo", "cfp_lfw", "image_folder"])
+@pytest.mark.parametrize("scale", ["demo", "smoke", "small", "paper"])
+def test_every_composition_is_valid(data: str, scale: str, tmp_path: Path) -> None:
+    check_params(compose(tmp_path, f"data={data}", f"scale={scale}"), where=f"{data}/{scale}")
+
+
+def test_no_machine_path_or_secret_is_committed() -> None:
+    """Absolute paths of a developer's machine in a tracked file would leak it and break elsewhere."""
+    for file in [*SOURCE_FILES, Path("dvc.yaml"), Path("params.yaml"), Path("prefect.yaml"), Path("Makefile")]:
+        assert not re.search(r"(?<![\w.])/(root|home|work|Users)/", (REPOSITORY / file).read_text()), file
+
+
+def compose(folder: Path, *overrides: str) -> dict:
+    """params.yaml as DVC composes it from conf/."""
+    from dvc.utils.hydra import compose_and_dump
+
+    output = folder / "params.yaml"
+    compose_and_dump(str(output), str(REPOSITORY / "conf"), None, "config", None, list(overrides))
+    return yaml.safe_load(output.read_text())

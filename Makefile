@@ -32,7 +32,7 @@ endif
 	face-verifier summary
 
 test: setup retinaface lint
-	pytest -n 2 --dist worksteal
+	pytest -n 2 --dist loadgroup
 
 lint: setup
 	ruff check .

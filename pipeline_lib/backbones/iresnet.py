@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from pipeline_lib.backbones.network import FaceNetwork, cell_grid, cells, channels_last
+from pipeline_lib.backbones.prelu import PReLU
 from pipeline_lib.backbones.spec import NetworkSpec
 
 STAGE_CHANNELS = (64, 128, 256, 512)
@@ -16,7 +17,7 @@ class Block(nn.Module):
         self.bn1 = nn.BatchNorm2d(num_in)
         self.conv1 = nn.Conv2d(num_in, num_out, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(num_out)
-        self.prelu = nn.PReLU(num_out)
+        self.prelu = PReLU(num_out)
         self.conv2 = nn.Conv2d(num_out, num_out, 3, stride, padding=1, bias=False)
         self.bn3 = nn.BatchNorm2d(num_out)
         self.downsample: nn.Module | None = None
@@ -45,7 +46,7 @@ class IResNet(FaceNetwork):
         channels = [max(8, 8 * round(num * spec.width / 8)) for num in STAGE_CHANNELS]
         self.conv1 = nn.Conv2d(3, channels[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels[0])
-        self.prelu = nn.PReLU(channels[0])
+        self.prelu = PReLU(channels[0])
         num_in, map_px = channels[0], spec.input_px
         stages = []
         for num_out, num_blocks, stride in zip(channels, spec.blocks, (spec.first_stride, 2, 2, 2), strict=True):

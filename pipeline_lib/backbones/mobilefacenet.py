@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from pipeline_lib.backbones.network import FaceNetwork, cell_grid, cells, channels_last
+from pipeline_lib.backbones.prelu import PReLU
 from pipeline_lib.backbones.spec import NetworkSpec
 
 # Expansion, channels, repeats, stride of the first repeat (METHODS section 2).
@@ -27,7 +28,7 @@ class ConvBlock(nn.Module):
         groups = num_in if depthwise else 1
         self.conv = nn.Conv2d(num_in, num_out, kernel, stride, padding, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(num_out)
-        self.prelu = None if linear else nn.PReLU(num_out)
+        self.prelu = None if linear else PReLU(num_out)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,num_in,H,W) -> (B,num_out,H',W')."""
@@ -45,10 +46,10 @@ class Bottleneck(nn.Module):
         self.conv = nn.Sequential(
             nn.Conv2d(num_in, num_hidden, 1, bias=False),
             nn.BatchNorm2d(num_hidden),
-            nn.PReLU(num_hidden),
+            PReLU(num_hidden),
             nn.Conv2d(num_hidden, num_hidden, 3, stride, 1, groups=num_hidden, bias=False),
             nn.BatchNorm2d(num_hidden),
-            nn.PReLU(num_hidden),
+            PReLU(num_hidden),
             nn.Conv2d(num_hidden, num_out, 1, bias=False),
             nn.BatchNorm2d(num_out),
         )

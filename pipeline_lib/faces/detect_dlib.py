@@ -11,8 +11,8 @@ from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.faces.detector import Face, Image
 from pipeline_lib.faces.resize import limit_longest_side
 
-# The detector's window is 80 px; one doubling of the picture finds faces down to 40 px, at four times the cost (measured on
-# LFW's 250x250 px, one core of the 2-core reference machine: 27 ms instead of 7 ms an image).
+# The detector's window is 80 px; one doubling of the picture finds faces down to 40 px, at four times the cost (on LFW's
+# 250x250 px and one core of the 2-core reference machine 27 ms an image instead of 7).
 UPSAMPLE_BELOW_PX = 400
 LONGEST_SIDE_PX = 1200
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)  # of the 68 points, left and right as seen in the picture

@@ -22,9 +22,9 @@ MAX_BATCH_PX = 1 << 20  # pixels of one forward pass
 class RetinafaceDetector:
     """RetinaFace on ResNet-50 or MobileNet-0.25.
 
-    Images of one size go through the network together, at most 2**20 pixels at a time (16 of LFW's 250x250), which bounds
-    the memory. A photograph with a side above 1024 px is shrunk to that for detection and the boxes are scaled back; a
-    smaller one is not enlarged. The score is the probability of a face, softmax over the two logits.
+    Images of one size go through the network together, at most 2**20 pixels at a time (16 of LFW's 250x250), which
+    bounds the memory. A photograph with a side above 1024 px is shrunk to that and its boxes are scaled back; a smaller
+    one is not enlarged. The score is the probability of a face, softmax over the two logits.
 
     Args:
         network: in eval mode.

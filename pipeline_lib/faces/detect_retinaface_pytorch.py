@@ -1,5 +1,6 @@
 """The PyPI package retinaface-pytorch 0.0.8 behind our interface."""
 
+import contextlib
 import importlib.util
 import os
 import warnings
@@ -52,7 +53,9 @@ class RetinafacePytorchDetector:
         try:
             model.load_state_dict(read_state(path))
         except RuntimeError as error:
-            raise CheckpointError("The checkpoint is not retinaface-pytorch's ResNet-50.", got=error, where=path) from None
+            raise CheckpointError(
+                "The checkpoint is not retinaface-pytorch's ResNet-50.", got=error, where=path
+            ) from None
         model.eval()
         return cls(model, min_score)
 
@@ -102,18 +105,26 @@ def import_package() -> Any:
 def _supply_torchvision_operators() -> None:
     """Define torchvision's nms with our own, where its compiled operators do not load.
 
-    The torchvision of PyPI is compiled for CUDA; beside a CPU torch its library fails to load and `import torchvision` then
-    stops at operators that nobody defined. Only nms is ever called here; qnms must merely exist. Where the library loads,
-    or after the first call, there is nothing to do.
+    The torchvision of PyPI is compiled for CUDA; beside a CPU torch its library fails to load, and `import torchvision`
+    then stops at the fake versions of nms and qnms, which nobody defined. Where the library loads, and from the second
+    call on, there is nothing to do.
     """
     package = importlib.util.find_spec("torchvision")
     assert package is not None, "import_package checks it"
     assert package.origin is not None, "torchvision is no namespace package"
-    try:
-        for library in Path(package.origin).parent.glob("_C*.so"):
+    for library in Path(package.origin).parent.glob("_C*.so"):
+        with contextlib.suppress(OSError):  # the CUDA libraries it wants are not there: the case to mend
             torch.ops.load_library(str(library))
-    except OSError:
-        pass  # its CUDA libraries are not there: the case this function is for
     if hasattr(torch.ops.torchvision, "nms"):
-        import torchvision
         return
+    for name in ("torchvision::nms", "torchvision::qnms"):
+        torch.library.define(name, "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        torch.library.impl(name, "CPU", _nms)
+    import torchvision
+
+    # Only now: while it is imported, True would make it register gradients of operators that do not exist.
+    torchvision.extension._has_ops = lambda: True
+
+
+def _nms(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
+    return torch.from_numpy(non_maximum_suppression(dets.numpy(), scores.numpy(), iou_threshold))

@@ -1,9 +1,7 @@
-"""The two feature extractors of RetinaFace; parameter names follow the published checkpoints, so that they load strictly."""
+"""The two feature extractors of RetinaFace; parameter names are those of the published checkpoints."""
 
 import torch
 from torch import Tensor, nn
-
-LEAK = 0.1  # of the small network's rectifiers
 
 
 class Bottleneck(nn.Module):
@@ -65,13 +63,13 @@ def _stage(in_channels: int, channels: int, num_blocks: int, stride: int) -> nn.
 
 
 class MobileNetQuarterBody(nn.Module):
-    """MobileNet (Howard et al. 2017) at width 0.25 with leaky rectifiers; gives the maps at strides 8, 16 and 32."""
+    """MobileNet (Howard et al. 2017) at width 0.25; gives the maps at strides 8, 16 and 32."""
 
     out_channels = (64, 128, 256)
 
     def __init__(self) -> None:
         super().__init__()
-        first = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.LeakyReLU(LEAK))
+        first = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU())
         self.stage1 = nn.Sequential(first, *_separable_chain([(8, 1), (16, 2), (32, 1), (32, 2), (64, 1)], last=64))
         self.stage2 = nn.Sequential(
             *_separable_chain([(64, 2), (128, 1), (128, 1), (128, 1), (128, 1), (128, 1)], last=128)
@@ -86,7 +84,7 @@ class MobileNetQuarterBody(nn.Module):
 
 
 def _separable_chain(inputs: list[tuple[int, int]], last: int) -> list[nn.Module]:
-    """Depthwise separable blocks with these (input channels, stride); each leads to the next one's input, then to `last`."""
+    """Depthwise separable blocks of these (input channels, stride); each one's output is the next one's input."""
     outputs = [channels for channels, _ in inputs[1:]] + [last]
     return [_separable(channels, out, stride) for (channels, stride), out in zip(inputs, outputs, strict=True)]
 
@@ -95,8 +93,8 @@ def _separable(in_channels: int, out_channels: int, stride: int) -> nn.Sequentia
     return nn.Sequential(
         nn.Conv2d(in_channels, in_channels, 3, stride, 1, groups=in_channels, bias=False),
         nn.BatchNorm2d(in_channels),
-        nn.LeakyReLU(LEAK),
+        nn.ReLU(),
         nn.Conv2d(in_channels, out_channels, 1, bias=False),
         nn.BatchNorm2d(out_channels),
-        nn.LeakyReLU(LEAK),
+        nn.ReLU(),
     )

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline_lib.core.errors import CheckpointError
-from pipeline_lib.faces.retinaface_backbones import LEAK, MobileNetQuarterBody, ResNet50Body
+from pipeline_lib.faces.retinaface_backbones import MobileNetQuarterBody, ResNet50Body
 
 STRIDES = (8, 16, 32)
 ANCHORS_PER_CELL = 2
@@ -19,14 +19,12 @@ class Variant:
 
     Attributes:
         channels: of the pyramid.
-        leak: slope of the pyramid's rectifiers below zero.
         anchor_px: the two square anchors of each cell, px, at strides 8, 16, 32.
         mean, std: per RGB channel, on the scale 0..255; the input is (rgb - mean) / std.
         swap_to_bgr: the network reads the channels in the order blue, green, red.
     """
 
     channels: int
-    leak: float
     anchor_px: tuple[tuple[int, int], ...]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -37,16 +35,16 @@ VARIANTS = {
     # The package retinaface-pytorch feeds RGB with the ImageNet statistics, on 0..1.
     "resnet50": Variant(
         channels=256,
-        leak=0.0,
         anchor_px=((16, 32), (64, 128), (256, 512)),
         mean=(0.485 * 255, 0.456 * 255, 0.406 * 255),
         std=(0.229 * 255, 0.224 * 255, 0.225 * 255),
         swap_to_bgr=False,
     ),
-    # biubug6's code feeds BGR less (104, 117, 123).
+    # biubug6's 1 MB detector feeds BGR less (104, 117, 123). The same author's Pytorch_Retinaface has a MobileNet whose
+    # checkpoint has these very names and shapes, but leaky rectifiers and anchors from 16 to 512 px: a state dict says
+    # nothing of either, so that file would load here and detect badly.
     "mobilenet": Variant(
         channels=64,
-        leak=LEAK,
         anchor_px=((10, 20), (32, 64), (128, 256)),
         mean=(123.0, 117.0, 104.0),
         std=(1.0, 1.0, 1.0),
@@ -58,13 +56,13 @@ VARIANTS = {
 class Pyramid(nn.Module):
     """Feature pyramid: 1x1 convolutions to one width, then coarse maps added to finer ones (nearest neighbour)."""
 
-    def __init__(self, in_channels: tuple[int, int, int], channels: int, leak: float) -> None:
+    def __init__(self, in_channels: tuple[int, int, int], channels: int) -> None:
         super().__init__()
-        self.output1 = _conv(in_channels[0], channels, 1, leak)
-        self.output2 = _conv(in_channels[1], channels, 1, leak)
-        self.output3 = _conv(in_channels[2], channels, 1, leak)
-        self.merge1 = _conv(channels, channels, 3, leak)
-        self.merge2 = _conv(channels, channels, 3, leak)
+        self.output1 = _conv(in_channels[0], channels, 1)
+        self.output2 = _conv(in_channels[1], channels, 1)
+        self.output3 = _conv(in_channels[2], channels, 1)
+        self.merge1 = _conv(channels, channels, 3)
+        self.merge2 = _conv(channels, channels, 3)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         """Three maps, fine to coarse -> three maps of `channels`, same sizes."""
@@ -80,14 +78,14 @@ class Context(nn.Module):
     The parameters' names, with their two spellings of 7x7, are the checkpoints'.
     """
 
-    def __init__(self, channels: int, leak: float) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         quarter = channels // 4
-        self.conv3X3 = _conv(channels, channels // 2, 3, None)
-        self.conv5X5_1 = _conv(channels, quarter, 3, leak)
-        self.conv5X5_2 = _conv(quarter, quarter, 3, None)
-        self.conv7X7_2 = _conv(quarter, quarter, 3, leak)
-        self.conv7x7_3 = _conv(quarter, quarter, 3, None)
+        self.conv3X3 = _conv(channels, channels // 2, 3, rectified=False)
+        self.conv5X5_1 = _conv(channels, quarter, 3)
+        self.conv5X5_2 = _conv(quarter, quarter, 3, rectified=False)
+        self.conv7X7_2 = _conv(quarter, quarter, 3)
+        self.conv7x7_3 = _conv(quarter, quarter, 3, rectified=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""
@@ -106,11 +104,12 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, H * W * 2, size), cells row by row, the anchors of a cell side by side."""
-        return self.conv1x1(x).permute(0, 2, 3, 1).reshape(len(x), -1, self.size)
+        outputs: Tensor = self.conv1x1(x)
+        return outputs.permute(0, 2, 3, 1).reshape(len(x), -1, self.size)
 
 
 class RetinaFace(nn.Module):
-    """Offsets, class logits and landmark offsets of every anchor, unlike the priors still relative to them.
+    """Box offsets, class logits and landmark offsets of every anchor; retinaface_boxes decodes them.
 
     Args:
         variant: "resnet50" or "mobilenet", see VARIANTS.
@@ -123,10 +122,10 @@ class RetinaFace(nn.Module):
         super().__init__()
         self.variant = VARIANTS[variant]
         body = ResNet50Body() if variant == "resnet50" else MobileNetQuarterBody()
-        channels, leak = self.variant.channels, self.variant.leak
+        channels = self.variant.channels
         self.body = body
-        self.fpn = Pyramid(body.out_channels, channels, leak)
-        self.ssh1, self.ssh2, self.ssh3 = (Context(channels, leak) for _ in STRIDES)
+        self.fpn = Pyramid(body.out_channels, channels)
+        self.ssh1, self.ssh2, self.ssh3 = (Context(channels) for _ in STRIDES)
         self.ClassHead = nn.ModuleList(Head(channels, 2) for _ in STRIDES)
         self.BboxHead = nn.ModuleList(Head(channels, 4) for _ in STRIDES)
         self.LandmarkHead = nn.ModuleList(Head(channels, 10) for _ in STRIDES)
@@ -134,7 +133,7 @@ class RetinaFace(nn.Module):
         self.register_buffer("std", torch.tensor(self.variant.std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Raw outputs for A anchors: box offsets (B, A, 4), logits (B, A, 2) of background and face, landmarks (B, A, 10).
+        """Raw outputs for A anchors: box offsets (B, A, 4), logits (B, A, 2; background, face), landmarks (B, A, 10).
 
         Args:
             rgb: float32 (B, 3, H, W) in 0..255; normalised here as the variant wants it.
@@ -173,12 +172,12 @@ def load_retinaface(variant: str, state: dict[str, Tensor], where: object) -> Re
     return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def _conv(in_channels: int, out_channels: int, size: int, leak: float | None) -> nn.Sequential:
-    """Convolution and batch norm; a (leaky) rectifier unless `leak` is None."""
+def _conv(in_channels: int, out_channels: int, size: int, rectified: bool = True) -> nn.Sequential:
+    """Convolution, batch norm and, if `rectified`, ReLU."""
     layers: list[nn.Module] = [
         nn.Conv2d(in_channels, out_channels, size, padding=size // 2, bias=False),
         nn.BatchNorm2d(out_channels),
     ]
-    if leak is not None:
-        layers.append(nn.LeakyReLU(leak))
+    if rectified:
+        layers.append(nn.ReLU())
     return nn.Sequential(*layers)

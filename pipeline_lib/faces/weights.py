@@ -38,7 +38,8 @@ class Release:
 
 # MIT licence. The zip holds one torch file. Its name carries the hash prefix, as is torch.hub's custom.
 RESNET50 = Release(
-    "https://github.com/ternaus/retinaface/releases/download/0.01/retinaface_resnet50_2020-07-20-f168fae3c.zip", "f168fae3c"
+    "https://github.com/ternaus/retinaface/releases/download/0.01/retinaface_resnet50_2020-07-20-f168fae3c.zip",
+    "f168fae3c",
 )
 
 
@@ -91,7 +92,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
         source = path if member is None else io.BytesIO(member)
         state = torch.load(source, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise CheckpointError("The detector's weights cannot be read.", got=str(error).splitlines()[0], where=path) from error
+        raise CheckpointError(
+            "The detector's weights cannot be read.", got=str(error).splitlines()[0], where=path
+        ) from error
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(
             "The file holds no state dict.", got=type(state).__name__, allowed="a dictionary name -> tensor", where=path

@@ -58,7 +58,9 @@ def _decoded(body: str, given: str) -> bytes:
     except (binascii.Error, ValueError):
         data = b""
     if not data:
-        raise PhotoError("not_an_image", f"neither an existing file nor base64; got {_short(given)}; allowed: {ALLOWED}")
+        raise PhotoError(
+            "not_an_image", f"neither an existing file nor base64; got {_short(given)}; allowed: {ALLOWED}"
+        )
     return data
 
 

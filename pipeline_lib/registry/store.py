@@ -41,9 +41,10 @@ def artifact_folder(uri: str) -> str | None:
 
 
 def import_mlflow() -> ModuleType:
-    """Import MLflow (1.5 to 4 s) with its telemetry off and its migration chatter silenced."""
+    """Import MLflow (1.5 to 4 s) with its telemetry off and its chatter silenced."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import mlflow
 
     for name in ("mlflow", "alembic"):

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from pipeline_lib.faces.align_photo import align_photo
 from pipeline_lib.faces.detector import Detector, make_detector
 from pipeline_lib.faces.rejects import FaceReject
 from pipeline_lib.registry.inputs import read_picture
+from pipeline_lib.similarity.cosine import cosine
 from pipeline_lib.sources.photo import PhotoError, decode_photo
 from pipeline_lib.verification.calibration import Calibration, read_calibrations
 
@@ -139,9 +140,7 @@ class Verifier:
         faces = self._embed(crops)
         answers = []
         for key_a, key_b in keys:
-            errors = [
-                f"image_{side}: {problems[key]}" for side, key in (("a", key_a), ("b", key_b)) if key in problems
-            ]
+            errors = [f"image_{side}: {problems[key]}" for side, key in (("a", key_a), ("b", key_b)) if key in problems]
             if errors:
                 answers.append(Comparison(self.calibration.threshold, error="; ".join(errors)))
             else:
@@ -174,8 +173,7 @@ class Verifier:
         return {key: _Face(*parts) for key, *parts in zip(crops, images, embeddings, patches, strict=True)}
 
     def _compare_faces(self, a: _Face, b: _Face, explain: bool) -> Comparison:
-        lengths = float(np.linalg.norm(a.embedding) * np.linalg.norm(b.embedding))
-        similarity = float(a.embedding.astype(np.float64) @ b.embedding.astype(np.float64)) / lengths
+        similarity = float(cosine(a.embedding, b.embedding))
         answer = Comparison(
             threshold=self.calibration.threshold,
             similarity=similarity,
@@ -193,7 +191,7 @@ class Verifier:
         )
         maps = (pixel_map(carried_a, boxes), pixel_map(carried_b, boxes))
         png = pair_picture(a.aligned, b.aligned, *maps, terms, boxes, threshold=answer.threshold)
-        return Comparison(**{**asdict(answer), "contributions": contributions, "png": png})
+        return replace(answer, contributions=contributions, png=png)
 
 
 def _in_words(error: PhotoError | FaceReject) -> str:

@@ -45,8 +45,8 @@ def choose_anchors(
         DataError: no image is allowed.
     """
     rows_of: dict[str, list[int]] = {}
-    for row in np.flatnonzero(allowed):
-        rows_of.setdefault(identities[row], []).append(int(row))
+    for row in np.flatnonzero(allowed).tolist():
+        rows_of.setdefault(identities[row], []).append(row)
     if not rows_of:
         raise DataError("No image can be an anchor.", allowed="clean images of the train split")
     names = sorted(rows_of)

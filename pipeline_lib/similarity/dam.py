@@ -15,8 +15,8 @@ def log_dam(
 ) -> Doubles:
     """log DAM; DAM = exp(s·cos)·(1/G_a + 1/G_b) (DAM, eq. 3), or exp(s·cos)/(G_a·G_b) with `product` (section 4.6).
 
-    log DAM = s·cos + log(exp(-log G_a) + exp(-log G_b)). The logarithm is what we report: it is monotone in DAM, so ROC,
-    AUC, EER and TAR are DAM's own, and it neither overflows at a large s nor loses digits in float32 columns.
+    log DAM = s·cos + log(exp(-log G_a) + exp(-log G_b)). The logarithm is what we report: it is monotone in DAM, so
+    ROC, AUC, EER and TAR are DAM's own, and it neither overflows at a large s nor loses digits in float32 columns.
 
     Args:
         cosines: (N,), of the pairs.
@@ -71,8 +71,8 @@ def nearest_cosines(
         anchors: (A, D), likewise.
         num_neighbours: k >= 1.
         left_out: int64 (N,), the anchor that must not count for each row, -1 for none. For training images this is the
-            anchor of their own identity, be it another image or the very same one: G is inter-class (j ≠ y_i in eq. 4 and
-            5). Images to verify need none, for no anchor may share their identity.
+            anchor of their own identity, be it another image or the very same one: G is inter-class (j ≠ y_i in eq. 4
+            and 5). Images to verify need none, for no anchor may share their identity.
         query_block, anchor_block: rows and anchors in one matrix product; the result does not depend on them.
 
     Returns:

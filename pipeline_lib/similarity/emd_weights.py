@@ -1,6 +1,7 @@
 """How much mass each patch brings to the transport between two faces, and the coarser grid."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -9,57 +10,69 @@ from torch import Tensor
 
 from pipeline_lib.core.errors import DataError
 
-WeightRule = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+@dataclass(frozen=True)
+class PatchPairs:
+    """The patches of P pairs of images, A and B.
+
+    Attributes:
+        unit_a: float32 (P, N, C), patches of unit length.
+        unit_b: float32 (P, M, C).
+        mean_a: float32 (P, C), the mean of A's patches as they were before normalisation, brought to unit length.
+        mean_b: float32 (P, C).
+        cosines: float32 (P, N, M), unit_a · unit_b.
+    """
+
+    unit_a: Tensor
+    unit_b: Tensor
+    mean_a: Tensor
+    mean_b: Tensor
+    cosines: Tensor
 
 
-def uniform(patches_a: Tensor, patches_b: Tensor, cosines: Tensor) -> tuple[Tensor, Tensor]:
-    """Every patch the same: w_i = 1 (paper eq. 3.6). Arguments as in `patch_weights`; not normalised."""
-    return torch.ones_like(cosines[:, :, 0]), torch.ones_like(cosines[:, 0, :])
+def uniform(pairs: PatchPairs) -> tuple[Tensor, Tensor]:
+    """Every patch the same: w_i = 1 (paper eq. 3.6)."""
+    return torch.ones_like(pairs.cosines[:, :, 0]), torch.ones_like(pairs.cosines[:, 0, :])
 
 
-def apc(patches_a: Tensor, patches_b: Tensor, cosines: Tensor) -> tuple[Tensor, Tensor]:
+def apc(pairs: PatchPairs) -> tuple[Tensor, Tensor]:
     """Average-pooling correlation: w_i = max(0, q̂_i · ĝ), ĝ the unit mean of the other image's patches (eq. 3.7).
 
     The paper writes q_i and the plain mean. As in the public code, q̂_i has unit length, so that a loud patch weighs no
     more than a quiet one; the length of the mean drops out when the weights are normalised.
     """
-    mean_a = torch.nn.functional.normalize(patches_a.mean(dim=1), dim=-1)
-    mean_b = torch.nn.functional.normalize(patches_b.mean(dim=1), dim=-1)
-    unit_a = torch.nn.functional.normalize(patches_a, dim=-1)
-    unit_b = torch.nn.functional.normalize(patches_b, dim=-1)
-    w_a = torch.bmm(unit_a, mean_b[:, :, None])[:, :, 0]
-    w_b = torch.bmm(unit_b, mean_a[:, :, None])[:, :, 0]
+    w_a = torch.bmm(pairs.mean_b[:, None, :], pairs.unit_a.transpose(1, 2))[:, 0]
+    w_b = torch.bmm(pairs.mean_a[:, None, :], pairs.unit_b.transpose(1, 2))[:, 0]
     return w_a.clamp_min(0.0), w_b.clamp_min(0.0)
 
 
-def sc(patches_a: Tensor, patches_b: Tensor, cosines: Tensor) -> tuple[Tensor, Tensor]:
+def sc(pairs: PatchPairs) -> tuple[Tensor, Tensor]:
     """Spatial correlation: w_i = max(0, Σ_j cos(q_i, g_j)) (eq. 3.8)."""
-    return cosines.sum(dim=2).clamp_min(0.0), cosines.sum(dim=1).clamp_min(0.0)
+    return pairs.cosines.sum(dim=2).clamp_min(0.0), pairs.cosines.sum(dim=1).clamp_min(0.0)
 
 
-def sc_distance(patches_a: Tensor, patches_b: Tensor, cosines: Tensor) -> tuple[Tensor, Tensor]:
-    """What the public code computes under the name SC: w_i = Σ_j (1 - cos(q_i, g_j)), the unlike patches weigh most."""
-    distances = (1.0 - cosines).clamp_min(0.0)  # a cosine rounded to just above 1 must not give a negative weight
+def sc_distance(pairs: PatchPairs) -> tuple[Tensor, Tensor]:
+    """What the public code computes under the name SC: w_i = Σ_j (1 - cos(q_i, g_j)); the unlike patches weigh most."""
+    distances = 1.0 - pairs.cosines
     return distances.sum(dim=2), distances.sum(dim=1)
 
 
-WEIGHTS: dict[str, WeightRule] = {"uniform": uniform, "apc": apc, "sc": sc, "sc_distance": sc_distance}
+WEIGHTS: dict[str, Callable[[PatchPairs], tuple[Tensor, Tensor]]] = {
+    "uniform": uniform,
+    "apc": apc,
+    "sc": sc,
+    "sc_distance": sc_distance,
+}
 
 
 def patch_weights(
-    kind: str,
-    patches_a: Tensor,
-    patches_b: Tensor,
-    cosines: Tensor,
-    names: Callable[[int], str] = "pair {}".format,
+    kind: str, pairs: PatchPairs, names: Callable[[int], str] = "pair {}".format
 ) -> tuple[Tensor, Tensor]:
     """Weigh the patches of both images of each pair; each image's weights sum to 1.
 
     Args:
         kind: a key of WEIGHTS.
-        patches_a: float32 (P, N, C), the patches of the first images.
-        patches_b: float32 (P, M, C), those of their partners.
-        cosines: float32 (P, N, M), cos of every patch of A with every patch of B.
+        pairs: the patches.
         names: what an error calls pair number p.
 
     Returns:
@@ -71,7 +84,7 @@ def patch_weights(
 
     DeepFace-EMD, section 3.1.5; METHODS section 7.
     """
-    raw = WEIGHTS[kind](patches_a, patches_b, cosines)
+    raw = WEIGHTS[kind](pairs)
     sums = [weights.sum(dim=1, keepdim=True) for weights in raw]
     empty = torch.cat([total <= 0.0 for total in sums], dim=1).any(dim=1)
     if bool(empty.any()):

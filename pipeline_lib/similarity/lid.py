@@ -1,4 +1,4 @@
-"""DAM-L: the local inter-class discrepancy G(f) by a small regressor instead of an anchor search (papers/dam.md, 3.2)."""
+"""DAM-L: the local inter-class discrepancy G(f) by a small regressor instead of an anchor search (DAM, 3.2)."""
 
 import logging
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -86,8 +87,8 @@ def fit_lid(
 ) -> LidRegressor:
     """Regress G from embeddings by least squares, E ‖M(f) - G(f)‖² (DAM, eq. 7), G itself and not its logarithm.
 
-    SGD with the paper's momentum and weight decay; the rate falls to a tenth at each of `decay_steps`. The squared error is
-    that of the standardised target, which has the same minimiser.
+    SGD with the paper's momentum and weight decay; the rate falls to a tenth at each of `decay_steps`. The squared
+    error is that of the standardised target, which has the same minimiser.
 
     Args:
         vectors: (N, D), training embeddings.
@@ -149,7 +150,7 @@ def read_lid(folder: Path, scale: float, num_neighbours: int) -> LidRegressor:
     try:
         model = LidRegressor(**read_json(folder / DESCRIPTION))
         model.load_state_dict(load_file(folder / WEIGHTS))
-    except Exception as error:
+    except (DataError, SafetensorError, OSError, RuntimeError, TypeError) as error:
         problem = "The regressor of G is missing or damaged; run the build_anchors stage."
         raise CheckpointError(problem, got=error, where=folder) from error
     if (model.scale, model.num_neighbours) != (scale, num_neighbours):

@@ -10,8 +10,8 @@ from pipeline_lib.similarity.cosine import Floats, cosine
 def patch_sum(patches_a: npt.ArrayLike, patches_b: npt.ArrayLike) -> Floats:
     """S = Σ_i Σ_j f_i^A·f_j^B / (K² ‖F^A‖ ‖F^B‖) with F = (1/K) Σ_i f_i (RRFNet, eq. 3 and 8).
 
-    The double sum is K² F^A·F^B, so it is computed as the cosine of the means, in K instead of K² products. It is what the
-    contributions of explanation/rrf_map add up to.
+    The double sum is K² F^A·F^B, so it is computed as the cosine of the means, in K instead of K² products. It is what
+    the contributions of explanation/rrf_map add up to.
 
     Args:
         patches_a, patches_b: (..., K, C) of one shape, finite, not normalised.

@@ -1,4 +1,4 @@
-"""RRFNet's Approach A: a pair's score is a weighted sum of the cosines of its regions, weights by logistic regression."""
+"""RRFNet's Approach A: a pair's score is the weighted sum of its regions' cosines, weights by logistic regression."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,9 +61,9 @@ def draw_training_pairs(
 ) -> TrainingPairs:
     """Draw pairs of training images, half genuine, half impostor, in folds of disjoint identities.
 
-    The training identities are dealt to the folds at random; a fold's pairs are of its own identities. A genuine pair is of
-    an identity drawn uniformly among those with two images, and two of its images; an impostor pair is of two identities
-    and one image of each. Pairs are drawn independently, so one may come twice.
+    The training identities are dealt to the folds at random; a fold's pairs are of its own identities. A genuine pair
+    is of an identity drawn uniformly among those with two images, and two of its images; an impostor pair is of two
+    identities and one image of each. Pairs are drawn independently, so one may come twice.
 
     Args:
         identities, splits: N, of the images; only rows of split "train" are drawn.
@@ -100,11 +100,11 @@ def draw_training_pairs(
 def fit_region_weights(
     positions: Sequence[str], cosines: npt.ArrayLike, genuine: Bools, folds: Rows, strengths: Sequence[float]
 ) -> RegionWeights:
-    """Weights of the regions by logistic regression with a bias on standardised cosines (RRFNet III-A; METHODS section 4).
+    """Weights of the regions by logistic regression with a bias on standardised cosines (RRFNet III-A).
 
     The L2 strength is the one with the least log-loss over the held-out folds (the strongest penalty among equals); the
-    regression is then fitted to all pairs. Standardisation is part of each fit, so a held-out fold is not seen. The weights
-    come back for cosines as they are: w_i = w'_i / σ_i.
+    regression is then fitted to all pairs. Standardisation is part of each fit, so a held-out fold is not seen. The
+    weights come back for cosines as they are: w_i = w'_i / σ_i.
 
     Args:
         positions: K unique names.
@@ -113,8 +113,8 @@ def fit_region_weights(
         strengths: candidates for C, the inverse of the penalty's weight; a single one is taken as it is.
 
     Raises:
-        DataError: shapes differ, a value is NaN or infinite, a position stands twice, or a fold (or the rest without it)
-            holds one class only.
+        DataError: shapes differ, a value is NaN or infinite, a position stands twice, or a fold (or the rest without
+            it) holds one class only.
     """
     values = np.asarray(cosines, np.float64)
     _check(positions, values, genuine, folds)

@@ -39,7 +39,11 @@ def read_cfp(folder: Path) -> SourceFaces:
     pairs = [pair for protocol in PROTOCOLS for pair in _pairs(folder, protocol, lists, identities)]
     missing = {image for pair in pairs for image in (pair.image_a, pair.image_b)} - identities.keys()
     if missing:
-        raise DataError(f"{len(missing)} photographs of CFP's pairs are not here.", got=sorted(missing)[:5], where=folder / "Data/Images")
+        raise DataError(
+            f"{len(missing)} photographs of CFP's pairs are not here.",
+            got=sorted(missing)[:5],
+            where=folder / "Data/Images",
+        )
     return SourceFaces(photos, pairs, frozenset(names))
 
 
@@ -51,7 +55,10 @@ def _photo(path: Path, names: list[str], folder: Path) -> PhotoRecord:
     number, view = path.parent.parent.name, path.parent.name
     if not number.isdecimal() or not 1 <= int(number) <= len(names):
         raise DataError(
-            "A CFP folder has no name in Data/list_name.txt.", got=number, allowed=f"001 to {len(names):03d}", where=folder / "Data/Images"
+            "A CFP folder has no name in Data/list_name.txt.",
+            got=number,
+            allowed=f"001 to {len(names):03d}",
+            where=folder / "Data/Images",
         )
     image_id = _image_id(number, view, path.stem)
     return PhotoRecord(image_id, names[int(number) - 1], path, None, image_id)
@@ -61,13 +68,20 @@ def _image_list(folder: Path, view: str) -> dict[int, str]:
     candidates = [folder / "Protocol" / name.format(view=view) for name in LIST_NAMES]
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
-        raise DataError("A list of CFP is missing.", allowed=" or ".join(c.name for c in candidates), where=folder / "Protocol")
+        raise DataError(
+            "A list of CFP is missing.", allowed=" or ".join(c.name for c in candidates), where=folder / "Protocol"
+        )
     images = {}
     for line in _lines(path):
         fields = line.split()
         parts = Path(fields[-1]).parts[-3:]
         if len(fields) != 2 or not fields[0].isdecimal() or len(parts) != 3:
-            raise DataError("A line of a CFP list is malformed.", got=line, allowed="<index> Data/Images/001/frontal/01.jpg", where=path)
+            raise DataError(
+                "A line of a CFP list is malformed.",
+                got=line,
+                allowed="<index> Data/Images/001/frontal/01.jpg",
+                where=path,
+            )
         images[int(fields[0])] = _image_id(parts[0], parts[1], Path(parts[2]).stem)
     return images
 
@@ -84,7 +98,9 @@ def _pairs(
             for line in _lines(split / name):
                 fields = [field.strip() for field in line.split(",")]
                 columns = [lists[view] for view in PROTOCOLS[protocol]]
-                if len(fields) != 2 or any(not f.isdecimal() or int(f) not in c for f, c in zip(fields, columns, strict=True)):
+                if len(fields) != 2 or any(
+                    not f.isdecimal() or int(f) not in c for f, c in zip(fields, columns, strict=True)
+                ):
                     raise DataError("A pair of CFP is no two indices of its lists.", got=line, where=split / name)
                 a, b = (column[int(index)] for index, column in zip(fields, columns, strict=True))
                 if a in identities and b in identities and (identities[a] == identities[b]) != genuine:

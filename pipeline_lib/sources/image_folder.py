@@ -27,7 +27,9 @@ def read_image_folder(folder: Path) -> SourceFaces:
     """
     tops = _folders(folder)
     if not tops:
-        raise DataError("An image folder holds no identity folder.", allowed="<folder>/<identity>/<photograph>", where=folder)
+        raise DataError(
+            "An image folder holds no identity folder.", allowed="<folder>/<identity>/<photograph>", where=folder
+        )
     if all(top.name in SPLITS for top in tops):
         photos = [photo for top in tops for photo in _read_identities(folder, top, top.name)]
     else:
@@ -50,13 +52,18 @@ def _read_identities(root: Path, parent: Path, split: str | None) -> Iterator[Ph
                 where=parent,
             )
         seen[identity] = identity_folder
-        prefix = [root.resolve().name, *([split] if split else []), identity_folder.name]
+        prefix = [root.name or root.resolve().name, *([split] if split else []), identity_folder.name]
         for path in _files(identity_folder):
             image_id = make_image_id(*prefix, path.stem)
             yield PhotoRecord(image_id, identity, path, split, image_id)
         for group in _folders(identity_folder, photos_beside=True):
             if deeper := _folders(group, photos_beside=True):
-                raise DataError("An image folder is nested too deep.", got=deeper[0], allowed="<identity>/<group>/<file>", where=root)
+                raise DataError(
+                    "An image folder is nested too deep.",
+                    got=deeper[0],
+                    allowed="<identity>/<group>/<file>",
+                    where=root,
+                )
             media = make_image_id(*prefix, group.name)
             for path in _files(group):
                 yield PhotoRecord(make_image_id(*prefix, group.name, path.stem), identity, path, split, media)
@@ -77,5 +84,10 @@ def _folders(folder: Path, photos_beside: bool = False) -> list[Path]:
     entries = _entries(folder)
     stray = [path for path in entries if path.suffix.lower() in PHOTO_SUFFIXES and not path.is_dir()]
     if stray and not photos_beside:
-        raise DataError("A photograph lies outside an identity folder.", got=stray[0].name, allowed="<folder>/<identity>/", where=folder)
+        raise DataError(
+            "A photograph lies outside an identity folder.",
+            got=stray[0].name,
+            allowed="<folder>/<identity>/",
+            where=folder,
+        )
     return [path for path in entries if path.is_dir()]

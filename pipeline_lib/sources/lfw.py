@@ -45,9 +45,13 @@ def read_lfw(folder: Path) -> SourceFaces:
     pairs = [_pair(pair) for pair in parse_pairs(_text(folder / "pairs.txt"), folder / "pairs.txt")]
     missing = {image for pair in pairs for image in (pair.image_a, pair.image_b)} - identities.keys()
     if missing:
-        raise DataError(f"{len(missing)} photographs of LFW's pairs are not here.", got=sorted(missing)[:5], where=images)
+        raise DataError(
+            f"{len(missing)} photographs of LFW's pairs are not here.", got=sorted(missing)[:5], where=images
+        )
     names_file = folder / "lfw-names.txt"
-    names = {line.split()[0] for line in _text(names_file).splitlines() if line.strip()} if names_file.is_file() else set()
+    names = (
+        {line.split()[0] for line in _text(names_file).splitlines() if line.strip()} if names_file.is_file() else set()
+    )
     return SourceFaces(photos, pairs, frozenset(identities.values()) | {normalise_name(name) for name in names})
 
 
@@ -62,7 +66,9 @@ def parse_pairs(text: str, where: Path) -> list[LfwPair]:
         lines.pop()
     header = lines[0] if lines else []
     if len(header) != 2 or not all(field.isdecimal() for field in header):
-        raise DataError("LFW's pairs.txt has no header.", got=" ".join(header), allowed="<folds> <pairs>, as 10 300", where=where)
+        raise DataError(
+            "LFW's pairs.txt has no header.", got=" ".join(header), allowed="<folds> <pairs>, as 10 300", where=where
+        )
     num_folds, num_pairs = (int(field) for field in header)
     if len(lines) != 1 + 2 * num_folds * num_pairs:
         raise DataError(
@@ -78,8 +84,13 @@ def parse_pairs(text: str, where: Path) -> list[LfwPair]:
         digits = [fields[i] for i in ((1, 2) if genuine else (1, 3)) if i < len(fields)]
         if len(fields) != (3 if genuine else 4) or not all(digit.isdecimal() for digit in digits):
             allowed = "name i j" if genuine else "name i name j"
-            raise DataError("A line of LFW's pairs.txt is malformed.", got=" ".join(fields), allowed=allowed, where=f"{where}:{number + 2}")
-        pairs.append(LfwPair(fold, (fields[0], int(digits[0])), (fields[-3 if genuine else 2], int(digits[1])), genuine))
+            raise DataError(
+                "A line of LFW's pairs.txt is malformed.",
+                got=" ".join(fields),
+                allowed=allowed,
+                where=f"{where}:{number + 2}",
+            )
+        pairs.append(LfwPair(fold, (fields[0], int(digits[0])), (fields[0 if genuine else 2], int(digits[1])), genuine))
     return pairs
 
 
@@ -119,7 +130,9 @@ def _image_id(name: str, number: int) -> str:
 def _photo(path: Path) -> PhotoRecord:
     name, _, number = path.stem.rpartition("_")
     if name != path.parent.name or not number.isdecimal():
-        raise DataError("A file of LFW is not named after its folder.", got=path.name, allowed="<Name>_0001.jpg", where=path.parent)
+        raise DataError(
+            "A file of LFW is not named after its folder.", got=path.name, allowed="<Name>_0001.jpg", where=path.parent
+        )
     image_id = _image_id(name, int(number))
     return PhotoRecord(image_id, normalise_name(name), path, None, image_id)
 

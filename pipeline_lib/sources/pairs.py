@@ -74,7 +74,9 @@ def draw_pairs(
     ]
 
 
-def _draw_balanced(groups: Sequence[Sequence[str]], wanted: int, rng: np.random.Generator) -> list[tuple[str, str, bool]]:
+def _draw_balanced(
+    groups: Sequence[Sequence[str]], wanted: int, rng: np.random.Generator
+) -> list[tuple[str, str, bool]]:
     flat = [image_id for group in groups for image_id in group]
     sizes = np.array([len(group) for group in groups])
     index = np.arange(len(flat))

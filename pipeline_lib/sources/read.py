@@ -13,7 +13,11 @@ from pipeline_lib.sources.lfw import read_lfw
 from pipeline_lib.sources.manifest import SourceFaces
 from pipeline_lib.sources.synthetic import render_synthetic
 
-READERS: dict[str, Callable[[Path], SourceFaces]] = {"image_folder": read_image_folder, "lfw": read_lfw, "cfp": read_cfp}
+READERS: dict[str, Callable[[Path], SourceFaces]] = {
+    "image_folder": read_image_folder,
+    "lfw": read_lfw,
+    "cfp": read_cfp,
+}
 
 
 def read_sources(

@@ -10,7 +10,11 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import SPLITS
 
 BY_IDENTITY = "by_identity"
-PRECEDENCE = ("test", "val", "train")  # a person known to the test set must not be trained on, whatever another source says
+PRECEDENCE = (
+    "test",
+    "val",
+    "train",
+)  # a person known to the test set must not be trained on, whatever another source says
 
 
 @dataclass(frozen=True)
@@ -76,13 +80,11 @@ def assign_splits(
     moved: Counter[str] = Counter()
     for own in fixed:
         result: dict[str, str | None] = {}
-        for name, split in own.items():
-            if split is not None and split != wanted[name]:
-                moved["removed"] += 1
-                result[name] = None
-            else:
-                moved["joined"] += split is None and name in stated
-                result[name] = None if name in cut else wanted[name]
+        for name, own_split in own.items():
+            removed = own_split is not None and own_split != wanted[name]
+            moved["removed"] += removed
+            moved["joined"] += own_split is None and name in stated
+            result[name] = None if removed or name in cut else wanted[name]
         splits.append(result)
     return Assignment(splits, moved["joined"], moved["removed"], len(cut))
 
@@ -91,10 +93,17 @@ def _fixed_splits(source: SourceNames) -> dict[str, str | None]:
     result: dict[str, str | None] = {}
     for name, splits in source.stated.items():
         if unknown := splits - set(SPLITS):
-            raise DataError("A source files photographs under an unknown split.", got=sorted(unknown), allowed=SPLITS, where=source.source)
+            raise DataError(
+                "A source files photographs under an unknown split.",
+                got=sorted(unknown),
+                allowed=SPLITS,
+                where=source.source,
+            )
         if len(splits) > 1:
             raise DataError(
-                "An identity stands in two splits; leave it in one.", got=f"{name} in {' and '.join(sorted(splits))}", where=source.source
+                "An identity stands in two splits; leave it in one.",
+                got=f"{name} in {' and '.join(sorted(splits))}",
+                where=source.source,
             )
         if splits and source.split != BY_IDENTITY:
             raise DataError(

@@ -16,8 +16,9 @@ from pipeline_lib.sources.synthetic_noise import Field, smoothstep
 
 Rotation = npt.NDArray[np.float32]
 AXIS_RADIUS = 0.75
-S_LIMIT = 1.5
-Y_TOP, Y_BOTTOM = -1.5, 1.25
+S_LIMIT = 1.45
+Y_TOP, Y_BOTTOM = -1.4, 1.25
+NOTHING = -0.15  # the radius where there is no head: below zero, so that no ray along the axis meets it
 NUM_STEPS = 7
 
 
@@ -65,7 +66,7 @@ class Chart:
 
 
 def make_chart(pixels_per_unit: float) -> Chart:
-    """The chart of |s| <= 1.5 (φ to ±115°), y in [-1.5, 1.25]."""
+    """The chart of |s| <= 1.45 (φ to ±111°), y in [-1.4, 1.25]."""
     width = round(2 * S_LIMIT * pixels_per_unit) + 1
     height = round((Y_BOTTOM - Y_TOP) * pixels_per_unit) + 1
     s = np.linspace(-S_LIMIT, S_LIMIT, width, dtype=np.float32)
@@ -99,10 +100,10 @@ def skull_radius(chart: Chart, person: Person, mouth_open: float, side: float, t
     forward = person.jaw_forward * smoothstep(0.3, 0.95, chart.y)
     depth = (person.head_depth + side) * (1 - 0.07 * below) * np.sqrt(1 - above**2.5) * np.sqrt(1 - below**11) + forward * (below < 1)
     with np.errstate(divide="ignore"):
-        inverse = (1 / np.maximum(width, 1e-3) ** n)[:, None] * (np.abs(np.sin(phi)) ** n)[None, :]
+        across = (1 / np.maximum(width, 1e-3) ** n).astype(np.float32)[:, None] * (np.abs(np.sin(phi)) ** n).astype(np.float32)[None, :]
         # Behind the ears the slice goes on as an ellipse of the same depth: nothing of it is seen but the outline.
-        inverse += (1 / np.maximum(depth, 1e-3) ** n)[:, None] * (np.abs(np.cos(phi)) ** n)[None, :]
-    radius = inverse.astype(np.float32) ** np.float32(-1 / n)
+        along = (1 / np.maximum(depth, 1e-3) ** n).astype(np.float32)[:, None] * (np.abs(np.cos(phi)) ** n).astype(np.float32)[None, :]
+    radius = (across + along) ** np.float32(-1 / n)
     radius[(above >= 1) | (below >= 1), :] = 0.0
     return radius
 
@@ -214,6 +215,7 @@ def meet_rays(chart: Chart, radius: Field, turn: Rotation, x: Field, y: Field) -
     down_x, down_y, down_z = (float(turn[2, k]) for k in range(3))
     z = np.float32(0.88) * np.sqrt(np.clip(1 - (x / np.float32(0.9)) ** 2 - (y / np.float32(1.3)) ** 2, 0.03, None)) + np.float32(0.25)
     nearest = np.full(x.shape, 9.0, np.float32)
+    solid = np.where(radius > 0, radius, np.float32(NOTHING))
     previous_gap = step = np.zeros_like(x)
     u = v = x
     for index in range(NUM_STEPS):
@@ -221,7 +223,7 @@ def meet_rays(chart: Chart, radius: Field, turn: Rotation, x: Field, y: Field) -
         phi -= np.float32(2 * np.pi) * (phi > np.pi)
         u = phi * (np.float32(AXIS_RADIUS) * ppu) + np.float32(S_LIMIT) * ppu
         v = (base_y + down_y * z - np.float32(Y_TOP)) * ppu
-        gap = rho - cv2.remap(radius, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0.0)
+        gap = rho - cv2.remap(solid, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=NOTHING)
         nearest = np.minimum(nearest, gap)
         if index == 0:
             step = -gap

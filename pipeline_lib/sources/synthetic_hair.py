@@ -60,7 +60,7 @@ def hair_line(chart: Chart, person: Person) -> npt.NDArray[np.float32]:
         knots, heights = [*knots, 0.70, 0.80, 0.93, 1.0, 1.2, 1.3, 1.5], [*heights, -0.20, 0.12 + 0.2 * (long - 0.3), 0.02, -0.15, -0.12, 0.45, 0.55]
     else:
         edge = 0.68 + 0.16 * (1 - p.hair_volume / 0.17)
-        knots, heights = [*knots, edge, edge + 0.08, edge + 0.2, 1.5], [*heights, -0.12, 0.55, 1.4, 1.4]
+        knots, heights = [*knots, edge, edge + 0.07, 1.0, 1.2, 1.5], [*heights, -0.12, 0.3, 0.55, 0.75, 0.8]
     line = np.interp(np.abs(chart.s), knots, heights)
     if long > 0.0 and p.fringe > 0.35:
         hang = (p.fringe - 0.35) / 0.65
@@ -83,8 +83,6 @@ def grow_hair(chart: Chart, person: Person, skin_radius: Field, mouth_open: floa
     volume = p.hair_volume * (0.5 + 0.9 * length(p)) if length(p) > 0 else 0.012
     hull = skull_radius(chart, p, mouth_open, side=0.75 * volume, top=1.15 * volume)
     rise = smoothstep(0.0, 0.24, edge)
-    if length(p) >= 0.55:
-        hull = np.maximum(hull, (p.head_width + 0.75 * volume) * smoothstep(-0.5, 0.0, chart.y)[:, None] * np.float32(0.99))
     radius = skin_radius + np.maximum(hull + np.float32(0.10 * volume) * flow - skin_radius, 0.0) * rise * (alpha > 0)
     colour = hair_colour(p) * np.exp(0.42 * flow - 0.1)[..., None]
     roots = 0.6 + 0.4 * smoothstep(0.0, 0.3, edge)

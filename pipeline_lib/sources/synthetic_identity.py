@@ -40,18 +40,18 @@ class Person:
     # Eyes
     eye_spacing: float = _between(0.285, 0.35)  # s of an eye's middle
     eye_height: float = _between(-0.045, 0.045)
-    eye_width: float = _between(0.12, 0.165)  # half of the opening
-    eye_open: float = _between(0.042, 0.075)
+    eye_width: float = _between(0.135, 0.175)  # half of the opening
+    eye_open: float = _between(0.050, 0.088)
     eye_tilt: float = _between(-0.10, 0.22)
     eye_depth: float = _between(0.02, 0.075)  # how deep the socket lies
     lid_fold: float = _between(0.0, 1.0)
     lash: float = _between(0.45, 1.0)
-    iris_radius: float = _between(0.055, 0.068)
+    iris_radius: float = _between(0.060, 0.074)
     iris_hue: float = _between(0.0, 1.0)  # dark brown, brown, hazel, green, grey, blue
     eye_bag: float = _between(0.0, 1.0)
     # Brows
     brow_gap: float = _between(0.15, 0.235)  # above the eye
-    brow_thickness: float = _between(0.016, 0.045)
+    brow_thickness: float = _between(0.022, 0.056)
     brow_arch: float = _between(-0.01, 0.075)
     brow_tilt: float = _between(-0.12, 0.16)
     brow_inner: float = _between(0.09, 0.17)  # s where it begins
@@ -59,7 +59,7 @@ class Person:
     brow_density: float = _between(0.45, 1.0)
     # Nose
     nose_length: float = _between(0.33, 0.45)  # y of the tip
-    nose_width: float = _between(0.085, 0.155)  # s of a wing
+    nose_width: float = _between(0.105, 0.175)  # s of a wing
     nose_height: float = _between(0.13, 0.23)
     nose_bridge: float = _between(0.045, 0.085)
     nose_hump: float = _between(-0.025, 0.035)
@@ -67,8 +67,8 @@ class Person:
     # Mouth
     mouth_drop: float = _between(0.235, 0.32)  # below the nose's tip
     mouth_width: float = _between(0.20, 0.285)
-    upper_lip: float = _between(0.028, 0.068)
-    lower_lip: float = _between(0.045, 0.085)
+    upper_lip: float = _between(0.036, 0.085)
+    lower_lip: float = _between(0.055, 0.105)
     cupid: float = _between(0.0, 1.0)
     lip_colour: float = _between(0.15, 1.0)
     fold: float = _between(0.0, 1.0)  # between nose and mouth corner

@@ -67,7 +67,7 @@ def paint_skin(chart: Chart, person: Person, rng: np.random.Generator) -> Paint:
 def _spots(chart: Chart, person: Person, rng: np.random.Generator) -> Field:
     """Freckles on nose and cheeks and a few moles anywhere, as pigment."""
     impulses = np.zeros(chart.shape, np.float32)
-    num_freckles = round(260 * max(person.freckles, 0.0)) if person.melanin < 0.6 else 0
+    num_freckles = round(260 * max(person.freckles, 0.0) * max(1 - 1.6 * person.melanin, 0.0))
     places = rng.normal((0.0, 0.24), (0.34, 0.15), (400, 2)).astype(np.float32)
     strengths = rng.uniform(0.25, 1.0, 400).astype(np.float32)
     ppu = chart.pixels_per_unit

@@ -1,0 +1,115 @@
+"""Antialiased shapes on an aligned image, every one of them remembered."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Points = npt.NDArray[np.float32]
+Plane = npt.NDArray[np.float32]
+Colour = tuple[int, int, int]
+
+FINER = 4  # subpixels a side when a shape's share of a pixel is measured
+SUBPIXEL_BITS = 4  # of OpenCV's fixed-point coordinates, on top of FINER
+PATH_DECIMALS = 2  # what is stored is exactly what is drawn
+FULL_CHROMA = 16.0  # mean of max(RGB) - min(RGB) from which on a photograph is taken for a coloured one
+
+
+class Canvas:
+    """An image that shapes are painted on; `parts` lists what was painted, ready for JSON.
+
+    On a grey photograph colours come out grey, on a faintly coloured one pale.
+
+    Args:
+        image: uint8 RGB (H, W, 3); it is not changed.
+    """
+
+    def __init__(self, image: npt.NDArray[np.uint8]) -> None:
+        self.pixels: npt.NDArray[np.float32] = image.astype(np.float32)
+        self.parts: list[dict[str, object]] = []
+        self._chroma = min(1.0, float(np.mean(image.max(axis=2) - image.min(axis=2))) / FULL_CHROMA)
+
+    def paint(
+        self,
+        part: str,
+        outline: Points,
+        colour: Colour,
+        *,
+        texture: Plane | float = 1.0,
+        opacity: float = 1.0,
+        within: Plane | None = None,
+    ) -> Plane:
+        """Paint a filled polygon: pixels <- (1 - c) pixels + c colour * texture, with c its opacity times its coverage.
+
+        Args:
+            part: what it is, for the record.
+            outline: (N, 2) x, y in pixels, centres of pixels at whole numbers.
+            colour: RGB 0..255, as on a coloured photograph.
+            texture: factor on the colour, a number or (H, W) or (H, W, 3).
+            opacity: 0..1.
+            within: coverage (H, W) of an earlier part that this one may not leave.
+
+        Returns:
+            float32 (H, W), the share of each pixel that was covered, 0..1.
+        """
+        path: npt.NDArray[np.float64] = np.asarray(outline, np.float64).round(PATH_DECIMALS)
+        covered = coverage(path, self.pixels.shape[:2])
+        if within is not None:
+            covered = covered * within
+        painted = _paled(colour, self._chroma)
+        shaded = np.asarray(painted, np.float32) * np.atleast_3d(np.asarray(texture, np.float32))
+        weight = (opacity * covered)[:, :, None]
+        self.pixels = self.pixels * (1 - weight) + np.clip(shaded, 0, 255) * weight
+        record: dict[str, object] = {"part": part, "points": path.tolist(), "colour": list(painted), "opacity": opacity}
+        self.parts.append(record | {"clipped": within is not None})
+        return covered
+
+    def image(self) -> npt.NDArray[np.uint8]:
+        """uint8 RGB (H, W, 3); pixels that nothing was painted on are those of the original."""
+        return np.rint(self.pixels).astype(np.uint8)
+
+
+def coverage(outline: npt.NDArray[np.float64], shape: tuple[int, int]) -> Plane:
+    """Share of each pixel inside a polygon, from FINER x FINER samples: float32 `shape`, 0..1."""
+    height, width = shape
+    fine = np.zeros((height * FINER, width * FINER), np.uint8)
+    corners = ((outline + 0.5) * FINER - 0.5) * 2**SUBPIXEL_BITS
+    cv2.fillPoly(fine, [np.rint(corners).astype(np.int32)], 255, shift=SUBPIXEL_BITS)
+    share: Plane = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return share / np.float32(255)
+
+
+def smooth_outline(corners: Points, num_between: int = 6) -> Points:
+    """A closed Catmull-Rom curve through (N, 2) corners, as (N * num_between, 2) points."""
+    before, start, end, after = (np.roll(corners, shift, axis=0)[:, None, :] for shift in (1, 0, -1, -2))
+    return _catmull_rom(before, start, end, after, num_between)
+
+
+def smooth_line(corners: Points, num_between: int = 6) -> Points:
+    """An open Catmull-Rom curve through (N, 2) corners, from the first to the last."""
+    padded = np.concatenate([2 * corners[:1] - corners[1:2], corners, 2 * corners[-1:] - corners[-2:-1]])[:, None, :]
+    curve = _catmull_rom(padded[:-3], padded[1:-2], padded[2:-1], padded[3:], num_between)
+    return np.concatenate([curve, corners[-1:]])
+
+
+def ribbon(line: Points, width_px: float, *, tapered: bool = False) -> Points:
+    """The outline of a line drawn with a pen of width_px; `tapered` lets both ends run out to a point."""
+    step = np.gradient(line, axis=0)
+    normal = np.stack([-step[:, 1], step[:, 0]], axis=1) / np.maximum(np.hypot(*step.T), 1e-6)[:, None]
+    pen = np.full(len(line), 0.5 * width_px)
+    if tapered:
+        pen *= np.sin(np.linspace(0.05, np.pi - 0.05, len(line)))
+    return np.concatenate([line + pen[:, None] * normal, (line - pen[:, None] * normal)[::-1]]).astype(np.float32)
+
+
+def _paled(colour: Colour, chroma: float) -> Colour:
+    grey = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+    red, green, blue = (round(grey + chroma * (value - grey)) for value in colour)
+    return red, green, blue
+
+
+def _catmull_rom(before: Points, start: Points, end: Points, after: Points, num_between: int) -> Points:
+    t = np.arange(num_between, dtype=np.float32)[None, :, None] / np.float32(num_between)
+    curve = start + 0.5 * t * (
+        end - before + t * (2 * before - 5 * start + 4 * end - after + t * (3 * (start - end) + after - before))
+    )
+    return curve.reshape(-1, 2).astype(np.float32)

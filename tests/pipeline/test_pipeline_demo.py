@@ -1,0 +1,131 @@
+"""The whole pipeline on rendered faces at smoke size, with the real DVC, torchrun and MLflow."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from checkout import Checkout
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.xdist_group("demo")]
+
+
+def ran_stages(output: str) -> set[str]:
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+
+
+def test_every_stage_left_its_files(built: Checkout) -> None:
+    data = built.folder / "data"
+    inputs = pq.read_table(data / "ingest/manifest.parquet").num_rows
+    aligned = pq.read_table(data / "align/index.parquet").to_pylist()
+    rejected = pq.read_table(data / "align/rejects.parquet").num_rows
+    assert inputs == len({row["image_id"] for row in aligned}) + rejected
+    assert inputs + pq.read_table(data / "ingest/rejects.parquet").num_rows == 24 * 6
+    scores = pq.read_table(data / "verify/scores.parquet")
+    for name in ("raw_pixel", "cosine:iresnet", "cosine:rrfnet56", "region_weighted", "dam_r", "dam_l"):
+        assert scores[name].null_count == 0
+    metrics = json.loads((data / "verify/metrics.json").read_text())
+    assert {"val", "synthetic"} <= set(metrics)
+    for network in ("rrfnet56", "rrfnet28"):
+        explained = json.loads((data / f"explain/{network}/metrics.json").read_text())
+        assert explained["additivity_max_error"] < 1e-5
+    assert (data / "report/index.html").stat().st_size > 10_000
+
+
+def test_shown_by_dvc(built: Checkout) -> None:
+    assert "accuracy_mean" in built.run("dvc", "metrics", "show").stdout
+    assert "align" in built.run("dvc", "dag").stdout
+    built.run("dvc", "plots", "show", "--out", "plots")
+    assert (built.folder / "plots" / "index.html").exists()
+
+
+def test_second_repro_runs_nothing(built: Checkout) -> None:
+    result = built.run("dvc", "repro")
+    assert ran_stages(result.stdout) == set()
+    assert "Data and pipelines are up to date." in result.stdout
+
+
+def test_run_is_in_mlflow_under_one_parent(built: Checkout) -> None:
+    code = """
+import json
+from mlflow import MlflowClient
+client = MlflowClient("sqlite:///mlflow.db")
+experiment = client.get_experiment_by_name("face-verifier")
+runs = client.search_runs([experiment.experiment_id], max_results=500)
+children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+print(json.dumps({
+    "parents": len({run.data.tags["mlflow.parentRunId"] for run in children}),
+    "stages": sorted({run.data.tags["stage"] for run in children}),
+    "status": sorted({run.info.status for run in children}),
+    "tags": sorted(set.intersection(*(set(run.data.tags) for run in children))),
+}))
+"""
+    shown = json.loads(built.run(sys.executable, "-c", code).stdout.splitlines()[-1])
+    assert shown["parents"] == 1
+    assert shown["status"] == ["FINISHED"]
+    stages = {name.split("@")[0] for name in shown["stages"]}
+    assert stages == set(yaml.safe_load((built.folder / "dvc.yaml").read_text())["stages"])
+    assert "git_commit" in shown["tags"]
+
+
+def test_champion_serves_outside_the_repository(built: Checkout, tmp_path: Path) -> None:
+    manifest = pq.read_table(built.folder / "data/ingest/manifest.parquet").to_pylist()
+    aligned = set(pq.read_table(built.folder / "data/align/index.parquet")["image_id"].to_pylist())
+    photos = [built.folder / row["uri"] for row in manifest if row["split"] == "test" and row["image_id"] in aligned]
+    code = f"""
+import mlflow, pandas as pd, json
+model = mlflow.pyfunc.load_model("models:/face-verifier@champion")
+import pipeline_lib
+rows = pd.DataFrame({{"image_a": [{str(photos[0])!r}, "no such file"], "image_b": [{str(photos[1])!r}, {str(photos[1])!r}]}})
+answer = model.predict(rows, params={{"explain": True}})
+first = answer.iloc[0]
+total = sum(patch["contribution_a"] for patch in first["contributions"])
+print(json.dumps([float(first["similarity"]), total, bool(first["match"]), answer.iloc[1]["error"]]))
+"""
+    environment = {**built.environment, "MLFLOW_TRACKING_URI": f"sqlite:///{built.folder}/mlflow.db"}
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stderr
+    similarity, total, _, error = json.loads(result.stdout.splitlines()[-1])
+    assert total == pytest.approx(similarity, abs=1e-5)  # float32 sums of a few terms of order 0.1
+    assert error
+
+
+def test_explain_param_reruns_explanation_and_report_only(built: Checkout) -> None:
+    """Runs last of the module: it changes params.yaml."""
+    params = built.folder / "params.yaml"
+    document = yaml.safe_load(params.read_text())
+    document["explain"]["num_steps"] += 1
+    params.write_text(yaml.safe_dump(document))
+    assert ran_stages(built.run("dvc", "repro").stdout) == {"explain@rrfnet56", "explain@rrfnet28", "report"}
+
+
+def test_killed_stage_leaves_nothing_half_written(built: Checkout) -> None:
+    """A stage killed in the middle is run again to the same bytes."""
+    index = built.folder / "data/align/index.parquet"
+    before = index.read_bytes()
+    shards = built.folder / "data/align/shards"
+    first_shard = sorted(shards.iterdir())[0].read_bytes()
+    process = subprocess.Popen(
+        ["dvc", "repro", "--single-item", "--force", "align"],
+        cwd=built.folder,
+        env=built.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(6)  # DVC has removed the outputs and the workers are starting
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not index.exists() or index.read_bytes() == before
+    built.run("dvc", "repro", "--single-item", "--force", "align")
+    assert index.read_bytes() == before
+    assert sorted(shards.iterdir())[0].read_bytes() == first_shard
+    assert not list((built.folder / "data/align").glob(".*partial*"))

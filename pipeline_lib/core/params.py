@@ -200,7 +200,11 @@ class Verify(Section):
 
 
 class Rerank(Section):
-    """Stage 1 cosine, stage 2 alpha * EMD + (1 - alpha) * cosine on the top_k. `pool` averages the patch grid pool x pool."""
+    """Stage 1 cosine, stage 2 alpha * EMD + (1 - alpha) * cosine on the top_k.
+
+    `pool` averages the patch grid pool x pool. `max_queries_per_kind` takes the same sample of images for every kind of
+    occlusion; null takes all.
+    """
 
     network: str
     top_k: Positive
@@ -210,6 +214,7 @@ class Rerank(Section):
     regularisation: Annotated[float, Field(gt=0)]
     tolerance: Annotated[float, Field(gt=0)]
     max_iterations: Positive
+    max_queries_per_kind: Positive | None = None
 
 
 class Explain(Section):

@@ -79,6 +79,34 @@ OCCLUSIONS = pa.schema(
     ]
 )
 
+# One row a candidate of an occluded query, in the order of queries and of stage 1. Ranks count from 1. `num_relevant` is
+# the number of gallery images of the query's identity, without the query's own original, which is not in its gallery.
+RANKS = pa.schema(
+    [
+        ("query_key", pa.string()),
+        ("kind", pa.string()),
+        ("gallery_key", pa.string()),
+        ("genuine", pa.bool_()),
+        ("num_relevant", pa.int32()),
+        ("rank_cosine", pa.int32()),
+        ("rank_reranked", pa.int32()),
+        ("cosine", pa.float32()),
+        ("emd", pa.float32()),  # EMD similarity; null beyond rerank.top_k
+        ("reranked", pa.float32()),  # alpha * emd + (1 - alpha) * cosine; null beyond rerank.top_k
+    ]
+)
+
+# One row a genuine pair and method: areas under the insertion and deletion curves, both images of the pair averaged.
+FAITHFULNESS = pa.schema(
+    [
+        ("image_a", pa.string()),
+        ("image_b", pa.string()),
+        ("method", pa.string()),
+        ("insertion_auc", pa.float64()),
+        ("deletion_auc", pa.float64()),
+    ]
+)
+
 
 def write_table(path: Path, table: pa.Table, schema: pa.Schema) -> None:
     """Write `table` as Parquet after checking that it has exactly the columns of `schema`.

@@ -33,10 +33,13 @@ def embed_images(network: FaceNetwork, images: Images, mirror: bool, batch_size:
     Raises:
         DataError: the images have another shape or type, or the patch grid is not its own mirror image.
     """
-    _check_images(images, IMAGE_PX)
+    _check_images(images)
+    if not len(images):  # one black image gives the shapes; not every network takes an empty batch
+        embeddings_of_one, patches_of_one = embed_images(network, np.zeros((1, *images.shape[1:]), np.uint8), False, 1)
+        return embeddings_of_one[:0], patches_of_one[:0]
     order = mirrored_patches(network.grid) if mirror else None
     embeddings, patches = [], []
-    for first in range(0, max(len(images), 1), batch_size):  # no images: one empty batch gives the shapes
+    for first in range(0, len(images), batch_size):
         x = to_network_input(images[first : first + batch_size], network)
         embedding, patch = _features(network, x)
         if order is not None:
@@ -64,7 +67,9 @@ def embed_region_images(networks: Mapping[Region, FaceNetwork], images: Images, 
     Raises:
         DataError: the images have another shape or type, or two networks another D.
     """
-    _check_images(images, IMAGE_PX)
+    _check_images(images)
+    if not len(images):
+        return embed_region_images(networks, np.zeros((1, *images.shape[1:]), np.uint8), 1)[:0]
     columns = []
     for region, network in networks.items():
         left = _cut(images, region)
@@ -110,7 +115,7 @@ def _features(network: FaceNetwork, x: torch.Tensor) -> tuple[torch.Tensor, torc
 @torch.inference_mode()
 def _embed_only(network: FaceNetwork, images: Images, batch_size: int) -> Floats:
     parts = []
-    for first in range(0, max(len(images), 1), batch_size):
+    for first in range(0, len(images), batch_size):
         x = to_network_input(images[first : first + batch_size], network)
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=x.is_cuda):
             parts.append(network(x).float().cpu().numpy())
@@ -121,9 +126,7 @@ def _cut(images: Images, region: Region) -> Images:
     return images[:, region.y : region.y + region.size_px, region.x : region.x + region.size_px]
 
 
-def _check_images(images: Images, size_px: int) -> None:
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size_px, size_px, 3):
+def _check_images(images: Images) -> None:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (IMAGE_PX, IMAGE_PX, 3):
         got = f"{images.dtype} {images.shape}"
-        raise DataError(
-            "Images to embed have another shape or type.", got=got, allowed=f"uint8 (N, {size_px}, {size_px}, 3)"
-        )
+        raise DataError("Images to embed have another shape or type.", got=got, allowed="uint8 (N, 112, 112, 3)")

@@ -173,7 +173,7 @@ def read_embeddings(folder: Path, with_patches: bool = False) -> EmbeddingSet:
         patch_keys = table.column("key").to_pylist()
         patches = np.empty((table.num_rows, *shape), np.float32) if with_patches else None
         if patches is not None:
-            _fill(patches.reshape(len(patches), -1), table.column("patches").chunks)
+            _fill(patches.reshape(len(patches), shape[0] * shape[1]), table.column("patches").chunks)
     return EmbeddingSet(
         texts["key"],
         texts["image_id"],
@@ -205,7 +205,7 @@ def read_patches(folder: Path, keys: Sequence[str]) -> Floats:
         first = 0
         for chunk in table.column("patches").chunks:
             here = np.flatnonzero((wanted >= first) & (wanted < first + len(chunk)))
-            patches[here] = _as_numpy(chunk, len(chunk))[wanted[here] - first].reshape(len(here), *shape)
+            patches[here] = _as_numpy(chunk, shape[0] * shape[1])[wanted[here] - first].reshape(len(here), *shape)
             first += len(chunk)
     return patches
 
@@ -246,14 +246,14 @@ def _fixed_lists(values: Floats) -> Any:
     return pa.array([[]] * len(values), pa.list_(pa.float32(), 0))
 
 
-def _as_numpy(chunk: Any, num: int) -> Floats:
+def _as_numpy(chunk: Any, size: int) -> Floats:
+    """A view of a chunk of fixed-size lists, (len(chunk), size); nothing is copied."""
     flat: Floats = chunk.flatten().to_numpy(zero_copy_only=True)
-    return flat.reshape(num, -1)
+    return flat.reshape(len(chunk), size)
 
 
 def _fill(target: Floats, chunks: Sequence[Any]) -> None:
     first = 0
     for chunk in chunks:
-        if target.shape[1]:
-            target[first : first + len(chunk)] = _as_numpy(chunk, len(chunk))
+        target[first : first + len(chunk)] = _as_numpy(chunk, target.shape[1])
         first += len(chunk)

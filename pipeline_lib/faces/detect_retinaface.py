@@ -10,7 +10,7 @@ import torch
 from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.faces.detector import Face, Image
 from pipeline_lib.faces.resize import limit_longest_side
-from pipeline_lib.faces.retinaface_boxes import anchors, decode_boxes, decode_landmarks, non_maximum_suppression
+from pipeline_lib.faces.retinaface_boxes import Floats, anchors, decode_boxes, decode_landmarks, non_maximum_suppression
 from pipeline_lib.faces.retinaface_network import RetinaFace, load_retinaface
 from pipeline_lib.faces.weights import read_state, resnet50_weights
 
@@ -24,7 +24,9 @@ class RetinafaceDetector:
 
     Images of one size go through the network together, at most 2**20 pixels at a time (16 of LFW's 250x250), which
     bounds the memory. A photograph with a side above 1024 px is shrunk to that and its boxes are scaled back; a smaller
-    one is not enlarged. The score is the probability of a face, softmax over the two logits.
+    one is not enlarged. A photograph larger than the network's reach (see Variant) is searched a second time, shrunk
+    to the reach, for the faces that nearly fill it; see merge_scales. The score is the probability of a face, softmax
+    over the two logits.
 
     Args:
         network: in eval mode.
@@ -55,7 +57,15 @@ class RetinafaceDetector:
 
     def detect(self, images: Sequence[Image]) -> list[list[Face]]:
         """See Detector."""
-        shrunk = [limit_longest_side(image, LONGEST_SIDE_PX) for image in images]
+        found = self._detect_within(images, LONGEST_SIDE_PX)
+        reach_px = self._network.variant.reach_px
+        large = [index for index, image in enumerate(images) if max(image.shape[:2]) > reach_px]
+        for index, faces in zip(large, self._detect_within([images[i] for i in large], reach_px), strict=True):
+            found[index] = merge_scales(faces, found[index], max(images[index].shape[:2]))
+        return found
+
+    def _detect_within(self, images: Sequence[Image], longest_px: int) -> list[list[Face]]:
+        shrunk = [limit_longest_side(image, longest_px) for image in images]
         by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for index, (image, _) in enumerate(shrunk):
             by_size[image.shape].append(index)
@@ -75,15 +85,11 @@ class RetinafaceDetector:
             offsets, logits, points = self._network(rgb)
             scores = logits.softmax(dim=-1)[:, :, 1]
         table = anchors(height, width, self._network.variant.anchor_px)
-        return [
-            decode_faces(table, *(output.numpy() for output in outputs), self._min_score)
-            for outputs in zip(offsets, scores, points, strict=True)
-        ]
+        outputs = (offsets.numpy(), scores.numpy(), points.numpy())
+        return [decode_faces(table, *one, self._min_score) for one in zip(*outputs, strict=True)]
 
 
-def decode_faces(
-    table: np.ndarray, offsets: np.ndarray, scores: np.ndarray, points: np.ndarray, min_score: float
-) -> list[Face]:
+def decode_faces(table: Floats, offsets: Floats, scores: Floats, points: Floats, min_score: float) -> list[Face]:
     """Faces of one image from the network's outputs, the highest score first.
 
     Args:
@@ -100,5 +106,32 @@ def decode_faces(
     return [Face(boxes[i], float(scores[likely[i]]), landmarks[i]) for i in kept]
 
 
-def _scaled(face: Face, scale: np.ndarray) -> Face:
+def merge_scales(coarse: Sequence[Face], fine: Sequence[Face], longest_px: int) -> list[Face]:
+    """Large faces of a coarse search and small ones of a fine search of the same photograph, the highest score first.
+
+    A network whose anchors a face outgrows reports pieces of it with high scores. So a face counts as found by the
+    coarse search if it is at least 1/5 of the photograph's longest side, and as found by the fine one if it is at most
+    3/10 of it and not mostly (by more than half of its area) inside one of the former. Between 1/5 and 3/10 both
+    searches are reliable, so that a face whose size they judge differently is not lost.
+
+    Args:
+        coarse, fine: faces in pixels of the photograph.
+        longest_px: the photograph's longest side.
+    """
+    large = [face for face in coarse if _side(face) >= 0.2 * longest_px]
+    small = [face for face in fine if _side(face) <= 0.3 * longest_px]
+    small = [face for face in small if all(_share_inside(face.box, other.box) <= 0.5 for other in large)]
+    return sorted(large + small, key=lambda face: -face.score)
+
+
+def _side(face: Face) -> float:
+    return float((face.box[2:] - face.box[:2]).max())
+
+
+def _share_inside(box: Floats, other: Floats) -> float:
+    overlap = np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])
+    return float(np.prod(np.maximum(overlap, 0.0)) / np.prod(box[2:] - box[:2]))
+
+
+def _scaled(face: Face, scale: Floats) -> Face:
     return Face(face.box * np.tile(scale, 2), face.score, face.landmarks * scale)

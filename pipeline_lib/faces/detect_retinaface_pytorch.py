@@ -64,9 +64,8 @@ class RetinafacePytorchDetector:
         return [self._detect_one(image) for image in images]
 
     def _detect_one(self, image: Image) -> list[Face]:
-        import albumentations
-
         image, scale = limit_longest_side(image, LONGEST_SIDE_PX)
+        albumentations = importlib.import_module("albumentations")
         keep_size = albumentations.LongestMaxSize(max_size=max(image.shape[:2]), p=1)
         self._model.transform = albumentations.Compose([keep_size, albumentations.Normalize(p=1)])
         answers = self._model.predict_jsons(image, confidence_threshold=self._min_score, nms_threshold=MAX_IOU)
@@ -114,7 +113,7 @@ def _supply_torchvision_operators() -> None:
     assert package.origin is not None, "torchvision is no namespace package"
     for library in Path(package.origin).parent.glob("_C*.so"):
         with contextlib.suppress(OSError):  # the CUDA libraries it wants are not there: the case to mend
-            torch.ops.load_library(str(library))
+            torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
     if hasattr(torch.ops.torchvision, "nms"):
         return
     for name in ("torchvision::nms", "torchvision::qnms"):

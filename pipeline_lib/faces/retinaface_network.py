@@ -20,12 +20,14 @@ class Variant:
     Attributes:
         channels: of the pyramid.
         anchor_px: the two square anchors of each cell, px, at strides 8, 16, 32.
+        reach_px: faces above this are seen in parts only, since they outgrow the largest anchor.
         mean, std: per RGB channel, on the scale 0..255; the input is (rgb - mean) / std.
         swap_to_bgr: the network reads the channels in the order blue, green, red.
     """
 
     channels: int
     anchor_px: tuple[tuple[int, int], ...]
+    reach_px: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     swap_to_bgr: bool
@@ -36,6 +38,7 @@ VARIANTS = {
     "resnet50": Variant(
         channels=256,
         anchor_px=((16, 32), (64, 128), (256, 512)),
+        reach_px=768,  # by analogy: half as much again as the largest anchor
         mean=(0.485 * 255, 0.456 * 255, 0.406 * 255),
         std=(0.229 * 255, 0.224 * 255, 0.225 * 255),
         swap_to_bgr=False,
@@ -46,6 +49,7 @@ VARIANTS = {
     "mobilenet": Variant(
         channels=64,
         anchor_px=((10, 20), (32, 64), (128, 256)),
+        reach_px=384,  # measured on enlarged LFW: 100 % found at 260 px, 93 % at 390 px, 43 % at 520 px
         mean=(123.0, 117.0, 104.0),
         std=(1.0, 1.0, 1.0),
         swap_to_bgr=True,

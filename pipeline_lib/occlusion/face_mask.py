@@ -146,11 +146,11 @@ def _n95(canvas: Canvas, frame: FaceFrame, light: Plane, rng: np.random.Generato
         line = [(a + bridge * (1 - a * a), level + shift - 0.16 * (1 - a * a)) for a in np.linspace(-0.84, 0.84, 7)]
         pen = ribbon(smooth_line(frame.to_image(line)), 1.2)
         canvas.paint("seam", pen, _times(colour, shade), texture=texture, opacity=opacity, within=body)
-    clip = smooth_line(frame.to_image([(bridge + a, 0.29 + 0.55 * abs(a)) for a in np.linspace(-0.27, 0.27, 5)]))
+    clip = smooth_line(frame.to_image([(bridge + a, 0.31 + 0.4 * abs(a)) for a in np.linspace(-0.25, 0.25, 5)]))
     canvas.paint("clip", ribbon(clip, 2.4), METAL, texture=light, opacity=0.9, within=body)
     valve = bool(rng.random() < 0.4)
     if valve:
-        _valve(canvas, frame, light, body, bridge + (0.0 if rng.random() < 0.6 else 0.3 * float(rng.choice([-1, 1]))))
+        _valve(canvas, frame, light, body, bridge + (0.0 if rng.random() < 0.6 else -0.3 * np.copysign(1.0, bridge)))
     return {"style": "n95", "valve": valve}
 
 
@@ -191,6 +191,9 @@ def _strap(
     width_px: float,
     colour: Colour,
 ) -> None:
+    """A loop or band on the side -1 or 1, if that side is seen at all."""
+    if not frame.shows(max(side, 0)):
+        return
     line = smooth_line(frame.to_image([(side * a, p) for a, p in path]))
     canvas.paint("strap", ribbon(line, width_px * frame.scale_px / 35.0), colour, texture=0.9 * light)
 
@@ -205,7 +208,8 @@ def _cloth_light(frame: FaceFrame, light: Plane, *, bulge: float, rng: np.random
     """Light on a sheet that is bent round the face: darker towards the sides and under the chin."""
     a, p = np.moveaxis(frame.to_face(pixel_grid(light.shape)), -1, 0)
     bent = 1.06 - bulge * (a - _bridge(frame)) ** 2 - 0.16 * np.clip(p - 1.1, 0, None) + rng.uniform(-0.1, 0.1) * a
-    return (light * np.clip(bent, 0.4, 1.25)).astype(np.float32)
+    shaded: Plane = (light * np.clip(bent, 0.4, 1.25)).astype(np.float32)
+    return shaded
 
 
 def _cup_light(frame: FaceFrame, light: Plane, rng: np.random.Generator) -> Plane:
@@ -214,7 +218,8 @@ def _cup_light(frame: FaceFrame, light: Plane, rng: np.random.Generator) -> Plan
     from_top = np.hypot((a - _bridge(frame)) / 0.85, (p - 0.85) / 0.8)
     side = rng.uniform(-0.16, 0.16)
     dome = 1.08 - 0.30 * from_top**2 + side * a - 0.10 * (p - 0.85)
-    return (light * np.clip(dome, 0.45, 1.2)).astype(np.float32)
+    shaded: Plane = (light * np.clip(dome, 0.45, 1.2)).astype(np.float32)
+    return shaded
 
 
 def _print(frame: FaceFrame, shape: tuple[int, int], pattern: str, rng: np.random.Generator) -> npt.NDArray[np.float32]:
@@ -222,7 +227,7 @@ def _print(frame: FaceFrame, shape: tuple[int, int], pattern: str, rng: np.rando
     a, p = np.moveaxis(frame.to_face(pixel_grid(shape)), -1, 0)
     x, y = a * 1.1, p  # about equal lengths
     pitch = rng.uniform(0.2, 0.32)
-    tint = rng.uniform(0.5, 1.9, 3).astype(np.float32)
+    tint = rng.choice([rng.uniform(0.45, 0.75), rng.uniform(1.3, 1.9)]) * rng.uniform(0.85, 1.15, 3).astype(np.float32)
     if pattern == "stripes":
         angle = rng.uniform(0, np.pi)
         ink = 0.5 + 0.5 * np.tanh(4 * np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / pitch))
@@ -232,12 +237,13 @@ def _print(frame: FaceFrame, shape: tuple[int, int], pattern: str, rng: np.rando
         ink = 0.25 * (2 + np.sign(np.sin(2 * np.pi * x / pitch)) + np.sign(np.sin(2 * np.pi * y / pitch)))
     else:
         ink = np.zeros(shape)
-    return (1 + ink[:, :, None] * (tint - 1)).astype(np.float32)
+    factor: npt.NDArray[np.float32] = (1 + ink[:, :, None] * (tint - 1)).astype(np.float32)
+    return factor
 
 
 def _bridge(frame: FaceFrame) -> float:
-    """Where the nose bridge lies across the face: between the midline and the turned nose."""
-    return 0.22 * frame.turn
+    """Where the top of a mask lies across the face: between the midline and the nose, which a turn moves off it."""
+    return 0.6 * frame.nose
 
 
 def _pick(rng: np.random.Generator, colours: Sequence[Colour]) -> Colour:

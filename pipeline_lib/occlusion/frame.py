@@ -12,6 +12,7 @@ Points = npt.NDArray[np.float32]
 # Proportions of a frontal face in the 112x112 template, in units of its scale (the distance of the eyes, 35 px there).
 CHEEK = 1.08  # from the midline to the cheek's outline
 NARROW, WIDEN = 0.55, 0.30  # how much a turned face loses on the far side and gains on the near one, at a turn of 1
+HIDDEN_FROM = 0.45  # the turn from which on the far ear is not seen
 SMALLEST_SCALE_PX = 12.0
 
 
@@ -26,7 +27,8 @@ class FaceFrame:
         eye_px: how far the lower eye lies below the origin, along `down`.
         half_widths_px: distance of the cheeks' outlines on the picture's left and right.
         scale_px: size of the face, about the distance of the eyes seen from the front.
-        turn: 0 from the front; 1 and -1 about half profile, nose towards the picture's right and left.
+        turn: 0 from the front; 1 and -1 about profile, nose towards the picture's right and left.
+        nose: the nose's `a`.
     """
 
     origin: npt.NDArray[np.float64]
@@ -37,6 +39,11 @@ class FaceFrame:
     half_widths_px: tuple[float, float]
     scale_px: float
     turn: float
+    nose: float
+
+    def shows(self, side: int) -> bool:
+        """True if the ear of side 0 (the picture's left) or 1 is not hidden behind a turned face."""
+        return (self.turn if side else -self.turn) < HIDDEN_FROM
 
     def to_image(self, points: npt.ArrayLike) -> Points:
         """(N, 2) of (a, p) -> (N, 2) of pixels (x, y)."""
@@ -81,11 +88,13 @@ def face_frame(landmarks: npt.ArrayLike) -> FaceFrame:
     scale = max(float(np.ptp(eyes @ across)), 0.87 * length, SMALLEST_SCALE_PX)
     eye_px = float((eyes @ down).max())
     height = max(length - eye_px, 0.5 * scale)
-    turn = float(np.clip((nose - origin) @ across / (0.5 * scale), -1.0, 1.0))
+    nose_px = float((nose - origin) @ across)
+    turn = float(np.clip(nose_px / (0.5 * scale), -1.0, 1.0))
     widths = []
     for sign in (-1.0, 1.0):
         toward = turn * sign
         guess = CHEEK * scale * (1 - NARROW * max(toward, 0.0) + WIDEN * max(-toward, 0.0))
         outermost = float((sign * (points - origin) @ across).max())
         widths.append(max(guess, 1.25 * outermost))  # the outline lies outside every landmark
-    return FaceFrame(origin, across, down, height, eye_px, (widths[0], widths[1]), scale, turn)
+    nose_a = nose_px / widths[nose_px >= 0]
+    return FaceFrame(origin, across, down, height, eye_px, (widths[0], widths[1]), scale, turn, nose_a)

@@ -44,7 +44,8 @@ def draw_sunglasses(
         eyes = eyes[::-1]  # the left lens is the left one in the picture also where a detector mixed the eyes up
     lenses = [_lens(frame, eyes[side], eyes[1 - side], style, side, size) for side in (0, 1)]
     for side, (lens, _) in enumerate(lenses):
-        _temple(canvas, frame, light, lens, side, frame_colour, STYLES[style][3])
+        if frame.shows(side):
+            _temple(canvas, frame, light, lens, side, frame_colour, STYLES[style][3])
     inner = [lens[np.argmax((1 - 2 * side) * (lens @ frame.across))] for side, (lens, _) in enumerate(lenses)]
     arch = (inner[0] + inner[1]) / 2 - 0.07 * frame.scale_px * frame.down
     bridge = smooth_line(np.array([inner[0], arch, inner[1]], np.float32))
@@ -68,19 +69,15 @@ def _lens(
     """A lens and its frame's outer edge, (32, 2) each, around one eye; a far lens is foreshortened as its cheek is."""
     half_width, half_height, power, rim_px = STYLES[style]
     shortened = np.clip(frame.half_widths_px[side] / (1.08 * frame.scale_px), 0.6, 1.1)
-    room = 0.5 * abs(float((other_eye - eye) @ frame.across)) - 0.06 * frame.scale_px
-    width = max(
-        min(size * half_width * frame.scale_px * shortened, room + 0.03 * frame.scale_px), 0.14 * frame.scale_px
-    )
+    room = 0.5 * abs(float((other_eye - eye) @ frame.across)) - 0.03 * frame.scale_px  # the two must not overlap
+    width = max(min(size * half_width * frame.scale_px * shortened, room), 0.14 * frame.scale_px)
     height = size * half_height * frame.scale_px
     angle = np.linspace(0, 2 * np.pi, 32, endpoint=False)
     x = np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** (2 / power)
     y = np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** (2 / power)
     outward = 1.0 if side else -1.0
-    if style == "aviator":
-        x = x * (1 - 0.16 * y) + 0.12 * outward * np.clip(y, 0, None)  # a drop that hangs outwards
-    else:
-        x = x * (1 - 0.08 * y)
+    narrowing, hanging = (0.16, 0.12) if style == "aviator" else (0.08, 0.0)  # an aviator's drop hangs outwards
+    x = x * (1 - narrowing * y) + hanging * outward * np.clip(y, 0, None)
     centre = eye + 0.05 * frame.scale_px * frame.down + 0.03 * frame.scale_px * outward * frame.across
     shape = np.stack([x, y], axis=1)
     lens, rim = (
@@ -106,7 +103,9 @@ def _lens_light(frame: FaceFrame, light: Plane, lens: Points, fade: float) -> Pl
     """A tint that is darkest at the top and lets more light through below."""
     below = pixel_grid(light.shape) @ frame.down.astype(np.float32)
     top, bottom = float((lens @ frame.down).min()), float((lens @ frame.down).max())
-    return light * (1 + np.float32(fade) * np.clip((below - top) / max(bottom - top, 1.0), 0, 1))
+    share = np.clip((below - top) / max(bottom - top, 1.0), 0, 1)
+    tint: Plane = (light * (1 + fade * share)).astype(np.float32)
+    return tint
 
 
 def _reflection(canvas: Canvas, frame: FaceFrame, lens: Points, glass: Plane, strength: float) -> None:

@@ -4,7 +4,6 @@ import base64
 import importlib.metadata
 import shutil
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -117,8 +116,3 @@ def _code_without_caches(scratch: Path) -> Path:
     """A copy of pipeline_lib without compiled files, which would make the model differ from run to run."""
     package = Path(next(iter(pipeline_lib.__path__)))
     return Path(shutil.copytree(package, scratch / package.name, ignore=shutil.ignore_patterns("__pycache__")))
-
-
-def describe(settings: Settings, metrics: Mapping[str, float]) -> dict[str, str]:
-    """Tags that say what a model version is."""
-    return {**{key: str(value) for key, value in asdict(settings).items()}, **{k: repr(v) for k, v in metrics.items()}}

@@ -21,6 +21,12 @@ TOGETHER = {
     frozenset({"left eye", "right eye"}): "both eyes",
     frozenset({"left cheek", "right cheek"}): "both cheeks",
 }
+# Areas that need no name of their own beside one of these.
+IMPLIED_BY = {
+    "bridge of the nose": {"nose", "both eyes"},
+    "left edge of the face": {"left eye", "left cheek"},
+    "right edge of the face": {"right eye", "right cheek"},
+}
 SHARE_COVERED = 0.5  # of an area that a patch must show to be named after it
 MAX_NAMED = 3
 
@@ -41,6 +47,7 @@ def describe_patch(x: int, y: int, w: int, h: int) -> str:
             covered[together] = min(covered[name] for name in pair)
             first = min(names.index(name) for name in pair)
             names = [*names[:first], together, *(name for name in names[first:] if name not in pair)]
+    names = [name for name in names if not IMPLIED_BY.get(name, set()) & set(names)]
     best = sorted(names, key=lambda name: -covered[name])[:MAX_NAMED]
     return _listed([name for name in names if name in best])
 

@@ -40,7 +40,8 @@ class ShardWriter:
         self._folder, self._prefix, self._images_per_shard = folder, prefix, images_per_shard
         self._num_written = 0
         self._keys: set[str] = set()
-        self._rows: list[dict[str, object]] = []
+        self._rows: list[dict[str, object]] = []  # of the open shard
+        self._indexes: list[pa.Table] = []  # of the closed ones: a table takes a tenth of the memory of its rows
         self._shard_name = ""
         self._file: BinaryIO | None = None
         self._tar: Any = None
@@ -85,7 +86,7 @@ class ShardWriter:
         self._num_written += 1
         flat_landmarks = np.asarray(landmarks, np.float32).reshape(10)
         for member in sorted(members):
-            self._tar.write({"__key__": key, member: members[member]})
+            self._append(key, member, members[member])
             size = len(members[member])
             self._rows.append(
                 {
@@ -104,27 +105,44 @@ class ShardWriter:
         self._tar.tarstream.members.clear()  # tarfile remembers every header: memory would grow with the shard
 
     def index(self) -> "pa.Table":
-        """One row a member, in the order written (tables.SHARD_INDEX); whole after the writer was closed."""
-        from pipeline_lib.core.tables import SHARD_INDEX, table_from_rows
+        """One row a member, in the order written (tables.SHARD_INDEX); whole once the writer is closed."""
+        import pyarrow as pa
 
-        return table_from_rows(self._rows, SHARD_INDEX)
+        from pipeline_lib.core.tables import SHARD_INDEX
+
+        return pa.concat_tables([SHARD_INDEX.empty_table(), *self._indexes]).combine_chunks()
+
+    def _append(self, key: str, member: str, data: bytes) -> None:
+        try:
+            self._tar.write({"__key__": key, member: data})
+        except OSError as error:
+            raise DataError("A shard cannot be written.", got=error, where=self._folder / self._shard_name) from error
 
     def _open_shard(self, number: int) -> None:
         from webdataset import TarWriter
 
         self._close_shard()
         self._shard_name = f"{self._prefix}-{number:06d}.tar"
-        self._file = (self._folder / self._shard_name).open("xb")
+        path = self._folder / self._shard_name
+        try:
+            self._file = path.open("xb")
+        except OSError as error:
+            raise DataError("A shard cannot be made.", got=error, allowed="a new file", where=path) from error
         self._tar = TarWriter(self._file, encoder=False, user="", group="", mode=0o444, mtime=0)
 
     def _close_shard(self) -> None:
+        from pipeline_lib.core.tables import SHARD_INDEX, table_from_rows
+
         if self._file is None:
             return
+        file, tar, self._file, self._tar = self._file, self._tar, None, None
         try:
-            self._tar.close()
-        finally:
-            self._file.close()
-            self._file = self._tar = None
+            with file:
+                tar.close()
+        except OSError as error:
+            raise DataError("A shard cannot be written.", got=error, where=self._folder / self._shard_name) from error
+        self._indexes.append(table_from_rows(self._rows, SHARD_INDEX))
+        self._rows = []
 
 
 def _check_names(key: str, members: Mapping[str, bytes], folder: Path) -> None:

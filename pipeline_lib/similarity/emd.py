@@ -13,7 +13,7 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.similarity.emd_weights import PatchPairs, patch_weights
 
 CHECK_EVERY = 10
-POOL = 128
+POOL = 64
 # Costs lie in [0, 2]. From this regularisation on exp(-2/ε) > 1e-35 is a normal float32, and products with the kernel
 # replace sums of exponentials, which take ten times as long.
 MIN_KERNEL_REGULARISATION = 0.025
@@ -91,9 +91,39 @@ def transport(
     return Transport(plan, similarity, error, error <= settings.tolerance)
 
 
+@dataclass(frozen=True)
+class UnitPatches:
+    """The patches of images, ready for transport.
+
+    Attributes:
+        unit: float32 (A, N, C), patches of unit length.
+        mean: float32 (A, C), the mean of the patches as they came, brought to unit length.
+    """
+
+    unit: Tensor
+    mean: Tensor
+
+
+def unit_patches(patches: npt.NDArray[np.float32], names: Callable[[int], str] = "image {}".format) -> UnitPatches:
+    """Bring patch features (A, N, C) to unit length, once for all the pairs an image is in.
+
+    Raises:
+        DataError: a patch is not finite or has length 0, so its cosine does not exist; `names` gives the image's name.
+    """
+    raw = torch.from_numpy(patches)
+    lengths = torch.linalg.vector_norm(raw, dim=-1, keepdim=True)
+    broken = ~((lengths > 0) & lengths.isfinite()).flatten(1).all(dim=1)
+    if bool(broken.any()):
+        raise DataError(
+            "A patch feature is not finite or has length 0, so it has no cosine.",
+            got=names(int(broken.nonzero()[0, 0])),
+        )
+    return UnitPatches(raw / lengths, torch.nn.functional.normalize(raw.mean(dim=1), dim=-1))
+
+
 def emd_similarities(
-    patches_a: npt.NDArray[np.float32],
-    patches_b: npt.NDArray[np.float32],
+    a: UnitPatches,
+    b: UnitPatches,
     pairs: npt.NDArray[np.int64],
     weights: str,
     settings: Sinkhorn,
@@ -101,14 +131,14 @@ def emd_similarities(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """EMD similarity Σ T·cos of many pairs of images.
 
-    128 pairs are in work at any time; one that is done makes room for the next. All products thus have one shape,
+    64 pairs are in work at any time; one that is done makes room for the next. All products thus have one shape,
     whatever the number of pairs (the last places are filled with copies), so a pair's result is the same bits in any
     company, and no pair waits for a slow one.
 
     Args:
-        patches_a: float32 (A, N, C), not normalised (the queries' `EmbeddingSet.patches`).
-        patches_b: float32 (B, M, C), the gallery's.
-        pairs: int64 (P, 2), row of patches_a and row of patches_b.
+        a: patches of A images, for example the queries.
+        b: patches of B images, for example the gallery.
+        pairs: int64 (P, 2), row of a and row of b.
         weights: a key of emd_weights.WEIGHTS.
         settings: see `transport`.
         names: what an error calls pair number p.
@@ -117,26 +147,17 @@ def emd_similarities(
         float32 (P,) similarities in [-1, 1], and bool (P,), whether the pair converged.
 
     Raises:
-        DataError: a patch is not finite or has length 0 (it has no cosine), or all weights of an image are 0.
+        DataError: all weights of an image are 0.
     """
-    a, b = torch.from_numpy(patches_a), torch.from_numpy(patches_b)
     index = torch.from_numpy(pairs)
-    broken = _no_direction(a)[index[:, 0]] | _no_direction(b)[index[:, 1]]
-    if bool(broken.any()):
-        raise DataError(
-            "A patch feature is not finite or has length 0, so its cosine does not exist.",
-            got=names(int(broken.nonzero()[0, 0])),
-        )
-    unit_a, unit_b = (torch.nn.functional.normalize(patches, dim=-1) for patches in (a, b))
-    mean_a, mean_b = (torch.nn.functional.normalize(patches.mean(dim=1), dim=-1) for patches in (a, b))
 
     def problems() -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         for first in range(0, len(index), POOL):
             ids = torch.arange(first, first + POOL)
             rows_a, rows_b = index[ids.clamp_max(len(index) - 1)].unbind(dim=1)
-            u_a, u_b = unit_a[rows_a], unit_b[rows_b]
-            cosines = torch.bmm(u_a, u_b.transpose(1, 2)).clamp_(-1.0, 1.0)
-            chunk = PatchPairs(u_a, u_b, mean_a[rows_a], mean_b[rows_b], cosines)
+            unit_a, unit_b = a.unit[rows_a], b.unit[rows_b]
+            cosines = torch.bmm(unit_a, unit_b.transpose(1, 2)).clamp_(-1.0, 1.0)
+            chunk = PatchPairs(unit_a, unit_b, a.mean[rows_a], b.mean[rows_b], cosines)
             w_a, w_b = patch_weights(weights, chunk, lambda p, first=first: names(first + p))  # type: ignore[misc]
             yield torch.where(ids < len(index), ids, -1), cosines, w_a, w_b
 
@@ -199,6 +220,11 @@ def _solve(
         rows = done.nonzero()[:, 0]  # the one host sync in 10 iterations
         if not len(rows):
             continue
+        if not bool(similarity[rows].isfinite().all()):  # masses below float32's range; never passed on as a score
+            lost = names(int(pool.ids[rows][~similarity[rows].isfinite()][0]))
+            raise DataError(
+                "A pair's transport left the range of float32.", got=lost, allowed="a larger regularisation"
+            )
         yield pool.ids[rows], pool.plan[rows], similarity[rows], error[rows]
         pool.ids[rows] = -1
         while len(rows):
@@ -237,13 +263,6 @@ def _scale_logarithms(pool: _Pool) -> tuple[Tensor, Tensor]:
         f = log_a - torch.logsumexp(pool.log_kernel + g[:, None, :], dim=2)
         g = log_b - torch.logsumexp(pool.log_kernel + f[:, :, None], dim=1)
     return f, g
-
-
-def _no_direction(patches: Tensor) -> Tensor:
-    """bool (A,): some patch of the image is NaN, infinite or all 0."""
-    lengths = torch.linalg.vector_norm(patches, dim=-1)
-    broken: Tensor = ~((lengths > 0) & lengths.isfinite()).all(dim=1)
-    return broken
 
 
 def _checked(

@@ -13,6 +13,7 @@ from pipeline_lib.core.files import read_json, write_json
 Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
+CONSTANT_BELOW = 1e-6
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,8 @@ def _fit(cosines: Doubles, genuine: Bools, strength: float) -> tuple[Doubles, fl
     from sklearn.linear_model import LogisticRegression
 
     mean, spread = cosines.mean(axis=0), cosines.std(axis=0)
-    spread = np.where(spread > 0, spread, 1.0)  # a region that never varies gets the weight 0
+    # A region that never varies beyond the rounding of float32 cosines must not be blown up to one that does.
+    spread = np.where(spread > CONSTANT_BELOW, spread, 1.0)
     model = LogisticRegression(C=strength, tol=1e-8, max_iter=1000)
     model.fit((cosines - mean) / spread, genuine)
     weights = model.coef_[0] / spread

@@ -3,6 +3,7 @@
 import logging
 import shutil
 import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,11 +111,11 @@ def fetch_lfw(folder: Path) -> None:
             # The fetcher has no mode that only downloads; the development test set is the smallest it can read afterwards.
             fetch_lfw_pairs(subset="test", data_home=str(partial), funneled=True)
             home = partial / "lfw_home"
-            shutil.rmtree(home / "joblib", ignore_errors=True)  # its cache of the pixels, which nobody reads again
             for path in home.iterdir():
-                path.replace(partial / path.name)
-            home.rmdir()
-    except (OSError, tarfile.TarError) as error:
+                if path.name not in ("joblib", ".gitignore"):  # its cache of the pixels, which nobody reads again
+                    path.replace(partial / path.name)
+            shutil.rmtree(home)
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         raise DownloadError(
             "LFW could not be fetched; give a local copy as the source's path, or try again.",
             got=error,

@@ -92,7 +92,8 @@ def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest
 
     1. Splits: see assign_splits; the same name in two sources is one person. Identities left out take their photographs along.
     2. Protocols: a source's own pairs count where both photographs are test ones. Of each protocol at most `max_folds` folds
-       stay; a source fixed to test then keeps only the photographs of its remaining pairs.
+       stay, and none where genuine or impostor pairs only are left (a warning says so). A source fixed to test then keeps only
+       the photographs of its remaining pairs.
     3. Each remaining photograph is probed (header and SHA-256); the rest of this function sees those that passed.
     4. Pairs are drawn (see draw_pairs) for val, and for the test identities of each kind of source without own pairs; the
        protocol is called val, or as the kind.
@@ -101,8 +102,8 @@ def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest
         manifest, pairs and rejects (core/tables), where photographs probed = manifest rows + rejects rows; and counts.
 
     Raises:
-        DataError: two photographs with one id, a broken split (see assign_splits), more rejects than max_reject_share, a
-            protocol with genuine or impostor pairs only, or nothing to do.
+        DataError: two photographs with one id, a broken split (see assign_splits), more rejects than max_reject_share, no
+            genuine or no impostor pair to draw (see draw_pairs), or no photograph at all.
     """
     _check_ids([photo for _, faces in sources for photo in faces.photos])
     assigned = assign_splits(
@@ -127,9 +128,9 @@ def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest
     check_manifest(manifest)
 
     usable = set(manifest["image_id"].to_pylist())
-    kept = [pair for pair in own_pairs if pair.image_a in usable and pair.image_b in usable]
+    unrejected = [pair for pair in own_pairs if pair.image_a in usable and pair.image_b in usable]
+    kept = _two_sided(unrejected)
     pairs = _number_folds(kept + _drawn_pairs(sources, photos, split_of, usable, ingest))
-    _check_pairs(pairs)
     pair_rows: list[dict[str, object]] = [vars(pair) for pair in pairs]
     counts = {
         "num_input": len(photos),
@@ -141,7 +142,8 @@ def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest
         "num_train_identities_cut": assigned.num_cut,
         "num_photos_cut": sum(len(faces.photos) for _, faces in sources) - len(photos),
         "num_own_pairs_cut": sum(len(faces.pairs) for _, faces in sources) - len(own_pairs),
-        "num_own_pairs_rejected": len(own_pairs) - len(kept),
+        "num_own_pairs_rejected": len(own_pairs) - len(unrejected),
+        "num_own_pairs_one_sided": len(unrejected) - len(kept),
         "num_pairs": len(pairs),
     }
     _log(counts, assigned, pairs)
@@ -288,16 +290,16 @@ def _number_folds(pairs: Sequence[PairRecord]) -> list[PairRecord]:
     return [PairRecord(p.protocol, number[p.protocol, p.fold], p.image_a, p.image_b, p.genuine) for p in pairs]
 
 
-def _check_pairs(pairs: Sequence[PairRecord]) -> None:
+def _two_sided(pairs: Sequence[PairRecord]) -> list[PairRecord]:
+    """Leave out protocols that have genuine or impostor pairs only: nothing can be verified on them."""
     sorts: dict[str, set[bool]] = {}
     for pair in pairs:
         sorts.setdefault(pair.protocol, set()).add(pair.genuine)
     for protocol, found in sorts.items():
         if len(found) < 2:
             left = "genuine" if found == {True} else "impostor"
-            raise DataError(
-                f"The protocol {protocol} is left with {left} pairs only.", where="ingest.max_folds, ingest.sources"
-            )
+            log.warning("protocol %s is left out: only %s pairs of it are among test photographs", protocol, left)
+    return [pair for pair in pairs if len(sorts[pair.protocol]) == 2]
 
 
 def _log(counts: Mapping[str, int], assigned: Assignment, pairs: Sequence[PairRecord]) -> None:

@@ -61,8 +61,9 @@ def draw_pairs(
     num_disjoint = min(num_folds, len(several), len(images) // 2)
     if num_disjoint < 2:
         pairs = _draw_balanced(list(images.values()), num_folds * pairs_per_fold // 2, rng)
-        used = min(num_folds, len(pairs) // 2)
-        dealt = [DrawnPair(i % used, a, b, genuine) for i, (a, b, genuine) in enumerate(pairs)]
+        count = len(pairs) // 2  # of each sort, and the two are dealt alike so that every fold is balanced
+        used = min(num_folds, count)
+        dealt = [DrawnPair(i % count % used, *pair) for i, pair in enumerate(pairs)]
         return sorted(dealt, key=lambda pair: (pair.fold, not pair.genuine))
     # Those with two photographs are dealt first, so every fold gets one; going on in turn, every fold gets two identities.
     singles = [name for name in images if len(images[name]) == 1]

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -27,9 +28,21 @@ EXIF_ORIENTATION = 0x0112
 # Transparent pixels become this grey, which the networks see as 0 (they take (v - 127.5) / 127.5) like padding: white or black
 # would draw a contour that the photograph has not, and the colour stored under full transparency is arbitrary.
 BACKGROUND = (128, 128, 128)
-# Pillow's decoders raise these on damaged bytes (each was seen with some format); anything else is our own bug and must surface.
-DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, RuntimeError, struct.error,
-          zlib.error)  # fmt: skip
+# What Pillow's decoders raise on damaged bytes; anything else is our own bug and must surface.
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
 class PhotoError(DataError):
@@ -53,7 +66,7 @@ class Probe:
 
 
 def probe_photo(path: Path, max_pixels: int) -> Probe:
-    """Read a photograph's size from its header; no pixels are decoded, except for a PNG, whose EXIF may follow them.
+    """Read a photograph's size from its header; that its pixels are whole, only decode_photo can say.
 
     Raises:
         PhotoError: empty, not_an_image, unreadable, truncated (inside the header) or too_large (more than `max_pixels`).
@@ -62,9 +75,13 @@ def probe_photo(path: Path, max_pixels: int) -> Probe:
         if not stat.S_ISREG(path.stat().st_mode):
             raise PhotoError("unreadable", "not a regular file")  # opening a pipe would wait for ever
         with path.open("rb") as handle:
+            exif_at_end = _png_text_follows_pixels(handle)
+            handle.seek(0)
             image = _open_header(handle, max_pixels)
             width, height = image.size
-            return Probe(height, width) if _orientation(image) >= 5 else Probe(width, height)
+            # A PNG's own getexif decodes the pixels to get at what follows them; the base class's takes what the header had.
+            exif = image.getexif if exif_at_end else partial(Image.Image.getexif, image)
+            return Probe(height, width) if _orientation(exif) >= 5 else Probe(width, height)
     except OSError as error:
         raise PhotoError("unreadable", f"the operating system says: {error.strerror or error}") from error
 
@@ -73,9 +90,9 @@ def decode_photo(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8]:
     """Decode a photograph's bytes to upright RGB.
 
     EXIF orientation is applied (an unreadable EXIF block counts as none). Grey and palette pictures become RGB; 16-bit samples
-    keep their high byte (v >> 8), which is what Pillow does with 16-bit colour; CMYK goes through Pillow's profile-free
-    conversion (with the inversion of files written by Adobe); transparency is composited on mid-grey. Of several frames the
-    first is taken. Embedded colour profiles are not applied, as in the data sets' own pipelines.
+    keep their high byte (v >> 8), which is what Pillow does with 16-bit colour; CMYK goes through Pillow's conversion
+    (JPEGs taken as inverted, as Adobe writes them); transparency is composited on mid-grey. Of several frames the first is
+    taken. Embedded colour profiles are not applied, in CMYK neither, so such colours are near, not exact.
 
     Args:
         data: the file's bytes (JPEG, PNG, WebP, BMP, TIFF, PGM/PPM).
@@ -98,7 +115,7 @@ def decode_photo(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8]:
             word in str(error).lower() for word in ("truncated", "enough", "unrecognized data")
         )
         raise PhotoError("truncated" if cut or _tiff_ends_early(image, data) else "unreadable", str(error)) from error
-    return np.ascontiguousarray(_UPRIGHT[_orientation(image)](pixels))
+    return np.ascontiguousarray(_UPRIGHT[_orientation(image.getexif)](pixels))
 
 
 def _open_header(handle: IO[bytes], max_pixels: int) -> ImageFile.ImageFile:
@@ -111,6 +128,10 @@ def _open_header(handle: IO[bytes], max_pixels: int) -> ImageFile.ImageFile:
     try:
         image = plugin(handle, None)
     except DAMAGE as error:
+        if str(error).startswith(("cannot handle", "unknown")):
+            raise PhotoError(
+                "unreadable", f"its header states a kind of pixels that is not supported: {error}"
+            ) from error
         reason = "truncated" if magic_is_strong else "not_an_image"
         raise PhotoError(reason, f"its header ends early or is damaged: {error}") from error
     width, height = image.size
@@ -122,7 +143,7 @@ def _open_header(handle: IO[bytes], max_pixels: int) -> ImageFile.ImageFile:
 def _plugin(prefix: bytes) -> tuple[Callable[[IO[bytes], None], ImageFile.ImageFile], bool]:
     if prefix.startswith(b"\xff\xd8\xff"):
         return JpegImageFile, True
-    if prefix.startswith(b"\x89PNG\r\n\x1a\n"):
+    if prefix.startswith(PNG_MAGIC):
         return PngImageFile, True
     if prefix[:4] == b"RIFF" and prefix[8:12] == b"WEBP":
         return WebPImageFile, True
@@ -135,9 +156,22 @@ def _plugin(prefix: bytes) -> tuple[Callable[[IO[bytes], None], ImageFile.ImageF
     raise PhotoError("not_an_image", f"it starts with {prefix[:8]!r}; readable are {FORMATS}")
 
 
-def _orientation(image: ImageFile.ImageFile) -> int:
+def _png_text_follows_pixels(handle: IO[bytes]) -> bool:
+    if handle.read(8) != PNG_MAGIC:
+        return False
+    pixels_passed = False
+    while len(head := handle.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        pixels_passed |= kind == b"IDAT"
+        if pixels_passed and kind in (b"eXIf", b"iTXt", b"tEXt", b"zTXt"):  # text chunks may hold EXIF or XMP as well
+            return True
+        handle.seek(length + 4, io.SEEK_CUR)
+    return False
+
+
+def _orientation(read_exif: Callable[[], Image.Exif]) -> int:
     try:
-        value = image.getexif().get(EXIF_ORIENTATION, 1)
+        value = read_exif().get(EXIF_ORIENTATION, 1)
     except DAMAGE:
         return 1  # the pixels may be whole though the EXIF block is not
     return value if isinstance(value, int) and value in _UPRIGHT else 1

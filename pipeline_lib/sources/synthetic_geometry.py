@@ -19,7 +19,7 @@ AXIS_RADIUS = 0.75
 S_LIMIT = 1.45
 Y_TOP, Y_BOTTOM = -1.4, 1.25
 NOTHING = -0.15  # the radius where there is no head: below zero, so that no ray along the axis meets it
-NUM_STEPS = 7
+NUM_COARSE_STEPS, NUM_FINE_STEPS = 7, 3
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def skull_radius(chart: Chart, person: Person, mouth_open: float, side: float, t
     """The head without features: slices are superellipses of half width w(y) and half depth d(y).
 
     r = ((|sin φ|/w)^n + (|cos φ|/d)^n)^(-1/n), n = 2.3. Above the temples w and d follow an ellipse, below them the jaw line
-    w = w0 √(1 - t^p), t from the temples to the chin. `side` and `top` enlarge it (the hull of the hair). Float32 (H, W), zero
+    w = w0 (1 - taper t) √(1 - t^p), t from the temples to the chin. `side` and `top` enlarge it (the hull of the hair). Float32 (H, W), zero
     above the crown and below the chin.
     """
     n, level = 2.3, -0.15
@@ -94,7 +94,7 @@ def skull_radius(chart: Chart, person: Person, mouth_open: float, side: float, t
     chin = person.chin + 0.07 * mouth_open
     above = np.clip((level - y) / (person.crown + top + level), 0.0, 1.0)
     below = np.clip((y - level) / (chin - level), 0.0, 1.0)
-    width = (person.head_width + side) * np.sqrt(1 - above**2.2) * np.sqrt(1 - below**person.jaw_square)
+    width = (person.head_width + side) * np.sqrt(1 - above**2.1) * (1 - person.jaw_taper * below) * np.sqrt(1 - below**person.jaw_square)
     hollow = np.exp(-0.5 * ((y - 0.5) / 0.2) ** 2)
     width *= 1 + person.cheek_fullness * hollow
     forward = person.jaw_forward * smoothstep(0.3, 0.95, chart.y)
@@ -108,11 +108,11 @@ def skull_radius(chart: Chart, person: Person, mouth_open: float, side: float, t
     return radius
 
 
-def face_relief(chart: Chart, person: Person, expression: Expression) -> Field:
-    """What the features add to the skull's radius, float32 (H, W): brow ridge, sockets, nose, cheeks, lips, chin, ears."""
+def still_relief(chart: Chart, person: Person) -> Field:
+    """What the features that do not move add to the skull's radius, float32 (H, W): brow ridge, sockets, nose, cheekbones, ears."""
     p, y, s = person, chart.y, chart.s
     male = np.float32(0.5 + p.masculine)
-    eye, smile = p.eye_height, expression.smile
+    eye = p.eye_height
     out = p.brow_ridge * male * chart.pair(0.27, eye - 0.17, 0.17, 0.06)
     out += 0.5 * p.brow_ridge * male * chart.bump(0.0, eye - 0.16, 0.1, 0.06)
     out -= p.eye_depth * chart.pair(p.eye_spacing - 0.03, eye - 0.01, 0.15, 0.085)
@@ -122,35 +122,39 @@ def face_relief(chart: Chart, person: Person, expression: Expression) -> Field:
     # The nose: a ridge that rises from between the eyes to the tip, a ball at the tip, two wings, the step below them.
     tip, wing = p.nose_length, p.nose_width
     rise = np.clip((y - (eye - 0.1)) / (tip - eye + 0.1), 0.0, 1.0)
-    end = 1.0 - smoothstep(tip + 0.02, tip + 0.105, y)
     hump = p.nose_hump * np.exp(-0.5 * ((y - (0.45 * tip + 0.55 * eye)) / 0.08) ** 2)
-    profile = (p.nose_height * (0.16 + 0.84 * rise**1.25) * smoothstep(eye - 0.2, eye - 0.02, y) + hump) * end
+    profile = (p.nose_height * (0.16 + 0.84 * rise**1.25) * smoothstep(eye - 0.2, eye - 0.02, y) + hump)
     spread = np.float32(p.nose_bridge) * (1.0 + 0.55 * rise)
-    out += profile[:, None] * np.exp(-0.5 * (s[None, :] / spread[:, None]) ** 2)
-    out += 0.3 * p.nose_height * chart.bump(0.0, tip, p.nose_tip, 0.055)
-    flare = wing * (1 + 0.1 * max(smile, 0.0))
-    out += 0.42 * p.nose_height * chart.pair(flare - 0.035, tip + 0.035, 0.04, 0.045)
-    out -= 0.035 * chart.pair(flare + 0.03, tip + 0.02, 0.025, 0.05)
-    # Cheeks, and the fold between nose and mouth that a smile deepens.
+    # Seen from the front the lower edge hangs down in the middle and rises toward the wings.
+    lower_edge = np.float32(tip + 0.065) - 0.35 * np.abs(s)[None, :] - y[:, None]
+    out += profile[:, None] * np.exp(-0.5 * (s[None, :] / spread[:, None]) ** 2) * smoothstep(-0.085, 0.065, lower_edge)
+    out += 0.22 * p.nose_height * chart.bump(0.0, tip - 0.005, p.nose_tip, 0.055)
+    out += 0.36 * p.nose_height * chart.pair(wing - 0.045, tip + 0.025, 0.042, 0.045)
+    out -= 0.02 * chart.pair(wing + 0.03, tip + 0.02, 0.025, 0.05)
     out += p.cheekbone * chart.pair(0.5, eye + 0.22, 0.15, 0.1)
-    out += 0.05 * max(smile, 0.0) * chart.pair(0.4, tip + 0.0, 0.12, 0.1)
-    mouth = mouth_shape(person, expression)
-    out += 0.05 * chart.bump(0.0, mouth.y, 0.3, 0.16)
-    depth = np.float32(0.022 * (0.25 + p.fold * (0.5 + 0.5 * p.age) + 0.7 * max(smile, 0.0)))
-    along = np.clip((y - tip) / (mouth.y - tip), -0.3, 1.3)
-    crease = flare + 0.045 + (mouth.width + 0.05 - flare) * along
-    fade = smoothstep(-0.25, 0.2, along) * (1.0 - smoothstep(0.8, 1.25, along))
-    out -= depth * fade[:, None] * np.exp(-0.5 * ((np.abs(s)[None, :] - crease[:, None]) / 0.028) ** 2)
-    # Lips, chin, ears.
-    out += (0.35 * p.upper_lip + 0.012) * chart.bump(0.0, mouth.y - 0.55 * p.upper_lip, 0.55 * mouth.width, 0.03)
-    out += (0.4 * p.lower_lip + 0.012) * chart.bump(0.0, mouth.y + mouth.gap + 0.5 * p.lower_lip, 0.5 * mouth.width, 0.034)
-    out -= 0.03 * chart.bump(0.0, mouth.y + mouth.gap + p.lower_lip + 0.05, 0.17, 0.03)
-    out -= 0.012 * chart.bump(0.0, 0.5 * (tip + 0.08 + mouth.y), 0.018, 0.05)
-    out += p.chin_knob * chart.bump(0.0, p.chin - 0.12 + 0.07 * expression.mouth_open, 0.15, 0.09)
-    out -= max(p.chin_cleft, 0.0) * chart.bump(0.0, p.chin - 0.11, 0.02, 0.05)
+    out += 0.05 * chart.bump(0.0, tip + p.mouth_drop, 0.3, 0.16)
+    out -= 0.012 * chart.bump(0.0, tip + 0.04 + 0.5 * p.mouth_drop, 0.018, 0.05)
     ear_s, ear_y = 1.13, 0.1
     out += p.ear_stand * smoothstep(0.25, 0.75, chart.pair(ear_s, ear_y, 0.085, p.ear_size * 0.75))
     out -= 0.06 * chart.pair(ear_s - 0.02, ear_y, 0.035, p.ear_size * 0.4)
+    return np.asarray(out, dtype=np.float32)
+
+
+def moving_relief(chart: Chart, person: Person, expression: Expression) -> Field:
+    """What the mouth and what moves with it add to the radius, float32 (H, W): cheeks, the fold beside the mouth, lips, chin."""
+    p, y, s, smile = person, chart.y, chart.s, expression.smile
+    tip, mouth = p.nose_length, mouth_shape(person, expression)
+    out = 0.05 * max(smile, 0.0) * chart.pair(0.4, tip, 0.12, 0.1)
+    depth = np.float32(0.022 * (0.25 + p.fold * (0.5 + 0.5 * p.age) + 0.7 * max(smile, 0.0)))
+    along = np.clip((y - tip) / (mouth.y - tip), -0.3, 1.3)
+    crease = p.nose_width + 0.045 + (mouth.width + 0.05 - p.nose_width) * along
+    fade = smoothstep(-0.25, 0.2, along) * (1.0 - smoothstep(0.8, 1.25, along))
+    out -= depth * fade[:, None] * np.exp(-0.5 * ((np.abs(s)[None, :] - crease[:, None]) / 0.028) ** 2)
+    out += (0.35 * p.upper_lip + 0.012) * chart.bump(0.0, mouth.y - 0.55 * p.upper_lip, 0.55 * mouth.width, 0.03)
+    out += (0.4 * p.lower_lip + 0.012) * chart.bump(0.0, mouth.y + mouth.gap + 0.5 * p.lower_lip, 0.5 * mouth.width, 0.034)
+    out -= 0.03 * chart.bump(0.0, mouth.y + mouth.gap + p.lower_lip + 0.05, 0.17, 0.03)
+    out += p.chin_knob * chart.bump(0.0, p.chin - 0.12 + 0.07 * expression.mouth_open, 0.15, 0.09)
+    out -= max(p.chin_cleft, 0.0) * chart.bump(0.0, p.chin - 0.11, 0.02, 0.05)
     return np.asarray(out, dtype=np.float32)
 
 
@@ -171,7 +175,7 @@ def mouth_shape(person: Person, expression: Expression) -> MouthShape:
         y=person.nose_length + person.mouth_drop - 0.012 * smile,
         width=person.mouth_width * (1 + 0.2 * max(smile, 0.0) - 0.05 * expression.mouth_open),
         gap=0.15 * expression.mouth_open + 0.02 * max(smile - 0.5, 0.0),
-        rise=0.055 * smile,
+        rise=0.012 + 0.065 * smile,
     )
 
 
@@ -193,44 +197,60 @@ def surface_normals(chart: Chart, radius: Field) -> Field:
     phi = chart.s[None, :] / np.float32(AXIS_RADIUS)
     sin, cos = np.sin(phi), np.cos(phi)
     length = np.float32(1.0) / np.sqrt(1 + tangent * tangent + d_y * d_y)
-    return np.stack([(sin - tangent * cos) * length, -d_y * length, (cos + tangent * sin) * length], axis=-1)
+    return np.asarray(cv2.merge([(sin - tangent * cos) * length, -d_y * length, (cos + tangent * sin) * length]), dtype=np.float32)
 
 
 def meet_rays(chart: Chart, radius: Field, turn: Rotation, x: Field, y: Field) -> tuple[Field, Field, Field]:
     """Where parallel rays through camera places (x, y) meet the surface.
 
-    Secant steps in depth on ρ - r(φ, y), started in front of the head; slopes are held within [0.3, 1] so that a ray that grazes
-    the outline walks past instead of jumping.
+    Secant steps in depth on ρ - r(φ, y), started in front of the head. Far from the surface the slope is held above 0.85, so that
+    no step jumps over an ear; near it above 0.35, so that a ray that grazes the outline walks past. The first steps are taken for
+    every second ray of every second row.
 
     Args:
         chart, radius: the surface, float32 (H, W).
         turn: head to camera, (3, 3).
-        x, y: camera places in head units, float32 (h, w).
+        x, y: camera places in head units, float32 (h, w), a regular grid.
 
     Returns:
         Chart columns and rows in pixels, and the smallest distance between ray and surface seen, in head units (<= 0: it hits).
     """
+    solid = radius + np.float32(NOTHING) * (radius <= 0)
+    height, width = x.shape
+    few_x, few_y = (cv2.resize(grid, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA) for grid in (x, y))
+    z = np.sqrt(np.clip(1 - (few_x / np.float32(0.9)) ** 2 - (few_y / np.float32(1.3)) ** 2, 0.03, None))
+    z = np.float32(0.88) * z + np.float32(0.25)
+    z, _, _, nearest = _walk(chart, solid, turn, few_x, few_y, z, NUM_COARSE_STEPS)
+    z, nearest = (cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR) for coarse in (z, nearest))
+    _, u, v, seen = _walk(chart, solid, turn, x, y, z, NUM_FINE_STEPS)
+    return u, v, np.minimum(seen, np.maximum(nearest, np.float32(0.0)))
+
+
+def _walk(
+    chart: Chart, solid: Field, turn: Rotation, x: Field, y: Field, z: Field, num_steps: int
+) -> tuple[Field, Field, Field, Field]:
+    """`num_steps` steps from depth `z`: the last depth, its chart column and row, and the smallest gap met."""
     ppu = np.float32(chart.pixels_per_unit)
     base_x, base_y, base_z = (turn[0, k] * x + turn[1, k] * y for k in range(3))
-    down_x, down_y, down_z = (float(turn[2, k]) for k in range(3))
-    z = np.float32(0.88) * np.sqrt(np.clip(1 - (x / np.float32(0.9)) ** 2 - (y / np.float32(1.3)) ** 2, 0.03, None)) + np.float32(0.25)
+    down_x, down_y, down_z = (turn[2, k] for k in range(3))
+    base_y = (base_y - np.float32(Y_TOP)) * ppu
+    down_y = down_y * ppu
     nearest = np.full(x.shape, 9.0, np.float32)
-    solid = np.where(radius > 0, radius, np.float32(NOTHING))
-    previous_gap = step = np.zeros_like(x)
-    u = v = x
-    for index in range(NUM_STEPS):
-        rho, phi = cv2.cartToPolar(base_z + down_z * z, base_x + down_x * z)
-        phi -= np.float32(2 * np.pi) * (phi > np.pi)
-        u = phi * (np.float32(AXIS_RADIUS) * ppu) + np.float32(S_LIMIT) * ppu
-        v = (base_y + down_y * z - np.float32(Y_TOP)) * ppu
+    u = v = previous_gap = step = nearest
+    for index in range(num_steps):
+        rho, phi = cv2.cartToPolar(-(base_z + down_z * z), base_x + down_x * z)
+        # Measured from the back of the head, the angle runs from 0 to 2π without a jump on the face.
+        u = np.float32((np.pi * AXIS_RADIUS + S_LIMIT) * ppu) - phi * np.float32(AXIS_RADIUS * ppu)
+        v = base_y + down_y * z
         gap = rho - cv2.remap(solid, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=NOTHING)
         nearest = np.minimum(nearest, gap)
         if index == 0:
-            step = -gap
+            step = np.float32(-0.8) * gap
         else:
-            slope = np.clip((gap - previous_gap) / np.where(np.abs(step) < 1e-5, np.float32(1e-5), step), 0.3, 1.0)
+            slope = (gap - previous_gap) / (step + np.float32(1e-5) * (np.abs(step) < 1e-5))
+            slope = np.minimum(np.maximum(slope, np.float32(0.35) + np.float32(0.5) * (gap > 0.04)), np.float32(4.0))
             step = np.clip(-gap / slope, -0.25, 0.25)
-        if index < NUM_STEPS - 1:
+        if index < num_steps - 1:
             z = z + step
         previous_gap = gap
-    return u, v, nearest
+    return z, u, v, nearest

@@ -1,12 +1,14 @@
 """Hair and beard on the head's chart: where they grow, their colour, and the volume they add."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.sources.synthetic_geometry import Chart, skull_radius
 from pipeline_lib.sources.synthetic_identity import Person
-from pipeline_lib.sources.synthetic_noise import Field, cell_noise, smoothstep
+from pipeline_lib.sources.synthetic_noise import Field, blur, cell_noise, dye, smoothstep
 from pipeline_lib.sources.synthetic_texture import Colour, Paint
 
 BLACK, BROWN = np.array([0.010, 0.008, 0.008], np.float32), np.array([0.075, 0.036, 0.018], np.float32)
@@ -73,31 +75,46 @@ def hair_line(chart: Chart, person: Person) -> npt.NDArray[np.float32]:
     return np.asarray(cv2.GaussianBlur(line.astype(np.float32)[None, :], (0, 0), sigma)[0], dtype=np.float32)
 
 
-def grow_hair(chart: Chart, person: Person, skin_radius: Field, mouth_open: float, flow: Field, paint: Paint) -> tuple[Field, Field]:
-    """Lay the hair over the skin's colours; returns its opacity (H, W) and the radius of skin and hair together."""
+@dataclass(frozen=True)
+class Hair:
+    """The hair of a head on its chart: opacity (H, W), colour planes (3, H, W), and the radius (H, W) of its locks."""
+
+    alpha: Field
+    colour: Field
+    radius: Field
+
+    def cover(self, paint: Paint) -> None:
+        """Lay the hair over the skin's colours."""
+        paint.lay((slice(None), slice(None)), self.colour, self.alpha, shine=0.16)
+
+
+def grow_hair(chart: Chart, person: Person, flow: Field) -> Hair:
+    """Hair within its line, thinning toward the edge; its hull is a larger skull, ruffled by the locks."""
     p = person
     edge = hair_line(chart, p)[None, :] - chart.y[:, None] + 0.028 * flow
     soft = 0.05 if length(p) > 0 else 0.16
     alpha = smoothstep(-soft, soft, edge)
     alpha *= np.clip(1.02 - 0.25 * smoothstep(0.09, 0.0, np.abs(edge)) * (1 + 0.6 * flow), 0, 1)
     volume = p.hair_volume * (0.5 + 0.9 * length(p)) if length(p) > 0 else 0.012
-    hull = skull_radius(chart, p, mouth_open, side=0.75 * volume, top=1.15 * volume)
-    rise = smoothstep(0.0, 0.24, edge)
-    radius = skin_radius + np.maximum(hull + np.float32(0.10 * volume) * flow - skin_radius, 0.0) * rise * (alpha > 0)
-    colour = hair_colour(p) * np.exp(0.42 * flow - 0.1)[..., None]
-    roots = 0.6 + 0.4 * smoothstep(0.0, 0.3, edge)
-    paint.lay((slice(None), slice(None)), (colour * roots[..., None]).astype(np.float32), alpha, shine=0.16)
-    return alpha, radius.astype(np.float32)
+    hull = skull_radius(chart, p, 0.0, side=0.75 * volume, top=1.15 * volume)
+    # Only the larger locks stand out of the outline: single strands would tear it.
+    locks = hull + np.float32(0.16 * volume) * blur(flow, 0.03 * chart.pixels_per_unit) * np.clip(hull / np.float32(0.35), 0, 1)
+    skin = skull_radius(chart, p, 0.0, side=0.0, top=0.0)
+    radius = skin + np.maximum(locks - skin, 0.0) * smoothstep(0.0, 0.24, edge)
+    shade = np.exp(0.42 * flow - 0.1) * (0.6 + 0.4 * smoothstep(0.0, 0.3, edge))
+    return Hair(alpha, dye(hair_colour(p), shade), radius * (alpha > 0))
 
 
-def grow_beard(chart: Chart, person: Person, lips: Field, mouth_y: float, flow: Field, rng: np.random.Generator, paint: Paint) -> Field:
-    """Lay stubble or beard and moustache on a man's face; returns the relief (H, W) they add."""
+def grow_beard(chart: Chart, person: Person, lips: Field, mouth_y: float, flow: Field, grain: Field, paint: Paint) -> Field:
+    """Lay stubble or beard and moustache on a man's face; returns the relief (H, W) they add.
+
+    `flow` and `grain` (H, W) are the person's noise; `lips` is the mask where nothing grows.
+    """
     p = person
     if p.masculine <= 0.5 or max(p.beard, p.moustache) <= 0.0:
         return np.zeros(chart.shape, np.float32)
     side = np.abs(chart.s)
     cheek = np.interp(side, [0.0, 0.2, 0.42, 0.62, 0.78, 0.9, 1.5], [mouth_y + 0.02, mouth_y - 0.01, mouth_y - 0.1, 0.42, 0.1, 0.3, 1.2])
-    grain = cell_noise(rng, chart.shape, (chart.shape[0] * 2 // 3, chart.shape[1] * 2 // 3))
     down = chart.y[:, None] - cheek.astype(np.float32)[None, :] + 0.02 * flow
     beard = smoothstep(-0.04, 0.10, down) * (side < 0.95)[None, :]
     lip_y = p.nose_length + 0.11
@@ -106,6 +123,5 @@ def grow_beard(chart: Chart, person: Person, lips: Field, mouth_y: float, flow: 
     density = np.maximum(beard * np.float32(max(p.beard, 0.0)), moustache * np.float32(max(p.moustache, 0.5 * p.beard, 0.0)))
     density *= 1 - smoothstep(0.1, 0.7, lips)
     alpha = np.clip(1.35 * density**0.8 * (0.82 + 0.22 * grain + 0.1 * flow), 0, 0.94)
-    colour = hair_colour(p) * np.exp(0.3 * grain + 0.15 * flow)[..., None]
-    paint.lay((slice(None), slice(None)), colour.astype(np.float32), alpha, shine=0.05)
+    paint.lay((slice(None), slice(None)), dye(hair_colour(p), np.exp(0.3 * grain + 0.15 * flow)), alpha, shine=0.05)
     return np.asarray(0.045 * density + 0.006 * density * grain, dtype=np.float32)

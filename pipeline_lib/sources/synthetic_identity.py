@@ -28,7 +28,8 @@ class Person:
     head_depth: float = _between(0.76, 0.86)
     crown: float = _between(0.98, 1.12)  # height of the skull above the eyes
     chin: float = _between(0.98, 1.14)  # y of the chin
-    jaw_square: float = _between(2.1, 4.4)  # exponent of the jaw line: low pointed, high square
+    jaw_square: float = _between(2.2, 4.6)  # exponent of the jaw line: low pointed, high square
+    jaw_taper: float = _between(0.0, 0.2)
     jaw_forward: float = _between(-0.04, 0.06)
     cheek_fullness: float = _between(-0.035, 0.045)
     cheekbone: float = _between(0.0, 0.055)
@@ -36,9 +37,9 @@ class Person:
     chin_cleft: float = _between(-0.03, 0.025)  # below zero: none
     brow_ridge: float = _between(0.0, 0.05)
     ear_size: float = _between(0.17, 0.25)
-    ear_stand: float = _between(0.08, 0.17)
+    ear_stand: float = _between(0.05, 0.13)
     # Eyes
-    eye_spacing: float = _between(0.285, 0.35)  # s of an eye's middle
+    eye_spacing: float = _between(0.275, 0.335)  # s of an eye's middle
     eye_height: float = _between(-0.045, 0.045)
     eye_width: float = _between(0.135, 0.175)  # half of the opening
     eye_open: float = _between(0.050, 0.088)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.sources.synthetic_geometry import AXIS_RADIUS, S_LIMIT, Y_TOP, Chart, Rotation, surface_normals
-from pipeline_lib.sources.synthetic_noise import Field, blur
+from pipeline_lib.sources.synthetic_noise import Field, blur, dye
 
 Colour = npt.NDArray[np.float32]
 
@@ -29,7 +29,7 @@ def sample_light(rng: np.random.Generator) -> Light:
     azimuth, elevation = rng.normal(0.0, 0.75), rng.uniform(-0.05, 1.05)
     azimuth = float(np.clip(azimuth, -1.35, 1.35))
     softness = rng.uniform(0.15, 1.0)
-    warmth, second = rng.normal(0.0, 0.16), rng.normal(0.0, 0.16)
+    warmth, second = rng.normal(0.04, 0.13), rng.normal(0.0, 0.13)
     strength = rng.uniform(0.55, 1.0) * (1.15 - 0.45 * softness)
     return Light(
         direction=_unit(azimuth, elevation),
@@ -57,31 +57,36 @@ def shade(chart: Chart, radius: Field, turn: Rotation, light: Light, shine: Fiel
     exponent-18 lobe for the shine; sky light by the normal's slope; all dimmed in creases and in cast shadows.
 
     Returns:
-        received and mirrored, float32 (H, W, 3).
+        received and mirrored, float32 (3, H, W).
     """
     normals = surface_normals(chart, radius)
     to_head = turn.T  # vectors of the camera frame into the head frame
     key_direction = to_head @ light.direction
-    cosine = normals @ key_direction
-    shadow = cast_shadow(chart, radius, key_direction, light.softness)
+    half = to_head @ np.array([0, 0, 1], np.float32) + key_direction
+    down = to_head @ np.array([0, 1, 0], np.float32)
+    directions = np.stack([key_direction, down, to_head @ light.fill_direction, half / np.float32(np.linalg.norm(half))])
+    cosine, slope, fill, gloss = cv2.split(cv2.transform(normals, directions))
+    bright = 1 - cast_shadow(chart, radius, key_direction, light.softness)
     open_sky = crease_light(chart, radius)
-    received = np.empty((*chart.shape, 3), np.float32)
-    sky = (0.72 - 0.28 * (normals @ (to_head @ np.array([0, 1, 0], np.float32)))) * open_sky
-    fill = np.maximum(normals @ (to_head @ light.fill_direction), 0.0) * open_sky
+    sky = (np.float32(0.72) - np.float32(0.28) * slope) * open_sky
+    fill = np.maximum(fill, 0.0) * open_sky
+    key_sky = np.float32(0.35) + np.float32(0.65) * open_sky
+    channels = []
     for channel, scatter in enumerate((0.24, 0.12, 0.07)):
         wrap = np.float32(scatter + 0.25 * light.softness)
-        lit = np.maximum((cosine + wrap) / (1 + wrap), 0.0) * (1 - shadow * np.float32(0.94 - scatter))
-        received[..., channel] = light.ambient[channel] * sky + light.key[channel] * lit * (0.35 + 0.65 * open_sky) + light.fill[channel] * fill
-    half = to_head @ np.array([0, 0, 1], np.float32) + key_direction
-    gloss = np.maximum(normals @ (half / np.float32(np.linalg.norm(half))), 0.0)
-    gloss = gloss * gloss
-    gloss = gloss**9 * shine * (1 - shadow) * np.float32(0.5 * (1 - 0.5 * light.softness))
-    return received, gloss[..., None] * light.key
+        leak = np.float32(0.06 + scatter)
+        lit = np.maximum(cosine + wrap, 0.0) * (leak + (1 - leak) * bright) * key_sky
+        channels.append(light.ambient[channel] * sky + (light.key[channel] / (1 + wrap)) * lit + light.fill[channel] * fill)
+    gloss = np.maximum(gloss, 0.0)
+    gloss *= gloss
+    cubed = gloss * gloss * gloss
+    gloss = cubed * cubed * cubed * shine * bright * np.float32(0.5 * (1 - 0.5 * light.softness))
+    return np.stack(channels), dye(light.key, gloss)
 
 
 def crease_light(chart: Chart, radius: Field) -> Field:
     """How much of the sky a place sees, about 1 on the open face, 0.4 deep in a crease: radius less its neighbourhood's mean."""
-    solid = np.where(radius > 0.05, radius, np.float32(0.6))
+    solid = np.maximum(radius, np.float32(0.6) * (radius <= 0.05))
     near = solid - blur(solid, 0.035 * chart.pixels_per_unit)
     small = cv2.resize(solid, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     far = solid - cv2.resize(blur(small, 0.03 * chart.pixels_per_unit), (radius.shape[1], radius.shape[0]), interpolation=cv2.INTER_LINEAR)

@@ -11,35 +11,22 @@ from pipeline_lib.sources.synthetic_geometry import (
     Chart,
     Expression,
     Rotation,
-    face_relief,
-    make_chart,
     meet_rays,
     mouth_shape,
+    moving_relief,
     rotation,
     skull_radius,
     surface_points,
 )
-from pipeline_lib.sources.synthetic_hair import grow_beard, grow_hair, hair_colour, strands
-from pipeline_lib.sources.synthetic_identity import Person, Vector, make_person, marks_rng
+from pipeline_lib.sources.synthetic_hair import grow_beard, hair_colour
+from pipeline_lib.sources.synthetic_identity import Person, Vector
 from pipeline_lib.sources.synthetic_light import Light, sample_light, shade
 from pipeline_lib.sources.synthetic_noise import Field
-from pipeline_lib.sources.synthetic_scene import (
-    Picture,
-    Placement,
-    paint_background,
-    paint_body,
-    paint_long_hair,
-    take_photograph,
-)
-from pipeline_lib.sources.synthetic_texture import (
-    paint_brows,
-    paint_eyes,
-    paint_mouth,
-    paint_nose,
-    paint_skin,
-    paint_wrinkles,
-    soften,
-)
+from pipeline_lib.sources.synthetic_scene import Picture, Placement, paint_background, paint_body, paint_long_hair, take_photograph
+from pipeline_lib.sources.synthetic_subject import make_subject
+from pipeline_lib.sources.synthetic_texture import paint_brows, paint_eyes, paint_mouth, wrinkle_relief
+
+CHART_DENSITY = 80 / 250  # chart pixels per head unit, per pixel of the picture's side: about one chart pixel a picture pixel
 
 
 @dataclass(frozen=True)
@@ -78,7 +65,7 @@ def render_photo(identities: Sequence[Vector], rng: np.random.Generator, size_px
         raise ValueError(f"a photograph holds at most two people, got {len(identities)}")
     light = sample_light(rng)
     picture = paint_background(rng, size_px, defocus=rng.uniform(0.15, 1.0))
-    picture *= light.ambient + np.float32(0.6) * light.key
+    picture *= (light.ambient + np.float32(0.6) * light.key)[:, None, None]
     faces: list[TrueFace] = []
     levels: list[float] = []
     for index, identity in enumerate(identities):
@@ -105,7 +92,7 @@ def _sample_pose(rng: np.random.Generator, size_px: int, index: int, num_people:
 
 
 def _sample_expression(rng: np.random.Generator) -> Expression:
-    smile = float(np.clip(rng.normal(0.22, 0.40), -0.4, 1.0))
+    smile = float(np.clip(rng.normal(0.3, 0.40), -0.4, 1.0))
     return Expression(
         smile=smile,
         mouth_open=float(max(rng.normal(-0.25, 0.35), 0.0)) if rng.random() < 0.8 else float(rng.uniform(0.2, 0.7)),
@@ -118,60 +105,63 @@ def _sample_expression(rng: np.random.Generator) -> Expression:
 def _add_head(
     picture: Field, identity: Vector, pose: _Pose, expression: Expression, light: Light, rng: np.random.Generator
 ) -> tuple[Field, TrueFace, float]:
-    """Render one person into the linear picture; also the true face and its mean brightness."""
-    person, marks = make_person(identity), marks_rng(identity)
+    """Render one person into the linear picture; also the true face and the level to expose for."""
+    size = picture.shape[1]
+    subject = make_subject(identity, pixels_per_unit=CHART_DENSITY * size)
+    person, chart, skull = subject.person, subject.chart, subject.skull
     turn, place = pose.turn, pose.place
-    chart = make_chart(pixels_per_unit=1.2 * place.unit_px)
-    to_light = turn.T @ light.direction
-    skull = skull_radius(chart, person, expression.mouth_open, side=0.0, top=0.0)
-    paint = paint_skin(chart, person, marks)
+    if expression.mouth_open > 0:
+        skull = skull_radius(chart, person, expression.mouth_open, side=0.0, top=0.0)
+    paint = subject.skin.copy()
     lips = paint_mouth(chart, person, expression, paint)
-    paint_nose(chart, person, paint)
+    to_light = turn.T @ light.direction
     paint_eyes(chart, person, expression, (float(np.sign(to_light[0])), float(np.sign(to_light[1]))), paint)
-    paint_brows(chart, person, expression, hair_colour(person), marks, paint)
-    flow = strands(chart, person, marks)
-    relief = face_relief(chart, person, expression) + paint_wrinkles(chart, person, expression, marks)
-    relief += grow_beard(chart, person, lips, mouth_shape(person, expression).y, flow, marks, paint)
-    skin_radius = np.where(skull > 0, skull + relief * np.clip(skull / np.float32(0.35), 0, 1), np.float32(0.0))
-    _, radius = grow_hair(chart, person, skin_radius, expression.mouth_open, flow, paint)
-    soften(paint, 0.3 * chart.pixels_per_unit / place.unit_px)
+    paint_brows(chart, person, expression, hair_colour(person), subject.brow_hairs, paint)
+    relief = subject.relief + moving_relief(chart, person, expression) + wrinkle_relief(subject.lines, person, expression)
+    relief += grow_beard(chart, person, lips, mouth_shape(person, expression).y, subject.flow, subject.grain, paint)
+    skin_radius = skull + relief * np.clip(skull / np.float32(0.35), 0, 1)
+    subject.hair.cover(paint)
+    radius = np.maximum(skin_radius, subject.hair.radius)
     received, mirrored = shade(chart, radius, turn, light, paint.shine)
     lit = paint.colour * received + mirrored
+    middle = chart.window(-0.4, 0.4, -0.4, 0.9)
+    # The camera sets itself half by the light on the face and half by the face: dark skin stays darker, but not lost.
+    level = float(np.sqrt(0.3 * received[:, *middle].mean() * lit[:, *middle].mean()))
 
     axis = turn @ np.array([0.0, 0.9, -0.1], np.float32)
     paint_long_hair(person, place, float(axis[0]), light, rng, picture, front=False)
     paint_body(person, place, float(axis[0]), light, rng, picture)
     _lay_head(picture, lit, chart, radius, turn, place)
     paint_long_hair(person, place, float(axis[0]), light, rng, picture, front=True)
-    middle = chart.window(-0.4, 0.4, -0.4, 0.9)
-    return picture, _true_face(chart, skin_radius, person, expression, pose, len(picture)), float(lit[middle].mean())
+    return picture, _true_face(chart, skin_radius, person, expression, pose, size), level
 
 
 def _lay_head(picture: Field, lit: Field, chart: Chart, radius: Field, turn: Rotation, place: Placement) -> None:
     """Draw the lit chart as the camera sees it, in place, with an outline softened over about a pixel."""
-    size, reach = len(picture), 1.75 * place.unit_px
-    x0, x1 = max(0, int(place.x - reach)), min(size, int(place.x + reach) + 1)
-    y0, y1 = max(0, int(place.y - reach)), min(size, int(place.y + reach) + 1)
+    size, unit = picture.shape[1], place.unit_px
+    x0, x1 = max(0, int(place.x - 1.3 * unit)), min(size, int(place.x + 1.3 * unit) + 1)
+    y0, y1 = max(0, int(place.y - 1.55 * unit)), min(size, int(place.y + 1.35 * unit) + 1)
     x = (np.arange(x0, x1, dtype=np.float32) + np.float32(0.5 - place.x)) / np.float32(place.unit_px)
     y = (np.arange(y0, y1, dtype=np.float32) + np.float32(0.5 - place.y)) / np.float32(place.unit_px)
     grid_x, grid_y = np.meshgrid(x, y)
     u, v, nearest = meet_rays(chart, radius, turn, grid_x, grid_y)
-    head = cv2.remap(lit, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    head = cv2.split(cv2.remap(cv2.merge(list(lit)), u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
     alpha = np.clip(1.0 - nearest * np.float32(place.unit_px) / np.float32(1.2), 0.0, 1.0)
-    below = picture[y0:y1, x0:x1]
-    below += (head - below) * alpha[..., None]
+    for plane, seen in zip(picture[:, y0:y1, x0:x1], head, strict=True):
+        plane += (seen - plane) * alpha
 
 
 def _true_face(chart: Chart, radius: Field, person: Person, expression: Expression, pose: _Pose, size_px: int) -> TrueFace:
     mouth = mouth_shape(person, expression)
     corner_y = mouth.y - mouth.rise
+    eye_y = person.eye_height - 0.2 * person.eye_open  # the upper lid arches higher than the lower one hangs
     places = np.array(
         [
-            [-person.eye_spacing, person.eye_height],
-            [person.eye_spacing, person.eye_height],
-            [0.0, person.nose_length + 0.015],
-            [-mouth.width, corner_y],
-            [mouth.width, corner_y],
+            [-person.eye_spacing, eye_y],
+            [person.eye_spacing, eye_y],
+            [0.0, person.nose_length - 0.02],
+            [-0.98 * mouth.width, corner_y],
+            [0.98 * mouth.width, corner_y],
         ],
         np.float32,
     )

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pipeline_lib.sources.synthetic_hair import hair_colour, length
 from pipeline_lib.sources.synthetic_identity import Person
 from pipeline_lib.sources.synthetic_light import Light
-from pipeline_lib.sources.synthetic_noise import Field, blur, cell_noise, fractal_noise, mix, smoothstep
+from pipeline_lib.sources.synthetic_noise import Field, blur, cell_noise, dye, fractal_noise, mix, smoothstep
 from pipeline_lib.sources.synthetic_texture import Colour, skin_colour
 
 Picture = npt.NDArray[np.uint8]
@@ -34,14 +34,14 @@ class Placement:
 
 
 def paint_background(rng: np.random.Generator, size_px: int, defocus: float) -> Field:
-    """A scene out of focus, linear (size, size, 3): a wall, a room of boxes, lights at night, or leaves and sky.
+    """A scene out of focus, linear planes (3, size, size): a wall, a room of boxes, lights at night, or leaves and sky.
 
-    `defocus` in [0, 1]: how far the blur goes; the scene is painted at a quarter of the size where nothing fine would be left.
+    `defocus` in [0, 1]: how far the blur goes; the scene is painted at half the size where nothing fine would be left.
     """
     scale = 0.5 if defocus > 0.3 else 1.0
     n = max(48, round(size_px * scale))
-    base = rng.uniform(0.02, 0.55) * np.exp(rng.normal(0, 0.22, 3)).astype(np.float32)
-    other = rng.uniform(0.02, 0.6) * np.exp(rng.normal(0, 0.28, 3)).astype(np.float32)
+    base = rng.uniform(0.02, 0.55) * np.exp(rng.normal(0, 0.15, 3)).astype(np.float32)
+    other = rng.uniform(0.02, 0.6) * np.exp(rng.normal(0, 0.18, 3)).astype(np.float32)
     ramp = np.linspace(0, 1, n, dtype=np.float32)
     tilt = rng.uniform(-1, 1)
     slope = np.clip(ramp[:, None] * (1 - abs(tilt)) + ramp[None, :] * tilt + max(-tilt, 0.0), 0, 1)
@@ -57,9 +57,10 @@ def paint_background(rng: np.random.Generator, size_px: int, defocus: float) -> 
     else:
         leaves = fractal_noise(rng, (n, n), 7, 4, 0.75)
         green = np.array([0.10, 0.17, 0.05], np.float32) * np.float32(rng.uniform(0.5, 1.6)) * np.exp(rng.normal(0, 0.25, 3)).astype(np.float32)
-        scene = mix(scene.astype(np.float32), (green * np.exp(0.55 * fractal_noise(rng, (n, n), 14, 3))[..., None]).astype(np.float32), smoothstep(-0.5, 0.6, leaves))
+        foliage = green * np.exp(0.55 * fractal_noise(rng, (n, n), 14, 3))[..., None]
+        scene = scene + (foliage - scene) * smoothstep(-0.5, 0.6, leaves)[..., None]
     scene = blur(scene.astype(np.float32), n * (0.004 + 0.035 * defocus))
-    return np.asarray(cv2.resize(scene, (size_px, size_px), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    return np.stack(cv2.split(cv2.resize(scene, (size_px, size_px), interpolation=cv2.INTER_LINEAR)))
 
 
 def _paint_boxes(rng: np.random.Generator, scene: Field) -> None:
@@ -68,7 +69,7 @@ def _paint_boxes(rng: np.random.Generator, scene: Field) -> None:
     for _ in range(int(rng.integers(6, 18))):
         x, y = rng.uniform(-0.2, 1.0, 2) * n
         width, height = rng.uniform(0.05, 0.55, 2) * n
-        colour = rng.uniform(0.01, 0.75) * np.exp(rng.normal(0, 0.3, 3))
+        colour = rng.uniform(0.01, 0.75) * np.exp(rng.normal(0, 0.18, 3))
         cv2.rectangle(scene, (int(x), int(y)), (int(x + width), int(y + height)), [float(c) for c in colour], -1)
     scene *= np.exp(0.1 * fractal_noise(rng, (n, n), 6, 3))[..., None]
 
@@ -78,7 +79,7 @@ def _paint_lights(rng: np.random.Generator, scene: Field) -> None:
     n = len(scene)
     for _ in range(int(rng.integers(8, 30))):
         centre = rng.uniform(0, 1, 2) * n
-        colour = rng.uniform(0.15, 0.9) * np.exp(rng.normal(0, 0.35, 3))
+        colour = rng.uniform(0.15, 0.9) * np.exp(rng.normal(0, 0.1, 3) + np.array([0.3, 0.0, -0.4]))
         disc = np.zeros((n, n), np.float32)
         cv2.circle(disc, (int(centre[0]), int(centre[1])), max(2, int(rng.uniform(0.015, 0.06) * n)), 1.0, -1, cv2.LINE_AA)
         scene += disc[..., None] * (0.7 * colour).astype(np.float32)
@@ -91,7 +92,7 @@ def paint_long_hair(
     long = length(person)
     if long < 0.55:
         return
-    rows, x, y = place.below(len(picture), -0.3)
+    rows, x, y = place.below(picture.shape[1], -0.3)
     x = x - np.float32(head_x) * smoothstep(1.5, 0.5, y)
     end = 0.75 + 1.3 * (long - 0.5)
     height, width = x.shape
@@ -106,13 +107,13 @@ def paint_long_hair(
         shadow = 0.35 + 0.65 * smoothstep(0.0, 0.2, side - inner)
     lit = light.ambient + light.key * np.float32(0.35) + light.fill * np.float32(0.4)
     lean = 1 + 0.35 * np.sign(x) * light.direction[0]
-    colour = (hair_colour(person) * lit).astype(np.float32) * (shadow * lean * np.exp(0.35 * flow))[..., None]
-    picture[rows] = mix(picture[rows], colour, alpha)
+    colour = dye(hair_colour(person) * lit, shadow * lean * np.exp(0.35 * flow))
+    picture[:, rows] = mix(picture[:, rows], colour, alpha)
 
 
 def paint_body(person: Person, place: Placement, head_x: float, light: Light, rng: np.random.Generator, picture: Field) -> None:
     """Neck and clothed shoulders, in place; `head_x` is where the turned head's axis stands, in head units."""
-    rows, x, y = place.below(len(picture), 0.6)
+    rows, x, y = place.below(picture.shape[1], 0.6)
     half = np.float32(0.40 + 0.09 * person.masculine + 0.4 * (person.head_width - 0.74))
     edge = 1.2 / place.unit_px
     # The neck: an upright cylinder in the chin's shadow, wider where it meets the shoulders.
@@ -121,41 +122,49 @@ def paint_body(person: Person, place: Placement, head_x: float, light: Light, rn
     across = np.clip(bend / (half + widen), -1, 1)
     facing = np.maximum(across * light.direction[0] + np.sqrt(1 - across * across) * light.direction[2], 0.0)
     under_chin = np.float32(0.30) + np.float32(0.70) * smoothstep(person.chin - 0.02, person.chin + 0.42, y)
-    shade = (0.85 * light.ambient) * (0.55 + 0.45 * under_chin)[..., None] + light.key * (facing * under_chin * np.float32(0.75))[..., None]
+    skin = skin_colour(person) * np.float32(0.92)
+    colour = dye(0.85 * skin * light.ambient, 0.55 + 0.45 * under_chin) + dye(0.75 * skin * light.key, facing * under_chin)
     neck = smoothstep(edge, -edge, np.abs(bend) - half - widen) * (y > 0.4)
-    picture[rows] = mix(picture[rows], (skin_colour(person) * np.float32(0.92)) * shade, neck)
+    picture[:, rows] = mix(picture[:, rows], colour, neck)
     # Clothes: sloping shoulders, a neckline, folds, perhaps stripes.
     wide = np.abs(x)
     shoulders = np.float32(1.30) + np.float32(rng.uniform(0.18, 0.42)) * wide * np.sqrt(wide) + 0.5 * np.maximum(wide - 1.55, 0) ** 2
     shoulders -= 0.15 * smoothstep(0.7, 0.3, wide)
     neckline = np.clip(1 - wide / 0.5, 0, 1) ** np.float32(rng.uniform(0.5, 1.5)) * np.float32(rng.uniform(0.05, 0.42)) + np.float32(1.16)
     cloth = smoothstep(-1.5 * edge, 1.5 * edge, y - np.maximum(shoulders, neckline))
-    dye = (rng.uniform(0.01, 0.6) * np.exp(rng.normal(0, 0.4, 3))).astype(np.float32)
+    cloth_colour = (rng.uniform(0.01, 0.6) * np.exp(rng.normal(0, 0.3, 3))).astype(np.float32)
     folds = fractal_noise(rng, (y.shape[0], y.shape[1]), 7, 3, 0.55)
     facing = np.clip(0.62 + 0.4 * x * light.direction[0] - 0.15 * (y - 1.3) + 0.13 * folds, 0.08, 1.2)
     stripes, stripe_y, stripe_x = rng.random() < 0.3, rng.uniform(15, 50), rng.uniform(0, 20)
     if stripes:
         facing *= 1 + 0.12 * np.sign(np.sin(y * stripe_y + x * stripe_x))
     facing *= 0.7 + 0.3 * smoothstep(0.0, 0.10, y - neckline)
-    colour = (dye * light.ambient) + (dye * light.key) * (np.float32(0.8) * facing)[..., None]
-    picture[rows] = mix(picture[rows], colour, cloth)
+    colour = dye(cloth_colour * light.ambient, np.ones_like(x)) + dye(0.8 * cloth_colour * light.key, facing)
+    picture[:, rows] = mix(picture[:, rows], colour, cloth)
 
 
 def take_photograph(linear: Field, rng: np.random.Generator, subject: float | None) -> Picture:
-    """The camera: exposure on the subject's mean brightness, lens blur, sensor noise, white balance, tone curve; uint8 RGB."""
-    size = len(linear)
+    """The camera: exposure for a subject of that brightness, lens blur, white balance, tone curve, colour, sensor noise.
+
+    Linear planes (3, size, size) to uint8 RGB (size, size, 3). `subject` None: the whole picture sets the exposure.
+    """
+    size = linear.shape[1]
     level = subject if subject is not None else float(linear.mean())
-    exposure = np.float32(np.clip(rng.normal(0.27, 0.07), 0.13, 0.45) / max(level, 0.02) ** rng.uniform(0.75, 1.0))
-    balance = np.exp(rng.normal(0.0, 0.06, 3)).astype(np.float32)
-    x = blur(linear, rng.gamma(2.0, 0.22) * size / 250) * (exposure * balance)
+    exposure = float(np.clip(rng.normal(0.27, 0.06), 0.14, 0.45)) / max(level, 0.02) ** rng.uniform(0.8, 1.0)
+    balance = np.diag(np.exp(rng.normal(0.0, 0.06, 3)) * exposure)
     ramp = np.linspace(-1, 1, size, dtype=np.float32) ** 2
-    x *= (1 - np.float32(rng.uniform(0.0, 0.16)) * (ramp[:, None] + ramp[None, :]))[..., None]
-    x = x * (1 + np.float32(0.12) * x) / (1 + np.float32(0.62) * x)  # shoulder of the film curve
-    x = np.sqrt(np.maximum(x, 0.0))  # gamma 2
-    contrast, lift = np.float32(rng.uniform(0.88, 1.22)), np.float32(rng.normal(0.0, 0.025))
-    x = (x - np.float32(0.45)) * contrast + np.float32(0.45) + lift
-    grey = x @ np.array([0.3, 0.59, 0.11], np.float32)
-    x = grey[..., None] + (x - grey[..., None]) * np.float32(rng.uniform(0.75, 1.15))
-    noise = rng.standard_normal(x.shape, dtype=np.float32)
-    x += np.float32(rng.uniform(0.004, 0.022)) * noise
-    return np.clip(x * 255 + 0.5, 0, 255).astype(np.uint8)
+    vignette = 1 - np.float32(rng.uniform(0.0, 0.16)) * (ramp[:, None] + ramp[None, :])
+    x = cv2.transform(blur(cv2.merge([plane * vignette for plane in linear]), rng.gamma(2.0, 0.22) * size / 250), balance)
+    x *= (1 + np.float32(0.12) * x) / (1 + np.float32(0.62) * x)  # shoulder of the film curve
+    x = cv2.sqrt(np.maximum(x, 0.0))  # gamma 2
+    # Contrast about 0.45, a lifted or sunk black, and saturation, as one affine map of the colour.
+    contrast, lift, saturation = rng.uniform(0.88, 1.22), rng.normal(0.0, 0.025), rng.uniform(0.75, 1.15)
+    mixing = contrast * (saturation * np.eye(3) + (1 - saturation) * np.array([[0.30, 0.59, 0.11]]))
+    x = cv2.transform(x, 255 * np.column_stack([mixing, np.full(3, 0.45 * (1 - contrast) + lift)]))
+    # Sensor noise: fine in brightness, coarser and weaker in colour.
+    strength = np.float32(rng.uniform(1.0, 5.0))
+    fine = strength * rng.standard_normal((size, size), dtype=np.float32)
+    coarse = 0.5 * strength * rng.standard_normal((size // 3, size // 3, 3), dtype=np.float32)
+    x += cv2.merge([fine, fine, fine])
+    x += cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.convertScaleAbs(np.maximum(x, 0.0)), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""The colours of a face on its chart: skin and its marks, eyes, brows, nose, mouth. Linear light, float32 (H, W, 3)."""
+"""The colours of a face on its chart: skin and its marks, eyes, brows, nose, mouth. Linear light."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from pipeline_lib.sources.synthetic_geometry import Chart, Expression, mouth_shape
 from pipeline_lib.sources.synthetic_identity import Person
-from pipeline_lib.sources.synthetic_noise import Field, blur, cell_noise, fractal_noise, smoothstep
+from pipeline_lib.sources.synthetic_noise import Field, blur, cell_noise, dye, fractal_noise, smoothstep
 
 Colour = npt.NDArray[np.float32]
 SKIN_LIGHT = np.array([0.80, 0.56, 0.44], np.float32)
@@ -16,28 +16,34 @@ SKIN_DARK = np.array([0.105, 0.046, 0.027], np.float32)
 IRIS_COLOURS = np.array(
     [[0.02, 0.01, 0.006], [0.09, 0.04, 0.015], [0.16, 0.10, 0.035], [0.12, 0.16, 0.07], [0.16, 0.20, 0.22], [0.11, 0.22, 0.36]], np.float32
 )
+EYE_WHITE, TOOTH = np.array([0.50, 0.46, 0.44], np.float32), np.array([0.70, 0.64, 0.54], np.float32)
 CATCH_LIGHT = np.float32(3.0)  # a mirror image of the light source: brighter than any white paint
 
 
 @dataclass
 class Paint:
-    """The chart's colours, and how much each place shines (0 to 1); painters change both in place."""
+    """The chart's colours (3, H, W), and how much each place shines (H, W), 0 to 1; painters change both in place."""
 
     colour: Field
     shine: Field
 
     def lay(self, where: tuple[slice, slice], colour: Field | Colour, alpha: Field, shine: float | None = None) -> None:
-        """Lay `colour` with opacity `alpha` (h, w) over a window."""
-        below = self.colour[where]
-        below += (colour - below) * np.clip(alpha, 0.0, 1.0)[..., None]
+        """Lay a colour (3,) or planes (3, h, w) with opacity `alpha` (h, w) over a window."""
+        opacity = np.clip(alpha, 0.0, 1.0)
+        below = self.colour[(slice(None), *where)]
+        below += ((colour[:, None, None] if colour.ndim == 1 else colour) - below) * opacity
         if shine is not None:
             gloss = self.shine[where]
-            gloss += (np.float32(shine) - gloss) * np.clip(alpha, 0.0, 1.0)
+            gloss += (np.float32(shine) - gloss) * opacity
+
+    def copy(self) -> "Paint":
+        """A copy to go on painting."""
+        return Paint(self.colour.copy(), self.shine.copy())
 
 
 def skin_colour(person: Person) -> Colour:
     """Mean skin colour (3,), linear: light to dark by melanin in equal ratios, redder with blood."""
-    tone = SKIN_LIGHT * (SKIN_DARK / SKIN_LIGHT) ** np.float32(person.melanin**1.25)
+    tone = SKIN_LIGHT * (SKIN_DARK / SKIN_LIGHT) ** np.float32(person.melanin**1.6)
     blood = np.array([1.05, 0.88, 0.86], np.float32) ** np.float32(person.redness)
     return np.asarray(tone * blood, dtype=np.float32)
 
@@ -48,6 +54,7 @@ def paint_skin(chart: Chart, person: Person, rng: np.random.Generator) -> Paint:
     `rng` is the person's own (marks_rng): the same marks in every photograph.
     """
     p, shape = person, chart.shape
+    spots = _spots(chart, person, rng)
     # Exponents of two pigments: `red` leaves red light, `brown` darkens all of it.
     red = 0.30 * (0.4 + p.redness) * chart.pair(0.42, p.eye_height + 0.32, 0.16, 0.13)
     red += 0.35 * (0.3 + p.redness) * chart.bump(0.0, p.nose_length, 0.12, 0.09)
@@ -56,12 +63,13 @@ def paint_skin(chart: Chart, person: Person, rng: np.random.Generator) -> Paint:
     brown = (0.10 + 0.25 * p.eye_bag) * chart.pair(p.eye_spacing - 0.03, p.eye_height + 0.085, 0.11, 0.04)
     brown += 0.12 * chart.pair(p.eye_spacing - 0.02, p.eye_height - 0.06, 0.14, 0.05)
     brown += np.float32(0.05 * p.unevenness) * fractal_noise(rng, shape, 18, 4, 0.8)
-    brown += np.float32(0.045) * cell_noise(rng, shape, (shape[0] // 2, shape[1] // 2))
-    spots = _spots(chart, person, rng)
-    colour = np.exp(-red[..., None] * np.array([0.1, 0.75, 0.7], np.float32) - (brown + spots)[..., None] * np.array([0.7, 1.0, 1.2], np.float32))
+    brown += np.float32(0.045) * cell_noise(rng, shape, (shape[0] // 2, shape[1] // 2)) + spots
+    mean = skin_colour(p)
+    pigments = ((0.1, 0.7), (0.75, 1.0), (0.7, 1.2))
+    colour = np.stack([mean[k] * np.exp(-np.float32(r) * red - np.float32(b) * brown) for k, (r, b) in enumerate(pigments)])
     shine = np.float32(0.18 * p.shine) * (1 + chart.bump(0, p.nose_length, 0.1, 0.12) + 0.8 * chart.bump(0, -0.42, 0.3, 0.15))
     shine += np.float32(0.12 * p.shine) * chart.pair(0.42, p.eye_height + 0.2, 0.1, 0.07)
-    return Paint((colour * skin_colour(p)).astype(np.float32), shine.astype(np.float32))
+    return Paint(colour, shine)
 
 
 def _spots(chart: Chart, person: Person, rng: np.random.Generator) -> Field:
@@ -89,7 +97,7 @@ def paint_eyes(chart: Chart, person: Person, expression: Expression, light: tupl
     """Both eyes: eyeball, iris, pupil, catch light on the side of the light (s, y direction), lids, lashes, crease."""
     p = person
     narrow = expression.lids + 0.22 * max(expression.smile, 0.0)
-    height = np.float32(max(p.eye_open * (1.12 - narrow), 0.022))
+    height = np.float32(max(p.eye_open * (1.04 - narrow), 0.022))
     iris = IRIS_COLOURS[min(int(p.iris_hue * 5), 4)]
     iris = iris + (IRIS_COLOURS[min(int(p.iris_hue * 5), 4) + 1] - iris) * np.float32(p.iris_hue * 5 - min(int(p.iris_hue * 5), 4))
     ppu = np.float32(chart.pixels_per_unit)
@@ -109,26 +117,26 @@ def paint_eyes(chart: Chart, person: Person, expression: Expression, light: tupl
         paint.lay(where, skin * np.float32(0.28), crease * np.float32(0.65 * p.lid_fold))
         paint.lay(where, skin * np.array([0.8, 0.6, 0.58], np.float32), np.exp(-(((lower - down + 0.018) / np.float32(0.02)) ** 2)) * 0.25 * smoothstep(1.1, 0.8, np.abs(t)))
         # The eyeball darkens toward the corners and under the upper lid.
-        dim = 1 - 0.45 * np.clip(np.abs(t), 0, 1) ** 2 - 0.45 * np.exp(-((down - upper) / np.float32(0.028)))
-        white = np.array([0.66, 0.60, 0.57], np.float32) * np.clip(dim, 0.15, 1.0)[..., None]
+        dim = 1 - 0.45 * np.clip(np.abs(t), 0, 1) ** 2 - 0.45 * np.exp(-((down - upper) / np.float32(0.032)))
+        white = dye(EYE_WHITE, np.clip(dim, 0.15, 1.0))
         paint.lay(where, white, inside, shine=0.3)
         shift = np.float32(expression.gaze[0] * side)
         radial = np.hypot(out - shift, down - np.float32(expression.gaze[1]) + 0.18 * height) / np.float32(p.iris_radius)
         shading = (0.55 + 0.6 * smoothstep(0.3, 0.8, radial)) * (1 - 0.75 * smoothstep(0.8, 1.02, radial))
-        ring = iris * (shading * np.clip(dim + 0.2, 0.25, 1.0))[..., None]
+        ring = dye(iris, shading * np.clip(dim + 0.2, 0.25, 1.0))
         edge = np.float32(p.iris_radius) * ppu
         paint.lay(where, ring, inside * np.clip((1 - radial) * edge + 0.5, 0, 1))
-        paint.lay(where, np.float32([0.004, 0.004, 0.004]), inside * np.clip((0.42 - radial) * edge + 0.5, 0, 1))
+        paint.lay(where, np.array([0.004, 0.004, 0.004], np.float32), inside * np.clip((0.42 - radial) * edge + 0.5, 0, 1))
         glint = np.hypot(out - shift - np.float32(0.018 * light[0] * side), down + 0.18 * height - np.float32(0.02 * light[1]))
-        paint.lay(where, np.full(3, CATCH_LIGHT, np.float32), inside * smoothstep(0.018, 0.006, glint))
+        paint.lay(where, np.full(3, CATCH_LIGHT, np.float32), inside * smoothstep(0.0165, 0.006, glint))
         lash = np.exp(-(((down - upper + 0.004) / np.float32(0.0125)) ** 2)) * smoothstep(1.22, 0.9, np.abs(t)) * (0.75 + 0.25 * np.clip(t, -1, 1))
-        paint.lay(where, np.float32([0.012, 0.009, 0.008]), lash * np.float32(0.95 * p.lash))
+        paint.lay(where, np.array([0.012, 0.009, 0.008], np.float32), lash * np.float32(0.95 * p.lash))
         below = np.exp(-(((down - lower) / np.float32(0.008)) ** 2)) * smoothstep(1.1, 0.85, np.abs(t)) * (0.5 + 0.4 * np.clip(t, -1, 1))
-        paint.lay(where, np.float32([0.03, 0.018, 0.015]), below * np.float32(0.6 * p.lash))
+        paint.lay(where, np.array([0.03, 0.018, 0.015], np.float32), below * np.float32(0.6 * p.lash))
 
 
-def paint_brows(chart: Chart, person: Person, expression: Expression, hair: Colour, rng: np.random.Generator, paint: Paint) -> None:
-    """Both brows as tapering arcs of hairs; `expression.brows` lifts them, below zero draws them together."""
+def paint_brows(chart: Chart, person: Person, expression: Expression, hair: Colour, hairs: Field, paint: Paint) -> None:
+    """Both brows as tapering arcs of hairs (`hairs`: noise (2, rows, columns), one brow each); `expression.brows` lifts them, below zero draws them together."""
     p, raised = person, expression.brows
     thickness = np.float32(p.brow_thickness * (0.8 + 0.35 * p.masculine))
     inner = p.brow_inner + 0.02 * min(raised, 0.0)
@@ -144,10 +152,9 @@ def paint_brows(chart: Chart, person: Person, expression: Expression, hair: Colo
         along = np.clip(t, 0, 1)
         half = thickness * (0.55 + 0.45 * smoothstep(0.0, 0.3, along)) * (1 - 0.75 * smoothstep(0.45, 1.0, along))
         offset = (chart.y[where[0], None] - centre) / half
-        shape = (offset.shape[0], offset.shape[1])
-        hairs = cell_noise(rng, shape, (max(2, shape[0] // 5), max(2, shape[1] * 2 // 3)))
+        fine = cv2.resize(hairs[(side + 1) // 2], (offset.shape[1], offset.shape[0]), interpolation=cv2.INTER_CUBIC)
         body = smoothstep(1.45, 0.35, np.abs(offset)) * smoothstep(-0.07, 0.09, t) * smoothstep(1.06, 0.85, t)
-        density = np.float32(0.75 + 0.25 * p.brow_density) * (1 - np.float32(0.28 * (1.3 - p.brow_density)) * (1 + hairs))
+        density = np.float32(0.6 + 0.36 * p.brow_density) * (1 - np.float32(0.16 * (1.4 - p.brow_density)) * (1 + fine))
         paint.lay(where, colour, body * np.clip(density, 0.15, 1.0), shine=0.05)
 
 
@@ -160,7 +167,7 @@ def paint_nose(chart: Chart, person: Person, paint: Paint) -> None:
         where = chart.window(middle - 0.12, middle + 0.12, p.nose_length - 0.06, p.nose_length + 0.16)
         ds = (chart.s[None, where[1]] - np.float32(middle)) * np.float32(side)
         dy = chart.y[where[0], None] - np.float32(p.nose_length + 0.072) + 0.35 * ds
-        hole = np.exp(-(((ds / np.float32(0.36 * p.nose_width)) ** 2 + (dy / np.float32(0.021)) ** 2) ** 1.5))
+        hole = np.exp(-(((ds / np.float32(0.27 * p.nose_width)) ** 2 + (dy / np.float32(0.018)) ** 2) ** 1.5))
         paint.lay(where, skin * np.array([0.10, 0.06, 0.05], np.float32), hole * 0.92, shine=0.0)
         groove = np.exp(-(((ds - np.float32(0.62 * p.nose_width)) / 0.016) ** 2) - ((dy + 0.05) / 0.04) ** 2)
         paint.lay(where, skin * np.float32(0.4), groove * np.float32(0.5))
@@ -182,36 +189,37 @@ def paint_mouth(chart: Chart, person: Person, expression: Expression, paint: Pai
     bottom = floor + np.float32(p.lower_lip) * stretch * inner ** np.float32(0.62)
     soft = np.float32(0.016)  # lips have no hard edge
     lips = smoothstep(-0.5, 1.0, (y - top) / soft) * smoothstep(-0.5, 1.0, (bottom - y) / soft) * smoothstep(1.04, 0.94, np.abs(t))
-    tint = np.array([0.78, 0.36, 0.36], np.float32) ** np.float32(0.45 + 0.75 * p.lip_colour)
+    tint = np.array([0.78, 0.36, 0.36], np.float32) ** np.float32(0.65 + 0.85 * p.lip_colour)
     relief = np.where(y < line, np.float32(0.78), np.float32(1.0))
-    paint.lay(where, skin_colour(p) * tint * relief[..., None], lips * np.float32(0.9), shine=0.38)
+    paint.lay(where, dye(skin_colour(p) * tint, relief), lips * np.float32(0.9), shine=0.38)
     if mouth.gap > 0.004:
         hole = np.clip((y - line) * ppu + 0.5, 0, 1) * np.clip((floor - y) * ppu + 0.5, 0, 1) * smoothstep(1.0, 0.9, np.abs(t))
-        paint.lay(where, np.float32([0.035, 0.012, 0.010]), hole, shine=0.1)
+        paint.lay(where, np.array([0.035, 0.012, 0.010], np.float32), hole, shine=0.1)
         rounded = np.clip(1 - (t / 0.85) ** 2, 0, 1)
         gaps = 1 - 0.22 * np.exp(-(((np.mod(s / 0.052, 1.0) - 0.5) / 0.1) ** 2))
-        tooth = np.array([0.70, 0.64, 0.54], np.float32) * (gaps * (0.35 + 0.65 * rounded))[..., None]
+        tooth = dye(TOOTH, gaps * (0.35 + 0.65 * rounded))
         teeth = hole * np.clip((line + 0.062 * rounded - y) * ppu + 0.5, 0, 1)
         paint.lay(where, tooth, teeth * np.float32(0.95), shine=0.4)
     seam = np.exp(-(((y - line) / np.float32(0.0095)) ** 2)) * smoothstep(1.1, 0.92, np.abs(t))
     paint.lay(where, skin_colour(p) * np.array([0.12, 0.05, 0.05], np.float32), seam * np.float32(0.85))
     corner = np.exp(-(((np.abs(t) - 1.0) / 0.07) ** 2) - ((y - line) / np.float32(0.02)) ** 2)
-    paint.lay(where, skin_colour(p) * np.float32(0.25), corner * np.float32(0.6))
+    paint.lay(where, skin_colour(p) * np.float32(0.35), corner * np.float32(0.45))
     mask = np.zeros(chart.shape, np.float32)
     mask[where] = lips
     return mask
 
 
-def paint_wrinkles(chart: Chart, person: Person, expression: Expression, rng: np.random.Generator) -> Field:
-    """Relief (H, W) of the lines of the forehead and beside the eyes; deeper with age, raised brows, a smile."""
-    strength = np.float32(0.010) * np.float32(max(person.age - 0.35, 0.0) + 0.35 * max(expression.brows, 0.0) * person.age)
+def wrinkle_lines(chart: Chart, person: Person, rng: np.random.Generator) -> tuple[Field, Field]:
+    """Where the lines of the forehead and those beside the eyes run, (H, W) each, 0 to 1."""
     wobble = 0.02 * cell_noise(rng, chart.shape, (4, 9))
     row = (chart.y[:, None] + wobble) / np.float32(0.085)
-    lines = np.exp(-(((row - np.round(row)) / 0.13) ** 2)) * chart.bump(0.0, -0.40, 0.26, 0.085)
-    feet = np.exp(-((np.mod(row * 2.2, 1.0) - 0.5) / 0.2) ** 2) * chart.pair(person.eye_spacing + 0.24, person.eye_height + 0.02, 0.05, 0.05)
-    return np.asarray(-strength * (lines + (0.6 + 0.8 * max(expression.smile, 0.0)) * feet), dtype=np.float32)
+    forehead = np.exp(-(((row - np.round(row)) / np.float32(0.13)) ** 2)) * chart.bump(0.0, -0.40, 0.26, 0.085)
+    feet = np.exp(-((np.mod(row * np.float32(2.2), 1.0) - np.float32(0.5)) / np.float32(0.2)) ** 2)
+    return forehead, feet * chart.pair(person.eye_spacing + 0.24, person.eye_height + 0.02, 0.05, 0.05)
 
 
-def soften(paint: Paint, sigma_px: float) -> None:
-    """Blur the painted colours a little: the chart is finer than the photograph."""
-    paint.colour = np.asarray(cv2.GaussianBlur(paint.colour, (0, 0), sigma_px), dtype=np.float32) if sigma_px > 0.2 else paint.colour
+def wrinkle_relief(lines: tuple[Field, Field], person: Person, expression: Expression) -> Field:
+    """Relief (H, W) of those lines: deeper with age, raised brows, a smile."""
+    strength = 0.010 * (max(person.age - 0.35, 0.0) + 0.35 * max(expression.brows, 0.0) * person.age)
+    forehead, feet = lines
+    return np.float32(-strength) * forehead - np.float32(strength * (0.6 + 0.8 * max(expression.smile, 0.0))) * feet

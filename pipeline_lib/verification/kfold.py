@@ -48,7 +48,7 @@ def cosine_fold_accuracy(cosines: npt.ArrayLike, genuine: npt.ArrayLike, folds: 
         DataError: see check_scores; fewer than two folds; the folds left after taking one out hold one class only.
     """
     values, labels = check_scores(cosines, genuine)
-    distances = 2.0 - 2.0 * values
+    distances = np.maximum(2.0 - 2.0 * values, 0.0)  # the cosine of equal vectors may round to above 1
     candidates = np.arange(NUM_DISTANCE_STEPS) / 100.0
     edges = np.searchsorted(
         candidates, distances, side="right"

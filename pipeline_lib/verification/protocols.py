@@ -129,6 +129,16 @@ def curve_rows(table: pa.Table) -> list[tuple[str, str, float, float]]:
     return rows
 
 
+def flat_metrics(metrics: Metrics) -> dict[str, float]:
+    """{"<protocol>/<score>/<figure>": value}; "tar@0.01" becomes "tar_at_0.01", for MLflow allows no @ in a name."""
+    return {
+        f"{protocol}/{score}/{figure}".replace("@", "_at_"): value
+        for protocol, by_score in metrics.items()
+        for score, figures in by_score.items()
+        for figure, value in figures.items()
+    }
+
+
 def score_names(table: pa.Table) -> list[str]:
     """The columns of a score table that are scores."""
     return [name for name in table.column_names if name not in PAIRS.names]

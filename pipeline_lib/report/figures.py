@@ -1,0 +1,178 @@
+"""The page's charts as SVG, from arrays; every one has its units on its axes and tells its lines apart without colour."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours (told apart under the common colour-vision deficiencies), with a dash pattern each.
+STYLES = (("#0072b2", "-"), ("#d55e00", "-"), ("#009e73", "--"), ("#cc79a7", "-."), ("#56b4e9", "--"), ("#e69f00", ":"))
+BASELINE = "raw_pixel"
+GENUINE, IMPOSTOR = "#0072b2", "#d55e00"
+INK, SOFT = "#1d2329", "#5d6873"
+NUM_BINS = 40
+
+Curve = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+Doubles = npt.NDArray[np.float64]
+
+
+def roc_figure(curves: Mapping[str, Curve], num_impostor: int) -> bytes:
+    """ROC of several scores on one protocol; the FAR axis is logarithmic and ends where the impostors resolve no more.
+
+    Args:
+        curves: score name -> (far, tar), each in [0, 1], ascending.
+        num_impostor: pairs; the lowest FAR drawn is 1 / num_impostor.
+    """
+    figure, axis = _one(5.4, 4.0)
+    lowest = 1.0 / max(num_impostor, 2)
+    for (name, (far, tar)), (colour, dashes) in zip(_baseline_last(curves), _styles(curves), strict=True):
+        axis.plot(np.maximum(far, lowest), tar, color=colour, linestyle=dashes, linewidth=1.6, label=name)
+    axis.set(xscale="log", xlim=(lowest, 1.0), ylim=(0.0, 1.02))
+    axis.set_xlabel(f"false accept rate ({num_impostor} impostor pairs)")
+    axis.set_ylabel("true accept rate")
+    axis.legend(fontsize=8, frameon=False, loc="lower right")
+    return _svg(figure)
+
+
+def score_histograms(
+    scores: Mapping[str, Doubles], genuine: npt.NDArray[np.bool_], thresholds: Mapping[str, float]
+) -> bytes:
+    """How genuine and impostor pairs spread, one panel a score, with the decision threshold where one is given.
+
+    Args:
+        scores: score name -> (N,).
+        genuine: (N,).
+        thresholds: score name -> value.
+    """
+    figure, axes = _several(len(scores), 4.4, 3.0)
+    for axis, (name, values) in zip(axes, scores.items(), strict=True):
+        edges = np.histogram_bin_edges(values, NUM_BINS).tolist()
+        for wanted, colour, label in ((False, IMPOSTOR, "impostor"), (True, GENUINE, "genuine")):
+            axis.hist(values[genuine == wanted], edges, color=colour, alpha=0.35, label=label)
+            axis.hist(values[genuine == wanted], edges, color=colour, histtype="step", linewidth=1.2)
+        if name in thresholds:
+            axis.axvline(thresholds[name], color=INK, linestyle="--", linewidth=1.0, label="threshold")
+        axis.set_title(name, fontsize=10)
+        axis.set_xlabel("similarity")
+        axis.legend(fontsize=8, frameon=False)
+    axes[0].set_ylabel("pairs")
+    return _svg(figure)
+
+
+def region_weights_figure(weights: Mapping[str, float], boxes: Mapping[str, tuple[int, int, int, int]]) -> bytes:
+    """Region weights on a drawn face, and as bars.
+
+    Each weight is spread evenly over its patch and the mirrored one, overlaps add (as in the RRFNet map).
+
+    Args:
+        weights: position name -> weight.
+        boxes: position name -> x y w h, px of the aligned face.
+    """
+    spread = np.zeros((112, 112))
+    for name, weight in weights.items():
+        x, y, w, h = boxes[name]
+        for left in (x, 112 - w - x):
+            spread[y : y + h, left : left + w] += weight / (2 * w * h)
+    figure, (face, bars) = _several(2, 4.2, max(3.2, 0.19 * len(weights)))
+    limit = float(np.abs(spread).max()) or 1.0
+    face.imshow(spread, cmap="PuOr_r", vmin=-limit, vmax=limit, extent=(0, 112, 112, 0))
+    _draw_face(face)
+    face.set_title("weight per pixel", fontsize=10)
+    face.set_axis_off()
+    names = sorted(weights, key=lambda name: weights[name])
+    values = [weights[name] for name in names]
+    bars.barh(names, values, color=["#c8690b" if value >= 0 else "#5e3c99" for value in values], height=0.7)
+    bars.axvline(0.0, color=INK, linewidth=0.8)
+    bars.set_title("weight by position", fontsize=10)
+    bars.tick_params(axis="y", labelsize=8)
+    return _svg(figure)
+
+
+def faithfulness_figure(curves: Mapping[str, Mapping[str, Curve]]) -> bytes:
+    """Insertion and deletion curves, a panel each.
+
+    Args:
+        curves: "insertion" and "deletion" -> method -> (share of changed pixels, mean cosine with the partner).
+    """
+    figure, axes = _several(len(curves), 4.2, 3.0)
+    for axis, (kind, methods) in zip(axes, curves.items(), strict=True):
+        for (method, (share, score)), (colour, dashes) in zip(methods.items(), STYLES, strict=False):
+            axis.plot(share, score, color=colour, linestyle=dashes, linewidth=1.6, label=method)
+        axis.set_title(f"{kind} ({'higher' if kind == 'insertion' else 'lower'} is better)", fontsize=10)
+        axis.set_xlabel("share of pixels, most salient first")
+        axis.legend(fontsize=8, frameon=False)
+    axes[0].set_ylabel("cosine with the partner")
+    return _svg(figure)
+
+
+def loss_figure(histories: Mapping[str, Curve]) -> bytes:
+    """Training losses against epochs.
+
+    Args:
+        histories: network name -> (epochs done, loss).
+    """
+    figure, axis = _one(5.4, 3.4)
+    styles = [STYLES[number % len(STYLES)] for number in range(len(histories))]
+    for (name, (epoch, loss)), (colour, dashes) in zip(histories.items(), styles, strict=True):
+        axis.plot(epoch, loss, color=colour, linestyle=dashes, linewidth=1.4, label=name)
+    axis.set(xlabel="epoch", ylabel="training loss", ylim=(0.0, None))
+    axis.legend(fontsize=8, frameon=False, ncols=2 if len(histories) > 4 else 1)
+    return _svg(figure)
+
+
+def _draw_face(axis: "Axes") -> None:
+    """An outline around the aligned template's landmarks: eyes (38, 52), (74, 52), nose (56, 72), mouth (42..71, 92)."""
+    from matplotlib.patches import Ellipse
+
+    line: dict[str, Any] = {"fill": False, "edgecolor": INK, "linewidth": 1.1}
+    axis.add_patch(Ellipse((56, 58), 88, 118, **line))
+    for x in (38.3, 73.5):
+        axis.add_patch(Ellipse((x, 51.6), 15, 7, **line))
+        axis.add_patch(Ellipse((x, 51.6), 3, 3, facecolor=INK, edgecolor=INK))
+        axis.plot([x - 10, x, x + 10], [43, 40.5, 43], color=INK, linewidth=1.1)
+    axis.plot([56, 52, 50, 56, 61], [50, 66, 72, 74, 72], color=INK, linewidth=1.1)
+    axis.plot([41.5, 50, 56, 62, 70.7], [92.3, 90.5, 91.5, 90.5, 92.2], color=INK, linewidth=1.1)
+    axis.plot([41.5, 56, 70.7], [92.3, 97, 92.2], color=INK, linewidth=1.1)
+    axis.set(xlim=(0, 112), ylim=(112, 0))
+
+
+def _baseline_last(curves: Mapping[str, Curve]) -> list[tuple[str, Curve]]:
+    return sorted(curves.items(), key=lambda item: item[0] == BASELINE)
+
+
+def _styles(curves: Mapping[str, Curve]) -> list[tuple[str, str]]:
+    others = [STYLES[number % len(STYLES)] for number in range(sum(name != BASELINE for name in curves))]
+    return [*others, *([(SOFT, (0, (1, 1)))] if BASELINE in curves else [])]  # type: ignore[list-item]
+
+
+def _one(width: float, height: float) -> "tuple[Figure, Axes]":
+    figure, axes = _several(1, width, height)
+    return figure, axes[0]
+
+
+def _several(number: int, width: float, height: float) -> "tuple[Figure, Sequence[Axes]]":
+    """`number` panels side by side, `width` x `height` inches each."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(number * width, height), layout="constrained")
+    axes = figure.subplots(1, number, squeeze=False)[0]
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(labelsize=9, colors=SOFT, labelcolor=INK)
+    return figure, list(axes)
+
+
+def _svg(figure: "Figure") -> bytes:
+    """The figure's SVG; the same input gives the same bytes (fixed ids, no date)."""
+    from matplotlib import rc_context
+
+    buffer = io.BytesIO()
+    with rc_context({"svg.hashsalt": "report"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()

@@ -1,0 +1,165 @@
+"""Training samples: which image, of whom, and how it is shifted and mirrored this time."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline_lib.core.errors import DataError, ParamsError
+from pipeline_lib.shards.images import decode_png
+
+T = TypeVar("T")
+R = TypeVar("R")
+AUGMENT, MASK = 0, 1  # what a sample's random numbers are for
+
+
+class Reader(Protocol):
+    """Anything that holds PNG images by number; shards.reader.ShardReader is one."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, i: int) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Samples in a fixed order.
+
+    Args:
+        readers: where the images are.
+        members: int64 (N,M,2), reader number and row. M = 1: a whole face, mirrored in pixels. M = 2: a region and the
+            mirrored region from the other half of the face, which stands for its mirror image (RRFNet III-A).
+        labels: int64 (N,), class of each sample, an index into `classes`.
+        classes: the identities, sorted.
+        side_px: side of the square that comes out of a sample.
+        margin_px: pixels that stored images have on each side beyond side_px; the shift moves within them. Whole
+            faces have none: there the border is repeated.
+        digest: changes when the samples do; a checkpoint of other data is not resumed.
+    """
+
+    readers: Sequence[Reader]
+    members: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    classes: tuple[str, ...]
+    side_px: int
+    margin_px: int
+    digest: str
+
+    def __post_init__(self) -> None:
+        if len(self.labels) == 0:
+            raise DataError("There is no image to train on.")
+        if len(self.classes) < 2:
+            raise DataError("Training needs at least two identities.", got=self.classes)
+        if self.labels.min() < 0 or self.labels.max() >= len(self.classes):
+            got = f"{self.labels.min()} to {self.labels.max()}"
+            raise DataError("A label is out of range.", got=got, allowed=f"0 to {len(self.classes) - 1}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def load(self, sample: int, shift_px: int, seed: int, epoch: int) -> npt.NDArray[np.uint8]:
+        """One augmented sample, uint8 RGB (side_px,side_px,3): mirrored or not, shifted by up to shift_px either way.
+
+        Raises:
+            DataError: the stored image has another size, or is unreadable.
+        """
+        rng = sample_rng(seed, epoch, sample, AUGMENT)
+        mirrored = int(rng.integers(2))
+        shift_x, shift_y = (int(shift) for shift in rng.integers(-shift_px, shift_px + 1, size=2))
+        num_members = self.members.shape[1]
+        reader, row = self.members[sample, mirrored if num_members == 2 else 0]
+        image = decode_png(self.readers[reader].read(int(row)))
+        stored_px = self.side_px + 2 * self.margin_px
+        if image.shape != (stored_px, stored_px, 3):
+            allowed = f"{stored_px}x{stored_px}"
+            raise DataError("A training image has another size.", got=image.shape, allowed=allowed, where=f"row {row}")
+        window = shifted_window(image, self.side_px, shift_x, shift_y)
+        return window[:, ::-1] if mirrored and num_members == 1 else window
+
+
+@dataclass(frozen=True)
+class Batch:
+    """images uint8 (B,S,S,3), labels int64 (B,), and kept int64 (B,k), the patches not masked, or None."""
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    kept: npt.NDArray[np.int64] | None
+
+
+def load_batch(
+    dataset: TrainingSet,
+    samples: npt.NDArray[np.int64],
+    shift_px: int,
+    seed: int,
+    epoch: int,
+    draw_kept: Callable[[np.random.Generator], npt.NDArray[np.int64] | None],
+) -> Batch:
+    """The batch of `samples`; every random number in it is a function of (seed, epoch, sample) alone.
+
+    So a batch is the same whatever rank loads it and whether or not training was interrupted before it.
+    """
+    images = np.stack([dataset.load(int(sample), shift_px, seed, epoch) for sample in samples])
+    drawn = [draw_kept(sample_rng(seed, epoch, int(sample), MASK)) for sample in samples]
+    kept = [patches for patches in drawn if patches is not None]
+    return Batch(images, dataset.labels[samples], np.stack(kept) if kept else None)
+
+
+def sample_rng(seed: int, epoch: int, sample: int, purpose: int) -> np.random.Generator:
+    """The random numbers of one sample in one epoch, for one purpose."""
+    return np.random.default_rng([seed % 2**64, epoch, sample, purpose])
+
+
+def shifted_window(image: npt.NDArray[np.uint8], side_px: int, shift_x: int, shift_y: int) -> npt.NDArray[np.uint8]:
+    """The central square of an image, moved right by shift_x and down by shift_y; beyond the border its pixels repeat.
+
+        out[i, j] = image[clip(m + shift_y + i), clip(m + shift_x + j)],  m = (H - side_px) / 2
+
+    Args:
+        image: uint8 (H,H,3).
+        side_px: side of the square, at most H.
+        shift_x, shift_y: in px.
+    """
+    height, width = image.shape[:2]
+    rows = np.clip((height - side_px) // 2 + shift_y + np.arange(side_px), 0, height - 1)
+    columns = np.clip((width - side_px) // 2 + shift_x + np.arange(side_px), 0, width - 1)
+    window: npt.NDArray[np.uint8] = image[rows[:, None], columns[None, :]]
+    return window
+
+
+def check_shift(dataset: TrainingSet, shift_px: int) -> None:
+    """Refuse a shift that stored regions have no margin for.
+
+    Raises:
+        ParamsError: train.shift_px is larger than regions.margin_px.
+    """
+    is_region = dataset.members.shape[1] == 2
+    if shift_px < 0 or (is_region and shift_px > dataset.margin_px):
+        allowed = f"0 to {dataset.margin_px} (regions.margin_px)" if is_region else "0 or more"
+        raise ParamsError("A random shift is not possible.", got=shift_px, allowed=allowed, where="train.shift_px")
+
+
+def label_identities(identities: Sequence[str]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+    """Labels int64 (N,) into the sorted identities, and these."""
+    classes, labels = np.unique(np.asarray(identities, dtype=object), return_inverse=True)
+    return labels.astype(np.int64), tuple(classes.tolist())
+
+
+def load_ahead(load: Callable[[T], R], items: Iterable[T], num_threads: int) -> Generator[R, None, None]:
+    """Yield load(item) in order, computed on threads up to two items a thread ahead of their use.
+
+    Threads suffice: reading and PNG decoding release the interpreter's lock.
+    """
+    remaining = iter(items)
+    executor = ThreadPoolExecutor(num_threads, thread_name_prefix="loader")
+    try:
+        waiting = deque(executor.submit(load, item) for item in islice(remaining, 2 * num_threads))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(executor.submit(load, item) for item in islice(remaining, 1))
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)

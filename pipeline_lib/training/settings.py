@@ -1,0 +1,65 @@
+"""What training depends on beside the network and the data, as plain values."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline_lib.core.errors import ParamsError
+from pipeline_lib.heads.build import HeadSettings
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """The `train` section of params.yaml and a network's epochs.
+
+    Args:
+        epochs: passes over the data, at least 1.
+        batch_size: samples of a step over all ranks together.
+        learning_rate: peak rate, reached at the end of the warm-up.
+        momentum, weight_decay: SGD's; the decay acts on every trained value, as in ArcFace's public code.
+        clip_norm: upper bound of the backbone's gradient norm.
+        warmup_epochs: length of the linear rise from 0.
+        head: the margin head.
+        shift_px: largest random shift of an image, in either direction, in px.
+        checkpoint_every_steps, log_every_steps: how often state and progress are written.
+        num_loader_threads: threads that decode images ahead of the step that needs them.
+        seed: of initial weights, order and augmentation.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    momentum: float
+    weight_decay: float
+    clip_norm: float
+    warmup_epochs: float
+    head: HeadSettings
+    shift_px: int
+    checkpoint_every_steps: int
+    log_every_steps: int
+    num_loader_threads: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        for key in ("epochs", "batch_size", "checkpoint_every_steps", "log_every_steps", "num_loader_threads"):
+            if getattr(self, key) < 1:
+                raise ParamsError("Training needs a positive number.", got=getattr(self, key), where=f"train.{key}")
+
+
+def from_params(train: Any, epochs: int) -> TrainSettings:
+    """The settings of a `train` section (core.params.Train, not imported: training needs no pydantic)."""
+    head = train.head
+    return TrainSettings(
+        epochs=epochs,
+        batch_size=train.batch_size,
+        learning_rate=train.learning_rate,
+        momentum=train.momentum,
+        weight_decay=train.weight_decay,
+        clip_norm=train.clip_norm,
+        warmup_epochs=train.warmup_epochs,
+        head=HeadSettings(head.kind, head.scale, head.margin, head.gradient),
+        shift_px=train.shift_px,
+        checkpoint_every_steps=train.checkpoint_every_steps,
+        log_every_steps=train.log_every_steps,
+        num_loader_threads=train.threads_per_process,
+        seed=train.seed,
+    )

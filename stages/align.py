@@ -1,0 +1,76 @@
+"""Align: every photograph of the manifest becomes one 112x112 face in a shard, or a row in the rejects table."""
+
+import json
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline_lib.core.files import atomic_dir
+from pipeline_lib.core.parallel import map_batches
+from pipeline_lib.core.params import load_params
+from pipeline_lib.core.progress import track
+from pipeline_lib.core.tables import MANIFEST, REJECTS, SHARD_INDEX, read_table, table_from_rows, write_table
+from pipeline_lib.faces.align_batch import AlignedFace, AlignSettings, Outcome, align_batch, with_weights
+from pipeline_lib.faces.rejects import check_rejects, count_reasons
+from pipeline_lib.registry.tracking import stage_run
+from pipeline_lib.shards.images import encode_png
+from pipeline_lib.shards.writer import ShardWriter
+from stages.common import run_stage
+
+
+def main(manifest: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Option()]) -> None:
+    """Detect and align the photographs of MANIFEST; write shards, their index and the rejects table to OUT."""
+    params = load_params()
+    align = params.align
+    logged = {"align": align.model_dump(), "ingest": {"max_pixels": params.ingest.max_pixels}}
+    with stage_run("align", params=logged, inputs={"manifest": manifest}) as run:
+        rows = read_table(manifest, MANIFEST).select(["image_id", "identity", "split", "uri"]).to_pylist()
+        settings = AlignSettings(
+            root=Path.cwd(),
+            detector=align.detector,
+            weights=None if align.weights is None else Path(align.weights),
+            min_score=align.min_score,
+            several_faces=align.several_faces,
+            min_face_px=align.min_face_px,
+            max_pixels=params.ingest.max_pixels,
+        )
+        batches = [rows[start : start + align.batch_size] for start in range(0, len(rows), align.batch_size)]
+        function = partial(align_batch, settings=with_weights(settings))
+        outcomes = track(map_batches(function, batches, align.num_workers), "align, batches", total=len(batches))
+        with atomic_dir(out / "shards") as folder:
+            with ShardWriter(folder, "aligned", align.images_per_shard) as writer:
+                rejects = _write_faces(writer, outcomes)
+            # Written before the check, so that a stage that fails on it leaves the reason for each photograph.
+            write_table(out / "rejects.parquet", table_from_rows(rejects, REJECTS), REJECTS)
+            num_out = len(set(writer.index()["key"].to_pylist()))
+            check_rejects(len(rows), num_out, rejects, align.max_reject_share, where=out / "rejects.parquet")
+        write_table(out / "index.parquet", writer.index(), SHARD_INDEX)
+        counts = {f"num_rejected_{reason}": float(count) for reason, count in count_reasons(rejects).items()}
+        run.log_metrics({"num_aligned": float(num_out), "num_rejected": float(len(rejects)), **counts})
+
+
+def _write_faces(writer: ShardWriter, outcomes: Iterable[list[Outcome]]) -> list[dict[str, object]]:
+    """Write the aligned faces as they come; return the rows of those that did not come out."""
+    rejects: list[dict[str, object]] = []
+    for outcome in (outcome for batch in outcomes for outcome in batch):
+        if not isinstance(outcome, AlignedFace):
+            rejects.append(outcome)
+            continue
+        who = {"image_id": outcome.image_id, "identity": outcome.identity, "split": outcome.split}
+        found = {"box": outcome.face.box.tolist(), "score": outcome.face.score, "landmarks": outcome.landmarks.tolist()}
+        text = json.dumps(who | found, sort_keys=True).encode()
+        writer.write(
+            outcome.image_id,
+            {"png": encode_png(outcome.image), "json": text},
+            **who,
+            landmarks=outcome.landmarks,
+            score=outcome.face.score,
+        )
+    return rejects
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,31 @@
+"""Stage occlude: masks, sunglasses and crops, for training and as queries."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline_lib.core.files import atomic_dir
+from pipeline_lib.core.params import load_params
+from pipeline_lib.core.tables import OCCLUSIONS, SHARD_INDEX, write_table
+from pipeline_lib.registry.tracking import stage_run
+from pipeline_lib.shards.occluded_set import OcclusionPlan, write_occluded_set
+from stages.common import run_stage
+
+
+def main(aligned: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Option()]) -> None:
+    """Occlude a share of the training images, and every test image in every kind."""
+    params = load_params().occlude
+    inputs = {"aligned_shards": aligned / "shards", "aligned_index": aligned / "index.parquet"}
+    with stage_run("occlude", params={"occlude": params.model_dump()}, inputs=inputs) as run:
+        plan = OcclusionPlan(tuple(params.kinds), params.train_share, params.crop_share, params.seed)
+        with atomic_dir(out / "shards") as partial:
+            index, occlusions = write_occluded_set(aligned, partial, plan, params.images_per_shard, params.num_workers)
+        write_table(out / "index.parquet", index, SHARD_INDEX)
+        write_table(out / "occlusions.parquet", occlusions, OCCLUSIONS)
+        purposes = occlusions["purpose"].to_pylist()
+        run.log_metrics({f"num_{purpose}": purposes.count(purpose) for purpose in ("train", "query")})
+
+
+if __name__ == "__main__":
+    run_stage(main)

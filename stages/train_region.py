@@ -1,0 +1,32 @@
+"""Train the network of one region position on its patches; under torchrun, one process or many."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline_lib.backbones import spec as network_spec
+from pipeline_lib.core.params import load_params
+from pipeline_lib.patches.grid import parse_region
+from pipeline_lib.training.sources import training_regions
+from stages.common import run_stage
+from stages.train import train
+
+
+def main(
+    position: Annotated[str, typer.Option()],
+    patches: Annotated[Path, typer.Option()],
+    out: Annotated[Path, typer.Option()],
+    log: Annotated[Path, typer.Option()],
+) -> None:
+    """Train regions.network on the patches of `position` (RRFNet, Approach A)."""
+    params = load_params()
+    region = parse_region(position)
+    section, margin_px = params.regions.network, params.regions.margin_px
+    spec = network_spec.from_params(section, input_px=region.size_px)
+    stage, inputs = f"train_region@{position}", {"patches": patches}
+    train(stage, params, section, spec, inputs, out, log, lambda: training_regions(patches, region, margin_px))
+
+
+if __name__ == "__main__":
+    run_stage(main)

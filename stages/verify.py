@@ -1,0 +1,58 @@
+"""verify: every score on every pair, and the figures, curves and calibrations read from them."""
+
+import csv
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline_lib.core.files import atomic_file, write_json
+from pipeline_lib.core.params import load_params
+from pipeline_lib.core.tables import PAIRS, read_table, write_table
+from pipeline_lib.embedding.images import ShardImages
+from pipeline_lib.embedding.store import read_embeddings
+from pipeline_lib.registry.tracking import stage_run
+from pipeline_lib.verification.calibration import write_calibrations
+from pipeline_lib.verification.protocols import all_calibrations, all_metrics, curve_rows, flat_metrics, usable_pairs
+from pipeline_lib.verification.scores import cosine_scores, dam_scores, raw_pixel_scores, region_scores, score_table
+from stages.common import run_stage
+
+
+def main(
+    pairs: Annotated[Path, typer.Option()],
+    aligned: Annotated[Path, typer.Option()],
+    embedded: Annotated[Path, typer.Option()],
+    embedded_regions: Annotated[Path, typer.Option()],
+    region_weights: Annotated[Path, typer.Option()],
+    anchors: Annotated[Path, typer.Option()],
+    out: Annotated[Path, typer.Option()],
+) -> None:
+    """Score the pairs whose images were aligned, and write scores, calibrations, metrics and ROC curves."""
+    params = load_params()
+    dam, networks = params.dam, params.embed.networks
+    logged = {"verify": params.verify.model_dump(), "dam": dam.model_dump(), "embed": {"networks": networks}}
+    inputs = {"pairs": pairs, "aligned": aligned, "embedded": embedded, "embedded_regions": embedded_regions}
+    inputs |= {"region_weights": region_weights, "anchors": anchors}
+    with stage_run("verify", params=logged, inputs=inputs) as run:
+        images = ShardImages(aligned)
+        usable, num_dropped = usable_pairs(read_table(pairs, PAIRS), images.image_ids)
+        scores = {"raw_pixel": raw_pixel_scores(images, usable)}
+        for network in networks:
+            scores |= cosine_scores(read_embeddings(embedded / network), usable, network)
+        scores["region_weighted"] = region_scores(embedded_regions, region_weights, usable)
+        scores |= dam_scores(read_embeddings(embedded / dam.network), anchors, usable, dam.scale, dam.num_neighbours)
+
+        table, schema = score_table(usable, scores)
+        write_table(out / "scores.parquet", table, schema)
+        metrics = all_metrics(table, num_dropped, params.verify.false_accept_rates)
+        write_json(out / "metrics.json", metrics)
+        write_calibrations(out / "calibration.json", all_calibrations(table))
+        with atomic_file(out / "roc.csv") as partial, partial.open("w", newline="") as handle:
+            csv.writer(handle).writerows([("protocol", "score", "far", "tar"), *curve_rows(table)])
+        run.log_metrics(flat_metrics(metrics))
+        for name in ("metrics.json", "calibration.json", "roc.csv"):
+            run.log_artifact(out / name)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -4,7 +4,6 @@ import csv
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from pipeline_lib.backbones.checkpoints import load_network
@@ -15,16 +14,9 @@ from pipeline_lib.core.tables import FAITHFULNESS, PAIRS, read_table, table_from
 from pipeline_lib.core.world import current_world
 from pipeline_lib.embedding.images import ShardImages
 from pipeline_lib.explanation.pictures import pair_picture
-from pipeline_lib.faithfulness.insertion_deletion import area
+from pipeline_lib.explanation.rrf_pair import Embedder, Images, explain_pair, to_network_space
 from pipeline_lib.faithfulness.pair_sample import Pair, sample_pairs
-from pipeline_lib.faithfulness.rrf_benchmark import (
-    Embedder,
-    explain_pair,
-    mean_curve_rows,
-    measure_pair,
-    summarise,
-    to_network_space,
-)
+from pipeline_lib.faithfulness.rrf_benchmark import faithfulness_rows, mean_curve_rows, measure_pair, summarise
 from pipeline_lib.registry.tracking import flatten, stage_run
 from stages.common import run_stage
 
@@ -45,40 +37,39 @@ def main(
         row_of = {image_id: row for row, image_id in enumerate(images.image_ids)}
         split_of = dict(zip(images.image_ids, images.splits, strict=True))
 
-        def read(pair: Pair) -> np.ndarray:
+        def read(pair: Pair) -> Images:
             return images.read([row_of[image_id] for image_id in pair])
 
-        genuine = sample_pairs(table, split_of, True, params.num_pairs, params.seed)
-        curves, errors, rows = [], [], []
-        for number, pair in enumerate(track(genuine, f"explaining pairs with {network.name}", total=len(genuine))):
-            faces = to_network_space(read(pair))
-            seed = (params.seed, number)
+        num_genuine = (params.num_pictures + 1) // 2
+        genuine = sample_pairs(table, split_of, True, max(params.num_pairs, num_genuine), params.seed)
+        impostor = sample_pairs(table, split_of, False, params.num_pictures - num_genuine, params.seed)
+        measured = genuine[: params.num_pairs]
+        curves, errors = [], []
+        for number, pair in enumerate(track(measured, f"explaining with {network.name}", total=len(measured))):
+            faces, seed = to_network_space(read(pair)), (params.seed, number)
             found, error = measure_pair(embedder, faces, params.num_steps, params.insertion_blur_sigma_px, seed)
             curves.append(found)
             errors.append(error)
-            for method, curve in found.items():
-                areas = {"insertion_auc": area(curve.insertion), "deletion_auc": area(curve.deletion)}
-                rows.append({"image_a": pair[0], "image_b": pair[1], "method": method, **areas})
 
         with atomic_dir(out / "pictures") as folder:
-            num_genuine = (params.num_pictures + 1) // 2
-            impostors = sample_pairs(table, split_of, False, params.num_pictures - num_genuine, params.seed)
-            for kind, chosen in (("genuine", genuine[:num_genuine]), ("impostor", impostors)):
-                for number, pair in enumerate(chosen):
-                    faces = read(pair)
-                    explained = explain_pair(embedder, to_network_space(faces))
-                    png = pair_picture(
-                        *faces, *explained.maps, explained.terms, embedder.network.grid, caption=f"{kind} pair"
-                    )
-                    (folder / f"{kind}_{number}.png").write_bytes(png)
+            shown = [("genuine", pair) for pair in genuine[:num_genuine]] + [("impostor", pair) for pair in impostor]
+            for number, (kind, pair) in enumerate(shown):
+                (folder / f"{number:02d}_{kind}.png").write_bytes(_picture(embedder, read(pair), f"{kind} pair"))
         with atomic_file(out / "curves.csv") as partial, partial.open("w", newline="") as handle:
             csv.writer(handle).writerows([("method", "metric", "share", "mean_score"), *mean_curve_rows(curves)])
-        metrics = {**summarise(curves), "additivity_max_error": max(errors), "num_pairs": len(genuine)}
+        metrics = {**summarise(curves), "additivity_max_error": max(errors), "num_pairs": len(measured)}
+        rows = faithfulness_rows(measured, curves)
         write_table(out / "faithfulness.parquet", table_from_rows(rows, FAITHFULNESS), FAITHFULNESS)
         write_json(out / "metrics.json", metrics)
         run.log_metrics({name: float(value) for name, value in flatten(metrics).items()})
         for path in sorted((out / "pictures").glob("*.png")):
             run.log_artifact(path, "pictures")
+
+
+def _picture(embedder: Embedder, faces: Images, caption: str) -> bytes:
+    explained = explain_pair(embedder, to_network_space(faces))
+    face_a, face_b = faces
+    return pair_picture(face_a, face_b, *explained.maps, explained.terms, embedder.network.grid, caption=caption)
 
 
 if __name__ == "__main__":

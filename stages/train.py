@@ -27,7 +27,7 @@ def main(
     aligned: Annotated[Path, typer.Option()],
     occluded: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
-    log: Annotated[Path, typer.Option()],
+    record: Annotated[Path, typer.Option()],
 ) -> None:
     """Train networks.<network>; with epochs 0 its checkpoint is imported and no data are read."""
     params = load_params()
@@ -37,7 +37,7 @@ def main(
     section = params.networks[network]
     spec = network_spec.from_params(section)
     used = occluded if params.train.use_occluded else None
-    train(f"train@{network}", params, section, spec, inputs, out, log, lambda: training_faces(aligned, used))
+    train(f"train@{network}", params, section, spec, inputs, out, record, lambda: training_faces(aligned, used))
 
 
 def train(
@@ -47,7 +47,7 @@ def train(
     spec: network_spec.NetworkSpec,
     inputs: Mapping[str, Path],
     out: Path,
-    log: Path,
+    record: Path,
     open_data: Callable[[], TrainingSet],
 ) -> None:
     """What both training stages do, on every rank; rank 0 alone logs and writes."""
@@ -67,7 +67,7 @@ def train(
             logger = run.log_metrics if run else lambda figures, step: None
             history, figures = fit(network, open_data(), settings, world, out, logger)
         if run:
-            write_fitted(network, history, figures, section.epochs > 0, out, log)
+            write_fitted(network, history, figures, section.epochs > 0, out, record)
             run.log_metrics(figures)
 
 

@@ -17,7 +17,7 @@ def main(
     position: Annotated[str, typer.Option()],
     patches: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
-    log: Annotated[Path, typer.Option()],
+    record: Annotated[Path, typer.Option()],
 ) -> None:
     """Train regions.network on the patches of `position` (RRFNet, Approach A)."""
     params = load_params()
@@ -25,7 +25,7 @@ def main(
     section, margin_px = params.regions.network, params.regions.margin_px
     spec = network_spec.from_params(section, input_px=region.size_px)
     stage, inputs = f"train_region@{position}", {"patches": patches}
-    train(stage, params, section, spec, inputs, out, log, lambda: training_regions(patches, region, margin_px))
+    train(stage, params, section, spec, inputs, out, record, lambda: training_regions(patches, region, margin_px))
 
 
 if __name__ == "__main__":

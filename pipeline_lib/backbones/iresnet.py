@@ -9,6 +9,23 @@ from pipeline_lib.backbones.spec import NetworkSpec
 STAGE_CHANNELS = (64, 128, 256, 512)
 
 
+class Projection(nn.Conv2d):
+    """1x1 convolution of every stride-th pixel, the first part of a block's shortcut; equal to a strided one.
+
+    The pixels are picked first: oneDNN 3.12, which PyTorch 2.13 computes with on CPUs, writes beyond its workspace in
+    the weight gradient of strided 1x1 convolutions over channels_last maps with fewer input channels than its vectors
+    hold (16 with AVX-512), and crashes (github.com/uxlfoundation/oneDNN/issues/6035; seen here at 8 channels).
+    """
+
+    def __init__(self, num_in: int, num_out: int, stride: int) -> None:
+        super().__init__(num_in, num_out, 1, bias=False)
+        self.every = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,num_in,H,W) -> (B,num_out,ceil(H/stride),ceil(W/stride))."""
+        return super().forward(channels_last(x[:, :, :: self.every, :: self.every]))
+
+
 class Block(nn.Module):
     """Residual block bn-conv-bn-prelu-conv-bn; the stride sits in the second convolution (ArcFace, "IR")."""
 
@@ -22,7 +39,7 @@ class Block(nn.Module):
         self.bn3 = nn.BatchNorm2d(num_out)
         self.downsample: nn.Module | None = None
         if stride != 1 or num_in != num_out:
-            self.downsample = nn.Sequential(nn.Conv2d(num_in, num_out, 1, stride, bias=False), nn.BatchNorm2d(num_out))
+            self.downsample = nn.Sequential(Projection(num_in, num_out, stride), nn.BatchNorm2d(num_out))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,num_in,H,W) -> (B,num_out,ceil(H/stride),ceil(W/stride))."""

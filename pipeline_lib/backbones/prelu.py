@@ -13,9 +13,10 @@ class PReLU(nn.PReLU):
 
         y = x where x > 0, a_c x elsewhere;  dL/dx = g or a_c g;  dL/da_c = sum of g x over x < 0
 
-    PyTorch's CPU kernel writes dL/da for each value before it sums and does not vectorise over channels_last maps; it took
-    a quarter of a training step of a narrow IResNet. Working through chunks that stay in the cache takes about half its
-    time. Values agree with PyTorch's up to the order of the sum in dL/da; everywhere else PyTorch's own is used.
+    PyTorch's CPU kernel writes dL/da for each value before it sums and does not vectorise over channels_last maps; it
+    took a quarter of a training step of a narrow IResNet. Working through chunks that stay in the cache takes about
+    half its time. Values agree with PyTorch's up to the order of the sum in dL/da; everywhere else PyTorch's own is
+    used.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ class RRFNet(FaceNetwork):
         self.positions = layout_positions(spec.patch_px, spec.layout)
         sides = np.full_like(self.positions, spec.patch_px)
         self.grid = np.concatenate([self.positions, sides], axis=1)
-        self.num_kept = len(self.positions) - round(spec.mask_share * len(self.positions))
+        self.num_kept = max(1, len(self.positions) - round(spec.mask_share * len(self.positions)))
         self.backbone = IResNet(
             dataclasses.replace(
                 spec, arch="iresnet", input_px=spec.patch_px, patch_px=None, layout=None, mask_share=0.0
@@ -65,7 +65,8 @@ class RRFNet(FaceNetwork):
         return self._patch_vectors(patches * shown[:, :, None, None, None]).mean(dim=1)
 
     def draw_kept_patches(self, rng: np.random.Generator) -> npt.NDArray[np.int64] | None:
-        """round(mask_share * K) random patches of one sample are masked; the sorted indices of the others, int64 (k,).
+        """round(mask_share * K) random patches of one sample are masked, at most K - 1; the sorted indices of the
+        others, int64 (k,).
 
         Every sample keeps the same number, so the kept ones of a batch are one tensor and dropping saves their time.
         """

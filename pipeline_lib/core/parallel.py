@@ -26,6 +26,7 @@ def map_batches(function: Callable[[B], R], batches: Iterable[B], num_workers: i
     from distributed import Client, LocalCluster
 
     dask.config.set({"distributed.worker.daemon": False, "distributed.admin.tick.limit": "60s"})
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # its comings and goings would bury the stage's own lines
     address = os.environ.get("DASK_SCHEDULER_ADDRESS")
     cluster = (
         None
@@ -34,7 +35,7 @@ def map_batches(function: Callable[[B], R], batches: Iterable[B], num_workers: i
             n_workers=num_workers,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             silence_logs=logging.ERROR,
         )
     )

@@ -93,7 +93,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         state = torch.load(source, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise CheckpointError(
-            "The detector's weights cannot be read.", got=str(error).splitlines()[0], where=path
+            "The detector's weights cannot be read.", got=f"{type(error).__name__}: {error}", where=path
         ) from error
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(

@@ -28,6 +28,8 @@ def sample_pairs(pairs: pa.Table, split_of: Mapping[str, str], genuine: bool, nu
     Raises:
         DataError: there is no such pair.
     """
+    if num == 0:
+        return []
     rows: Collection[Any] = pairs.select(["image_a", "image_b", "genuine"]).to_pylist()
     found = {
         (row["image_a"], row["image_b"])

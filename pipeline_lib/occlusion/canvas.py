@@ -80,10 +80,12 @@ def coverage(outline: npt.NDArray[np.float64], shape: tuple[int, int]) -> Plane:
     rows, columns = box = _bounding_box(outline, shape)
     height, width = rows.stop - rows.start, columns.stop - columns.start
     if height and width:
-        fine = np.zeros((height * FINER, width * FINER), np.uint8)
-        corners = ((outline - (columns.start, rows.start) + 0.5) * FINER - 0.5) * 2**SUBPIXEL_BITS
+        # One pixel more on each side: OpenCV smears what lies left of its canvas over the canvas's first column.
+        fine = np.zeros(((height + 2) * FINER, (width + 2) * FINER), np.uint8)
+        corners = ((outline - (columns.start - 1, rows.start - 1) + 0.5) * FINER - 0.5) * 2**SUBPIXEL_BITS
         cv2.fillPoly(fine, [np.rint(corners).astype(np.int32)], 255, shift=SUBPIXEL_BITS)
-        covered[box] = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA) / np.float32(255)
+        share = cv2.resize(fine, (width + 2, height + 2), interpolation=cv2.INTER_AREA) / np.float32(255)
+        covered[box] = share[1:-1, 1:-1]
     return covered
 
 

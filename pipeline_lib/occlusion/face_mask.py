@@ -32,6 +32,7 @@ N95_COLOURS: tuple[Colour, ...] = ((240, 240, 236), (228, 232, 236), (206, 214, 
 STRAP_WHITE: Colour = (236, 236, 234)
 STRAP_YELLOW: Colour = (222, 190, 92)
 METAL: Colour = (176, 180, 186)
+NOSE_ROOM = 0.14  # how far inside the outline the tip of the nose lies at least, in half widths of the face
 
 # Half outlines from the nose bridge down to the chin, (a, p) of the face frame; mirrored for the other half. The bridge
 # follows the nose when the head turns.
@@ -179,7 +180,19 @@ def _outline(frame: FaceFrame, half: Sequence[tuple[float, float]], rng: np.rand
     upper = np.clip((0.8 - corners[:, 1]) / 0.5, 0.0, 1.0)
     corners[:, 0] = corners[:, 0] * wide + _bridge(frame) * upper * np.clip(1 - np.abs(corners[:, 0]), 0.0, 1.0)
     corners[:, 1] = np.where(corners[:, 1] > 1, 1 + (corners[:, 1] - 1) * long, corners[:, 1])
-    return smooth_outline(frame.to_image(corners))
+    return smooth_outline(frame.to_image(_over_the_nose(corners, frame)))
+
+
+def _over_the_nose(corners: npt.NDArray[np.float64], frame: FaceFrame) -> npt.NDArray[np.float64]:
+    """Widen the half of an outline, (N, 2) of (a, p), that a nose in profile would stick out of."""
+    a, p = frame.nose
+    half = corners[corners[:, 0] * a > 0]
+    half = half[np.argsort(half[:, 1])]
+    if not len(half):
+        return corners
+    reach = float(np.interp(p, half[:, 1], np.abs(half[:, 0])))
+    stretch = np.clip((abs(a) + NOSE_ROOM) / max(reach, 0.1), 1.0, 2.0)
+    return np.where(corners[:, :1] * a > 0, corners * (stretch, 1.0), corners)
 
 
 def _strap(
@@ -243,7 +256,7 @@ def _print(frame: FaceFrame, shape: tuple[int, int], pattern: str, rng: np.rando
 
 def _bridge(frame: FaceFrame) -> float:
     """Where the top of a mask lies across the face: between the midline and the nose, which a turn moves off it."""
-    return 0.6 * frame.nose
+    return 0.6 * frame.nose[0]
 
 
 def _pick(rng: np.random.Generator, colours: Sequence[Colour]) -> Colour:

@@ -28,7 +28,7 @@ class FaceFrame:
         half_widths_px: distance of the cheeks' outlines on the picture's left and right.
         scale_px: size of the face, about the distance of the eyes seen from the front.
         turn: 0 from the front; 1 and -1 about profile, nose towards the picture's right and left.
-        nose: the nose's `a`.
+        nose: the nose's (a, p).
     """
 
     origin: npt.NDArray[np.float64]
@@ -39,7 +39,7 @@ class FaceFrame:
     half_widths_px: tuple[float, float]
     scale_px: float
     turn: float
-    nose: float
+    nose: tuple[float, float]
 
     def shows(self, side: int) -> bool:
         """True if the ear of side 0 (the picture's left) or 1 is not hidden behind a turned face."""
@@ -96,5 +96,15 @@ def face_frame(landmarks: npt.ArrayLike) -> FaceFrame:
         guess = CHEEK * scale * (1 - NARROW * max(toward, 0.0) + WIDEN * max(-toward, 0.0))
         outermost = float((sign * (points - origin) @ across).max())
         widths.append(max(guess, 1.25 * outermost))  # the outline lies outside every landmark
-    nose_a = nose_px / widths[nose_px >= 0]
-    return FaceFrame(origin, across, down, height, eye_px, (widths[0], widths[1]), scale, turn, nose_a)
+    nose_p = (float((nose - origin) @ down) - eye_px) / height
+    return FaceFrame(
+        origin,
+        across,
+        down,
+        height,
+        eye_px,
+        (widths[0], widths[1]),
+        scale,
+        turn,
+        (nose_px / widths[nose_px >= 0], nose_p),
+    )

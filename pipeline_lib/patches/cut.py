@@ -22,7 +22,7 @@ def cut_patches(images: "torch.Tensor", positions: npt.NDArray[np.int64], size_p
         size_px: s, the side of the squares.
 
     Returns:
-        (B, K, C, s, s), contiguous, of the images' dtype; gradients flow.
+        (B, K, C, s, s), a copy of the images' dtype; gradients flow.
 
     Raises:
         ValueError: no positions, or a square leaves the image.

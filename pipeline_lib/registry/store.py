@@ -61,8 +61,8 @@ def open_client(uri: str | None = None) -> Any:
     mlflow = import_mlflow()
     uri = uri or tracking_uri()
     try:
-        client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
-        with store_lock(uri):  # two stages that start at once must not both create the tables
+        with store_lock(uri):  # the client creates missing tables at once; two stages that start together must not both
+            client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
             client.search_experiments(max_results=1)
     except (mlflow.MlflowException, OSError, ImportError) as error:
         raise RegistryError("The MLflow store cannot be opened.", got=error, where=shown_uri(uri)) from error

@@ -41,8 +41,16 @@ class RejectCount:
 
 
 @dataclass(frozen=True)
+class Training:
+    """One network's training: its figures, and epoch and loss of each history row (none if it was only imported)."""
+
+    metrics: Mapping[str, Any]
+    history: Curve
+
+
+@dataclass(frozen=True)
 class Explained:
-    """One network's explanation stage: curves["insertion"][method], areas by pair and method, pictures in order."""
+    """One network's explanation stage: curves["insertion"][method], areas by pair and method, named pictures."""
 
     network: str
     metrics: Mapping[str, Any]
@@ -58,8 +66,8 @@ class Rebuild:
     sections: Sections
     manifest: pa.Table
     rejects: Sequence[RejectCount]
-    histories: Mapping[str, Rows]
-    region_histories: Mapping[str, Rows]
+    trainings: Mapping[str, Training]
+    region_trainings: Mapping[str, Training]
     verification: Mapping[str, Mapping[str, Mapping[str, Any]]]
     scores: pa.Table
     roc: Mapping[str, Mapping[str, Curve]]
@@ -87,8 +95,8 @@ def read_rebuild(data: Path, sections: Sections) -> Rebuild:
         sections=sections,
         manifest=manifest,
         rejects=rejects,
-        histories={name: read_csv(data / "train" / name / "history.csv") for name in sections.networks},
-        region_histories={name: read_csv(data / "train_region" / name / "history.csv") for name in sections.positions},
+        trainings={name: read_training(data / "train" / name) for name in sections.networks},
+        region_trainings={name: read_training(data / "train_region" / name) for name in sections.positions},
         verification=read_json(data / "verify" / "metrics.json"),
         scores=_read_scores(data / "verify" / "scores.parquet"),
         roc=_read_roc(data / "verify" / "roc.csv"),
@@ -99,6 +107,13 @@ def read_rebuild(data: Path, sections: Sections) -> Rebuild:
         explained=[read_explained(data / "explain" / name, name) for name in sections.explained],
         registered=read_json(data / "register" / "registered.json"),
     )
+
+
+def read_training(folder: Path) -> Training:
+    """Read one training stage's log folder; see read_rebuild."""
+    path = folder / "history.csv"
+    epoch, loss = columns(read_csv(path), ("epoch", "loss"), path)
+    return Training(read_json(folder / "metrics.json"), (epoch, loss))
 
 
 def read_explained(folder: Path, network: str) -> Explained:
@@ -140,19 +155,12 @@ def num_aligned(folder: Path) -> int:
 
 
 def read_csv(path: Path) -> Rows:
-    """Rows of a CSV file with a header.
-
-    Raises:
-        DataError: it is missing or has no rows.
-    """
+    """Rows of a CSV file with a header; raises DataError if it is missing."""
     try:
         with path.open(newline="", encoding="utf-8") as handle:
-            rows = list(csv.DictReader(handle))
+            return list(csv.DictReader(handle))
     except FileNotFoundError:
         raise DataError("A table is missing; run the stage that writes it.", where=path) from None
-    if not rows:
-        raise DataError("A table has no rows; run the stage that writes it again.", where=path)
-    return rows
 
 
 def columns(rows: Rows, names: Sequence[str], where: Path | str) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
@@ -191,10 +199,10 @@ def _read_roc(path: Path) -> dict[str, dict[str, Curve]]:
 
 
 def _read_curves(path: Path) -> dict[str, dict[str, Curve]]:
-    curves: dict[str, dict[str, Curve]] = {"insertion": {}, "deletion": {}}
-    for (method,), rows in _grouped(read_csv(path), ("method",), path).items():
-        share, insertion, deletion = columns(rows, ("share", "insertion", "deletion"), path)
-        curves["insertion"][method], curves["deletion"][method] = (share, insertion), (share, deletion)
+    curves: dict[str, dict[str, Curve]] = {}
+    for (method, metric), rows in _grouped(read_csv(path), ("method", "metric"), path).items():
+        share, score = columns(rows, ("share", "mean_score"), path)
+        curves.setdefault(metric, {})[method] = (share, score)
     return curves
 
 

@@ -10,11 +10,8 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import SPLITS
 
 BY_IDENTITY = "by_identity"
-PRECEDENCE = (
-    "test",
-    "val",
-    "train",
-)  # a person known to the test set must not be trained on, whatever another source says
+# A person known to the test set must not be trained on, whatever another source says.
+PRECEDENCE = ("test", "val", "train")
 
 
 @dataclass(frozen=True)

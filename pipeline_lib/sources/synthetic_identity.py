@@ -119,7 +119,9 @@ def make_person(identity: Vector) -> Person:
     if not bool(np.all((identity >= 0) & (identity <= 1))):
         raise ValueError("an identity's values lie in [0, 1]")
     ranges = {entry.name: entry.metadata["range"] for entry in fields(Person)}
-    values = {name: low + float(x) * (high - low) for (name, (low, high)), x in zip(ranges.items(), identity, strict=True)}
+    values = {
+        name: low + float(x) * (high - low) for (name, (low, high)), x in zip(ranges.items(), identity, strict=True)
+    }
     # Light hair on dark skin is the exception: the vector's entry fills what the skin leaves.
     values["hair_melanin"] = max(values["hair_melanin"], min(1.0, 1.6 * values["melanin"]))
     values["iris_hue"] *= 1.0 - 0.85 * min(1.0, 1.5 * values["melanin"])

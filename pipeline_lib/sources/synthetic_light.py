@@ -26,9 +26,9 @@ class Light:
 
 def sample_light(rng: np.random.Generator) -> Light:
     """Draw a light: mostly from above and any side, warm or cool, hard or soft, with a weaker one from the other side."""
-    azimuth, elevation = rng.normal(0.0, 0.75), rng.uniform(-0.05, 1.05)
+    azimuth, elevation = rng.normal(0.0, 1.0), rng.uniform(-0.05, 1.05)
     azimuth = float(np.clip(azimuth, -1.35, 1.35))
-    softness = rng.uniform(0.15, 1.0)
+    softness = rng.uniform(0.0, 0.9)
     warmth, second = rng.normal(0.04, 0.13), rng.normal(0.0, 0.13)
     strength = rng.uniform(0.55, 1.0) * (1.15 - 0.45 * softness)
     return Light(
@@ -36,7 +36,7 @@ def sample_light(rng: np.random.Generator) -> Light:
         key=_tinted(strength, warmth),
         fill_direction=_unit(-np.sign(azimuth) * rng.uniform(0.5, 1.4), rng.uniform(-0.4, 0.6)),
         fill=_tinted(rng.uniform(0.0, 0.22), second),
-        ambient=_tinted(0.16 + 0.30 * softness * rng.uniform(0.7, 1.1), 0.5 * (warmth + second)),
+        ambient=_tinted(0.11 + 0.27 * softness * rng.uniform(0.6, 1.1), 0.5 * (warmth + second)),
         softness=softness,
     )
 
@@ -47,7 +47,7 @@ def _unit(azimuth: float, elevation: float) -> Colour:
 
 
 def _tinted(strength: float, warmth: float) -> Colour:
-    return (strength * np.exp(np.array([warmth, 0.0, -1.3 * warmth]))).astype(np.float32)
+    return np.asarray(strength * np.exp(np.array([warmth, 0.0, -1.3 * warmth])), dtype=np.float32)
 
 
 def shade(chart: Chart, radius: Field, turn: Rotation, light: Light, shine: Field) -> tuple[Field, Field]:
@@ -64,7 +64,9 @@ def shade(chart: Chart, radius: Field, turn: Rotation, light: Light, shine: Fiel
     key_direction = to_head @ light.direction
     half = to_head @ np.array([0, 0, 1], np.float32) + key_direction
     down = to_head @ np.array([0, 1, 0], np.float32)
-    directions = np.stack([key_direction, down, to_head @ light.fill_direction, half / np.float32(np.linalg.norm(half))])
+    directions = np.stack(
+        [key_direction, down, to_head @ light.fill_direction, half / np.float32(np.linalg.norm(half))]
+    )
     cosine, slope, fill, gloss = cv2.split(cv2.transform(normals, directions))
     bright = 1 - cast_shadow(chart, radius, key_direction, light.softness)
     open_sky = crease_light(chart, radius)
@@ -76,7 +78,9 @@ def shade(chart: Chart, radius: Field, turn: Rotation, light: Light, shine: Fiel
         wrap = np.float32(scatter + 0.25 * light.softness)
         leak = np.float32(0.06 + scatter)
         lit = np.maximum(cosine + wrap, 0.0) * (leak + (1 - leak) * bright) * key_sky
-        channels.append(light.ambient[channel] * sky + (light.key[channel] / (1 + wrap)) * lit + light.fill[channel] * fill)
+        channels.append(
+            light.ambient[channel] * sky + (light.key[channel] / (1 + wrap)) * lit + light.fill[channel] * fill
+        )
     gloss = np.maximum(gloss, 0.0)
     gloss *= gloss
     cubed = gloss * gloss * gloss
@@ -89,8 +93,11 @@ def crease_light(chart: Chart, radius: Field) -> Field:
     solid = np.maximum(radius, np.float32(0.6) * (radius <= 0.05))
     near = solid - blur(solid, 0.035 * chart.pixels_per_unit)
     small = cv2.resize(solid, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    far = solid - cv2.resize(blur(small, 0.03 * chart.pixels_per_unit), (radius.shape[1], radius.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return np.clip(np.float32(0.98) + np.float32(7.0) * np.minimum(near, 0.01) + np.float32(2.6) * np.minimum(far, 0.03), 0.35, 1.08)
+    far = solid - cv2.resize(
+        blur(small, 0.03 * chart.pixels_per_unit), (radius.shape[1], radius.shape[0]), interpolation=cv2.INTER_LINEAR
+    )
+    light = np.float32(0.98) + np.float32(7.0) * np.minimum(near, 0.01) + np.float32(2.6) * np.minimum(far, 0.03)
+    return np.asarray(np.clip(light, 0.35, 1.08), dtype=np.float32)
 
 
 def cast_shadow(chart: Chart, radius: Field, direction: Colour, softness: float) -> Field:
@@ -112,8 +119,15 @@ def cast_shadow(chart: Chart, radius: Field, direction: Colour, softness: float)
         rho, angle = cv2.cartToPolar(z + step[2], x + step[0])
         angle -= np.float32(2 * np.pi) * (angle > np.pi)
         rows = np.broadcast_to((y + step[1] - np.float32(Y_TOP)) * rows_per_unit, angle.shape)
-        surface = cv2.remap(small, (angle + np.float32(S_LIMIT / AXIS_RADIUS)) * columns_per_radian, np.ascontiguousarray(rows), cv2.INTER_LINEAR)
-        deepest = np.maximum(deepest, (surface - rho - np.float32(0.012)) / np.float32(0.02 + (0.1 + 0.35 * softness) * distance))
+        surface = cv2.remap(
+            small,
+            (angle + np.float32(S_LIMIT / AXIS_RADIUS)) * columns_per_radian,
+            np.ascontiguousarray(rows),
+            cv2.INTER_LINEAR,
+        )
+        deepest = np.maximum(
+            deepest, (surface - rho - np.float32(0.012)) / np.float32(0.02 + (0.1 + 0.35 * softness) * distance)
+        )
     soft = blur(np.clip(deepest, 0, 1), (0.012 + 0.03 * softness) * chart.pixels_per_unit / 2)
     full = cv2.resize(soft, (radius.shape[1], radius.shape[0]), interpolation=cv2.INTER_LINEAR)
     return np.asarray(full * np.float32(1 - 0.35 * softness), dtype=np.float32)

@@ -13,7 +13,7 @@ Field = npt.NDArray[np.float32]
 def smoothstep(low: float, high: float, x: Field) -> Field:
     """0 at `low`, 1 at `high` (which may be the smaller one), 3t²-2t³ between; same shape as `x`."""
     t = np.clip((x - np.float32(low)) * np.float32(1.0 / (high - low)), 0.0, 1.0)
-    return t * t * (np.float32(3.0) - np.float32(2.0) * t)
+    return np.asarray(t * t * (np.float32(3.0) - np.float32(2.0) * t), dtype=np.float32)
 
 
 def cell_noise(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[int, int]) -> Field:
@@ -21,11 +21,13 @@ def cell_noise(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[in
     return _stretch(rng.standard_normal(cells, dtype=np.float32), shape)
 
 
-def fractal_noise(rng: np.random.Generator, shape: tuple[int, int], cells: int, num_octaves: int, falloff: float = 0.5) -> Field:
+def fractal_noise(
+    rng: np.random.Generator, shape: tuple[int, int], cells: int, num_octaves: int, falloff: float = 0.5
+) -> Field:
     """Sum of `num_octaves` cell noises, each twice as fine and `falloff` as strong as the one before; about unit deviation.
 
-    `cells` is the number of cells along the longer side in the first octave. Each sum is stretched to the next octave's cells, and
-    only the last one to `shape`.
+    `cells` is the number of cells along the longer side in the first octave. Each sum is stretched to the next octave's
+    cells, and only the last one to `shape`.
     """
     longer = max(shape)
     total = np.zeros((2, 2), np.float32)
@@ -33,7 +35,9 @@ def fractal_noise(rng: np.random.Generator, shape: tuple[int, int], cells: int, 
     for octave in range(num_octaves):
         count = cells * 2**octave
         rows, columns = (max(2, min(n, round(count * n / longer))) for n in shape)
-        total = _stretch(total, (rows, columns)) + np.float32(strength) * rng.standard_normal((rows, columns), dtype=np.float32)
+        total = _stretch(total, (rows, columns)) + np.float32(strength) * rng.standard_normal(
+            (rows, columns), dtype=np.float32
+        )
         strength *= falloff
     total /= np.float32(max(float(total.std()), 1e-6))
     return _stretch(total, shape)

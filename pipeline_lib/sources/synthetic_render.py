@@ -22,11 +22,20 @@ from pipeline_lib.sources.synthetic_hair import grow_beard, hair_colour
 from pipeline_lib.sources.synthetic_identity import Person, Vector
 from pipeline_lib.sources.synthetic_light import Light, sample_light, shade
 from pipeline_lib.sources.synthetic_noise import Field
-from pipeline_lib.sources.synthetic_scene import Picture, Placement, paint_background, paint_body, paint_long_hair, take_photograph
+from pipeline_lib.sources.synthetic_scene import (
+    Picture,
+    Placement,
+    paint_background,
+    paint_body,
+    paint_long_hair,
+    take_photograph,
+)
 from pipeline_lib.sources.synthetic_subject import make_subject
 from pipeline_lib.sources.synthetic_texture import paint_brows, paint_eyes, paint_mouth, wrinkle_relief
 
-CHART_DENSITY = 80 / 250  # chart pixels per head unit, per pixel of the picture's side: about one chart pixel a picture pixel
+CHART_DENSITY = (
+    80 / 250
+)  # chart pixels per head unit, per pixel of the picture's side: about one chart pixel a picture pixel
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,9 @@ class _Pose:
     place: Placement
 
 
-def render_photo(identities: Sequence[Vector], rng: np.random.Generator, size_px: int) -> tuple[Picture, list[TrueFace]]:
+def render_photo(
+    identities: Sequence[Vector], rng: np.random.Generator, size_px: int
+) -> tuple[Picture, list[TrueFace]]:
     """Render a square photograph of nobody, one person or two.
 
     Args:
@@ -70,7 +81,7 @@ def render_photo(identities: Sequence[Vector], rng: np.random.Generator, size_px
     levels: list[float] = []
     for index, identity in enumerate(identities):
         pose = _sample_pose(rng, size_px, index, len(identities))
-        picture, face, level = _add_head(picture, identity, pose, _sample_expression(rng), light, rng)
+        face, level = _add_head(picture, identity, pose, _sample_expression(rng), light, rng)
         faces.append(face)
         levels.append(level)
     return take_photograph(picture, rng, float(np.mean(levels)) if levels else None), faces
@@ -79,8 +90,8 @@ def render_photo(identities: Sequence[Vector], rng: np.random.Generator, size_px
 def _sample_pose(rng: np.random.Generator, size_px: int, index: int, num_people: int) -> _Pose:
     """One person stands near the middle and may turn; two stand side by side, smaller, and turn less."""
     calm = 1.0 if num_people == 1 else 0.5
-    yaw = float(np.clip(rng.normal(0.0, 0.20 * calm), -0.45, 0.45))
-    pitch = float(np.clip(rng.normal(0.02, 0.10 * calm), -0.22, 0.24))
+    yaw = float(np.clip(rng.normal(0.0, 0.22 * calm), -0.42, 0.42))
+    pitch = float(np.clip(rng.normal(0.02, 0.11 * calm), -0.22, 0.24))
     roll = float(np.clip(rng.normal(0.0, 0.085 * calm), -0.22, 0.22))
     if num_people == 1:
         unit = rng.uniform(62, 84) * size_px / 250
@@ -104,8 +115,8 @@ def _sample_expression(rng: np.random.Generator) -> Expression:
 
 def _add_head(
     picture: Field, identity: Vector, pose: _Pose, expression: Expression, light: Light, rng: np.random.Generator
-) -> tuple[Field, TrueFace, float]:
-    """Render one person into the linear picture; also the true face and the level to expose for."""
+) -> tuple[TrueFace, float]:
+    """Render one person into the linear picture, in place; returns the true face and the level to expose for."""
     size = picture.shape[1]
     subject = make_subject(identity, pixels_per_unit=CHART_DENSITY * size)
     person, chart, skull = subject.person, subject.chart, subject.skull
@@ -117,7 +128,9 @@ def _add_head(
     to_light = turn.T @ light.direction
     paint_eyes(chart, person, expression, (float(np.sign(to_light[0])), float(np.sign(to_light[1]))), paint)
     paint_brows(chart, person, expression, hair_colour(person), subject.brow_hairs, paint)
-    relief = subject.relief + moving_relief(chart, person, expression) + wrinkle_relief(subject.lines, person, expression)
+    relief = (
+        subject.relief + moving_relief(chart, person, expression) + wrinkle_relief(subject.lines, person, expression)
+    )
     relief += grow_beard(chart, person, lips, mouth_shape(person, expression).y, subject.flow, subject.grain, paint)
     skin_radius = skull + relief * np.clip(skull / np.float32(0.35), 0, 1)
     subject.hair.cover(paint)
@@ -133,7 +146,7 @@ def _add_head(
     paint_body(person, place, float(axis[0]), light, rng, picture)
     _lay_head(picture, lit, chart, radius, turn, place)
     paint_long_hair(person, place, float(axis[0]), light, rng, picture, front=True)
-    return picture, _true_face(chart, skin_radius, person, expression, pose, size), level
+    return _true_face(chart, skin_radius, person, expression, pose, size), level
 
 
 def _lay_head(picture: Field, lit: Field, chart: Chart, radius: Field, turn: Rotation, place: Placement) -> None:
@@ -151,17 +164,19 @@ def _lay_head(picture: Field, lit: Field, chart: Chart, radius: Field, turn: Rot
         plane += (seen - plane) * alpha
 
 
-def _true_face(chart: Chart, radius: Field, person: Person, expression: Expression, pose: _Pose, size_px: int) -> TrueFace:
+def _true_face(
+    chart: Chart, radius: Field, person: Person, expression: Expression, pose: _Pose, size_px: int
+) -> TrueFace:
     mouth = mouth_shape(person, expression)
-    corner_y = mouth.y - mouth.rise
+    corner_y = mouth.y - 0.92 * mouth.rise + 0.006
     eye_y = person.eye_height - 0.2 * person.eye_open  # the upper lid arches higher than the lower one hangs
     places = np.array(
         [
             [-person.eye_spacing, eye_y],
             [person.eye_spacing, eye_y],
             [0.0, person.nose_length - 0.02],
-            [-0.98 * mouth.width, corner_y],
-            [0.98 * mouth.width, corner_y],
+            [-0.96 * mouth.width, corner_y],
+            [0.96 * mouth.width, corner_y],
         ],
         np.float32,
     )
@@ -174,7 +189,7 @@ def _true_face(chart: Chart, radius: Field, person: Person, expression: Expressi
 
 
 def _project(points: Field, pose: _Pose) -> npt.NDArray[np.float32]:
-    """Head-frame points (N, 3) to pixels (N, 2); pixel k covers [k, k + 1)."""
+    """Head-frame points (N, 3) to pixels (N, 2); whole numbers are the middles of pixels, as OpenCV and dlib count."""
     camera = points @ pose.turn.T
     centre = np.array([pose.place.x, pose.place.y], np.float32)
-    return (camera[:, :2] * np.float32(pose.place.unit_px) + centre).astype(np.float32)
+    return (camera[:, :2] * np.float32(pose.place.unit_px) + centre - np.float32(0.5)).astype(np.float32)

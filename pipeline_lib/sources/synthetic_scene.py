@@ -10,7 +10,7 @@ from pipeline_lib.sources.synthetic_hair import hair_colour, length
 from pipeline_lib.sources.synthetic_identity import Person
 from pipeline_lib.sources.synthetic_light import Light
 from pipeline_lib.sources.synthetic_noise import Field, blur, cell_noise, dye, fractal_noise, mix, smoothstep
-from pipeline_lib.sources.synthetic_texture import Colour, skin_colour
+from pipeline_lib.sources.synthetic_texture import skin_colour
 
 Picture = npt.NDArray[np.uint8]
 
@@ -28,7 +28,10 @@ class Placement:
         """The picture's rows below head height `y`, and x and y of their pixels in head units, leaning with the body."""
         first = int(np.clip(np.floor(self.y + (y - 0.35) * self.unit_px), 0, size_px - 1))
         axis = (np.arange(size_px, dtype=np.float32) + np.float32(0.5)) / np.float32(self.unit_px)
-        dx, dy = axis[None, :] - np.float32(self.x / self.unit_px), axis[first:, None] - np.float32(self.y / self.unit_px)
+        dx, dy = (
+            axis[None, :] - np.float32(self.x / self.unit_px),
+            axis[first:, None] - np.float32(self.y / self.unit_px),
+        )
         cos, sin = np.float32(np.cos(self.lean)), np.float32(np.sin(self.lean))
         return slice(first, size_px), cos * dx + sin * dy, cos * dy - sin * dx
 
@@ -45,7 +48,7 @@ def paint_background(rng: np.random.Generator, size_px: int, defocus: float) -> 
     ramp = np.linspace(0, 1, n, dtype=np.float32)
     tilt = rng.uniform(-1, 1)
     slope = np.clip(ramp[:, None] * (1 - abs(tilt)) + ramp[None, :] * tilt + max(-tilt, 0.0), 0, 1)
-    scene = base + (other - base) * slope[..., None]
+    scene = np.asarray(base + (other - base) * slope[..., None], dtype=np.float32)
     kind = rng.integers(4)
     if kind == 0:
         scene *= np.exp(0.12 * fractal_noise(rng, (n, n), 3, 5, 0.6))[..., None]
@@ -56,10 +59,14 @@ def paint_background(rng: np.random.Generator, size_px: int, defocus: float) -> 
         _paint_lights(rng, scene)
     else:
         leaves = fractal_noise(rng, (n, n), 7, 4, 0.75)
-        green = np.array([0.10, 0.17, 0.05], np.float32) * np.float32(rng.uniform(0.5, 1.6)) * np.exp(rng.normal(0, 0.25, 3)).astype(np.float32)
+        green = (
+            np.array([0.10, 0.17, 0.05], np.float32)
+            * np.float32(rng.uniform(0.5, 1.6))
+            * np.exp(rng.normal(0, 0.25, 3)).astype(np.float32)
+        )
         foliage = green * np.exp(0.55 * fractal_noise(rng, (n, n), 14, 3))[..., None]
-        scene = scene + (foliage - scene) * smoothstep(-0.5, 0.6, leaves)[..., None]
-    scene = blur(scene.astype(np.float32), n * (0.004 + 0.035 * defocus))
+        scene += (foliage - scene) * smoothstep(-0.5, 0.6, leaves)[..., None]
+    scene = blur(scene, n * (0.004 + 0.035 * defocus))
     return np.stack(cv2.split(cv2.resize(scene, (size_px, size_px), interpolation=cv2.INTER_LINEAR)))
 
 
@@ -81,7 +88,9 @@ def _paint_lights(rng: np.random.Generator, scene: Field) -> None:
         centre = rng.uniform(0, 1, 2) * n
         colour = rng.uniform(0.15, 0.9) * np.exp(rng.normal(0, 0.1, 3) + np.array([0.3, 0.0, -0.4]))
         disc = np.zeros((n, n), np.float32)
-        cv2.circle(disc, (int(centre[0]), int(centre[1])), max(2, int(rng.uniform(0.015, 0.06) * n)), 1.0, -1, cv2.LINE_AA)
+        cv2.circle(
+            disc, (int(centre[0]), int(centre[1])), max(2, int(rng.uniform(0.015, 0.06) * n)), 1.0, -1, cv2.LINE_AA
+        )
         scene += disc[..., None] * (0.7 * colour).astype(np.float32)
 
 
@@ -98,11 +107,17 @@ def paint_long_hair(
     height, width = x.shape
     flow = cell_noise(rng, (height, width), (4 + int(7 * person.hair_wave), max(8, int(width / 2.2))))
     side = np.abs(x + np.float32(0.025 * person.hair_wave) * np.sin(9 * y))
-    outer = np.float32(person.head_width + 0.7 * person.hair_volume) + np.float32(0.06 + 0.6 * person.hair_volume) * smoothstep(0.0, 1.1, y)
-    alpha = smoothstep(0.03, -0.03, side - outer + 0.02 * flow) * smoothstep(-0.25, 0.1, y) * smoothstep(0.12, -0.06, y - end + 0.07 * flow)
+    outer = np.float32(person.head_width + 0.7 * person.hair_volume) + np.float32(
+        0.06 + 0.6 * person.hair_volume
+    ) * smoothstep(0.0, 1.1, y)
+    alpha = (
+        smoothstep(0.03, -0.03, side - outer + 0.02 * flow)
+        * smoothstep(-0.25, 0.1, y)
+        * smoothstep(0.12, -0.06, y - end + 0.07 * flow)
+    )
     shadow = 0.20 + 0.30 * smoothstep(0.45, 0.85, side)
     if front:
-        inner = 0.60 + 0.03 * np.sin(5 * y)
+        inner = np.asarray(0.60 + 0.03 * np.sin(5 * y), dtype=np.float32)
         alpha = alpha * smoothstep(-0.02, 0.07, side - inner + 0.02 * flow) * smoothstep(0.2, 0.6, y)
         shadow = 0.35 + 0.65 * smoothstep(0.0, 0.2, side - inner)
     lit = light.ambient + light.key * np.float32(0.35) + light.fill * np.float32(0.4)
@@ -111,7 +126,9 @@ def paint_long_hair(
     picture[:, rows] = mix(picture[:, rows], colour, alpha)
 
 
-def paint_body(person: Person, place: Placement, head_x: float, light: Light, rng: np.random.Generator, picture: Field) -> None:
+def paint_body(
+    person: Person, place: Placement, head_x: float, light: Light, rng: np.random.Generator, picture: Field
+) -> None:
     """Neck and clothed shoulders, in place; `head_x` is where the turned head's axis stands, in head units."""
     rows, x, y = place.below(picture.shape[1], 0.6)
     half = np.float32(0.40 + 0.09 * person.masculine + 0.4 * (person.head_width - 0.74))
@@ -123,14 +140,21 @@ def paint_body(person: Person, place: Placement, head_x: float, light: Light, rn
     facing = np.maximum(across * light.direction[0] + np.sqrt(1 - across * across) * light.direction[2], 0.0)
     under_chin = np.float32(0.30) + np.float32(0.70) * smoothstep(person.chin - 0.02, person.chin + 0.42, y)
     skin = skin_colour(person) * np.float32(0.92)
-    colour = dye(0.85 * skin * light.ambient, 0.55 + 0.45 * under_chin) + dye(0.75 * skin * light.key, facing * under_chin)
+    colour = dye(0.85 * skin * light.ambient, 0.55 + 0.45 * under_chin) + dye(
+        0.75 * skin * light.key, facing * under_chin
+    )
     neck = smoothstep(edge, -edge, np.abs(bend) - half - widen) * (y > 0.4)
     picture[:, rows] = mix(picture[:, rows], colour, neck)
     # Clothes: sloping shoulders, a neckline, folds, perhaps stripes.
     wide = np.abs(x)
-    shoulders = np.float32(1.30) + np.float32(rng.uniform(0.18, 0.42)) * wide * np.sqrt(wide) + 0.5 * np.maximum(wide - 1.55, 0) ** 2
+    shoulders = (
+        np.float32(1.30)
+        + np.float32(rng.uniform(0.18, 0.42)) * wide * np.sqrt(wide)
+        + 0.5 * np.maximum(wide - 1.55, 0) ** 2
+    )
     shoulders -= 0.15 * smoothstep(0.7, 0.3, wide)
-    neckline = np.clip(1 - wide / 0.5, 0, 1) ** np.float32(rng.uniform(0.5, 1.5)) * np.float32(rng.uniform(0.05, 0.42)) + np.float32(1.16)
+    opening, depth = np.float32(rng.uniform(0.5, 1.5)), np.float32(rng.uniform(0.05, 0.42))
+    neckline = np.float32(1.16) + depth * np.clip(1 - wide / 0.5, 0, 1) ** opening
     cloth = smoothstep(-1.5 * edge, 1.5 * edge, y - np.maximum(shoulders, neckline))
     cloth_colour = (rng.uniform(0.01, 0.6) * np.exp(rng.normal(0, 0.3, 3))).astype(np.float32)
     folds = fractal_noise(rng, (y.shape[0], y.shape[1]), 7, 3, 0.55)
@@ -138,7 +162,7 @@ def paint_body(person: Person, place: Placement, head_x: float, light: Light, rn
     stripes, stripe_y, stripe_x = rng.random() < 0.3, rng.uniform(15, 50), rng.uniform(0, 20)
     if stripes:
         facing *= 1 + 0.12 * np.sign(np.sin(y * stripe_y + x * stripe_x))
-    facing *= 0.7 + 0.3 * smoothstep(0.0, 0.10, y - neckline)
+    facing *= 0.7 + 0.3 * smoothstep(0.0, 0.10, np.asarray(y - neckline, dtype=np.float32))
     colour = dye(cloth_colour * light.ambient, np.ones_like(x)) + dye(0.8 * cloth_colour * light.key, facing)
     picture[:, rows] = mix(picture[:, rows], colour, cloth)
 
@@ -150,15 +174,17 @@ def take_photograph(linear: Field, rng: np.random.Generator, subject: float | No
     """
     size = linear.shape[1]
     level = subject if subject is not None else float(linear.mean())
-    exposure = float(np.clip(rng.normal(0.27, 0.06), 0.14, 0.45)) / max(level, 0.02) ** rng.uniform(0.8, 1.0)
+    exposure = float(np.clip(rng.normal(0.36, 0.08), 0.18, 0.58)) / max(level, 0.02) ** rng.uniform(0.8, 1.0)
     balance = np.diag(np.exp(rng.normal(0.0, 0.06, 3)) * exposure)
     ramp = np.linspace(-1, 1, size, dtype=np.float32) ** 2
     vignette = 1 - np.float32(rng.uniform(0.0, 0.16)) * (ramp[:, None] + ramp[None, :])
-    x = cv2.transform(blur(cv2.merge([plane * vignette for plane in linear]), rng.gamma(2.0, 0.22) * size / 250), balance)
+    x = cv2.transform(
+        blur(cv2.merge([plane * vignette for plane in linear]), rng.gamma(2.0, 0.19) * size / 250), balance
+    )
     x *= (1 + np.float32(0.12) * x) / (1 + np.float32(0.62) * x)  # shoulder of the film curve
     x = cv2.sqrt(np.maximum(x, 0.0))  # gamma 2
     # Contrast about 0.45, a lifted or sunk black, and saturation, as one affine map of the colour.
-    contrast, lift, saturation = rng.uniform(0.88, 1.22), rng.normal(0.0, 0.025), rng.uniform(0.75, 1.15)
+    contrast, lift, saturation = rng.uniform(0.95, 1.3), rng.normal(0.0, 0.025), rng.uniform(0.75, 1.15)
     mixing = contrast * (saturation * np.eye(3) + (1 - saturation) * np.array([[0.30, 0.59, 0.11]]))
     x = cv2.transform(x, 255 * np.column_stack([mixing, np.full(3, 0.45 * (1 - contrast) + lift)]))
     # Sensor noise: fine in brightness, coarser and weaker in colour.

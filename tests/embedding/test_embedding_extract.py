@@ -18,17 +18,19 @@ SPECS = {
     "rrfnet28": NetworkSpec("rrfnet", patch_px=28, layout="no_corners33", **SMALL),
     "mobilefacenet": NetworkSpec("mobilefacenet", blocks=(), embedding_dim=128),
 }
-# float32 convolutions in another order of batch or image: measured under 1e-5 on features of about 1.
+# float32 convolutions over another batch or a mirrored image add up in another order; features are of about 1.
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 
 
 def network(spec: NetworkSpec, seed: int = 0) -> FaceNetwork:
-    """A network of random weights whose normalisation statistics are not trivial."""
+    """A network of random weights, its normalisation fitted to noise, so that its features differ from image to image."""
     torch.manual_seed(seed)
     model = build_network(spec)
-    for name, value in model.named_buffers():
-        if name.endswith("running_mean"):
-            value.normal_(std=0.1)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        model.train()(torch.rand(8, 3, spec.input_px, spec.input_px) * 2 - 1)
     return model.eval()
 
 
@@ -50,7 +52,7 @@ def test_shapes_and_batches(model):
     one_by_one = embed_images(model, images, mirror=True, batch_size=1)
     np.testing.assert_allclose(one_by_one[0], vectors, **CLOSE)
     np.testing.assert_allclose(one_by_one[1], patches, **CLOSE)
-    assert np.abs(vectors[0] - vectors[1]).max() > 1e-3  # the images are told apart at all
+    assert np.abs(vectors[0] - vectors[1]).max() > 0.1  # the images are told apart at all
 
 
 def test_without_mirror_it_is_the_network(model):
@@ -128,7 +130,9 @@ def test_region_features_are_of_the_place_and_of_its_mirrored_partner():
     images = pictures(2)
     found = embed_region_images(networks, images, batch_size=1)
     assert found.shape == (2, 3, 16)
-    for place, ((x, y, s), model) in enumerate(zip([(0, 28, 56), (28, 28, 56), (14, 0, 28)], networks.values(), strict=True)):
+    for place, ((x, y, s), model) in enumerate(
+        zip([(0, 28, 56), (28, 28, 56), (14, 0, 28)], networks.values(), strict=True)
+    ):
         left = torch.from_numpy(images[:, y : y + s, x : x + s] / 127.5 - 1).permute(0, 3, 1, 2).float()
         flipped = np.ascontiguousarray(images[:, :, ::-1])
         right = torch.from_numpy(flipped[:, y : y + s, x : x + s] / 127.5 - 1).permute(0, 3, 1, 2).float()

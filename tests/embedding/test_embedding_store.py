@@ -113,9 +113,10 @@ def test_broken_batches_are_refused(tmp_path, change, message):
 
 
 def test_a_key_of_an_earlier_batch_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"embedded twice[\s\S]*im3"), EmbeddingWriter(tmp_path, 3, GRID, 4) as writer:
+    with EmbeddingWriter(tmp_path, 3, GRID, 4) as writer:
         writer.write(make(0, 4, 0))
-        writer.write(make(3, 2, 0))
+        with pytest.raises(DataError, match=r"embedded twice[\s\S]*im3"):
+            writer.write(make(3, 2, 0))
 
 
 def test_missing_truncated_and_foreign_files(tmp_path):

@@ -38,7 +38,9 @@ def test_large_scales_neither_overflow_nor_vanish():
     # At s = 5000, exp(s) is beyond float64; k equal neighbours at cos 1 give log G = s + log k.
     lids = log_lid(np.ones((2, 4)), 5000.0)
     np.testing.assert_allclose(lids, 5000 + np.log(4), rtol=1e-15)
-    assert log_dam([1.0], lids[:1], lids[1:], 5000.0) == pytest.approx(np.log(2 / 4), abs=1e-9)  # 5000 has 12 digits left
+    assert log_dam([1.0], lids[:1], lids[1:], 5000.0) == pytest.approx(
+        np.log(2 / 4), abs=1e-9
+    )  # 5000 has 12 digits left
 
 
 def test_equal_density_everywhere_leaves_the_order_of_the_cosine():

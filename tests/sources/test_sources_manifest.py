@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import sha256_file
 from pipeline_lib.core.params import Ingest, Source
-from pipeline_lib.core.tables import MANIFEST, PAIRS, REJECTS, table_from_rows
+from pipeline_lib.core.tables import MANIFEST, PAIRS, REJECTS, read_table, table_from_rows, write_table
 from pipeline_lib.sources.image_folder import read_image_folder
 from pipeline_lib.sources.manifest import (
     BuiltManifest,
@@ -216,6 +216,19 @@ def test_max_folds_cuts_pairs_and_the_photographs_of_a_fixed_test_source(tmp_pat
     assert (cut.counts["num_photos_cut"], cut.counts["num_own_pairs_cut"]) == (4, 4)
 
 
+def test_max_folds_leaves_a_free_source_its_test_photographs(tmp_path: Path) -> None:
+    cfp = faces_of(tmp_path, "cfp", ["a", "b", "c", "d"])
+    named = SourceFaces(faces_of(tmp_path, "lfw", ["a", "b"], pairs=False).photos, [], frozenset({"c", "d"}))
+    more = [PairRecord("cfp", 2 + p.fold, p.image_a, p.image_b, p.genuine) for p in cfp.pairs if p.fold == 1]
+    sources = [
+        (source("lfw", "test"), named),
+        (source("cfp"), SourceFaces(cfp.photos, cfp.pairs[:2] + more, cfp.all_names)),
+    ]
+    built = build_manifest(sources, ingest(val_share=0.0, test_share=0.0, max_folds=2))
+    assert {"cfp-c-0", "cfp-d-1"} < set(rows(built.manifest))  # in no pair that is left, still queries and gallery
+    assert built.counts["num_own_pairs_cut"] == 2
+
+
 def test_max_folds_cuts_drawn_protocols_too(tmp_path: Path) -> None:
     built = build_folder(make_folder(tmp_path / "faces"), max_folds=2)
     assert set(built.pairs["fold"].to_pylist()) == {0, 1}
@@ -265,6 +278,13 @@ def test_names_and_ids() -> None:
 def manifest_row(**changes: object) -> dict[str, object]:
     row = {"image_id": "a-1", "identity": "a", "split": "train", "media": "a-1", "uri": "a/1.png", "sha256": "0"}
     return {**row, "width": 1, "height": 1, "landmarks": None, **changes}
+
+
+@pytest.mark.parametrize("landmarks", [[None, None], [None, [0.5] * 10], [[0.5] * 10, None], []])
+def test_null_landmarks_survive_the_disk(tmp_path: Path, landmarks: list[list[float] | None]) -> None:
+    table = table_from_rows([manifest_row(landmarks=value) for value in landmarks], MANIFEST)
+    write_table(tmp_path / "manifest.parquet", table, MANIFEST)
+    assert read_table(tmp_path / "manifest.parquet", MANIFEST).equals(table)
 
 
 @pytest.mark.parametrize(

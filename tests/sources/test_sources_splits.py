@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from pipeline_lib.core.errors import DataError
@@ -37,6 +38,14 @@ def test_seed_decides_and_order_does_not() -> None:
     (one,) = assign(free_source(NAMES)).splits
     assert assign(free_source(NAMES[::-1])).splits == [one]
     assert assign(free_source(NAMES), seed=2).splits != [one]
+
+
+def test_the_draw_is_the_documented_permutation_of_the_sorted_names() -> None:
+    # the same in every process, whatever order a set of names has there
+    (splits,) = assign(free_source(NAMES[::-1])).splits
+    order = np.random.default_rng([1, 0]).permutation(20)
+    assert {name for name, split in splits.items() if split == "test"} == {NAMES[i] for i in order[:6]}
+    assert {name for name, split in splits.items() if split == "val"} == {NAMES[i] for i in order[6:10]}
 
 
 def test_a_share_of_nothing_is_nothing_and_any_other_at_least_two() -> None:

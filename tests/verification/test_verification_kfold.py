@@ -86,5 +86,7 @@ def test_best_threshold_separates_adjacent_floats():
         threshold, accuracy = best_threshold([high, low], np.array([True, False]))
         assert accuracy == 1.0
         assert high > threshold >= low
-    threshold, _ = best_threshold([np.nextafter(1.0, 2.0), np.nextafter(np.nextafter(1.0, 2.0), 2.0)], np.array([False, True]))
+    threshold, _ = best_threshold(
+        [np.nextafter(1.0, 2.0), np.nextafter(np.nextafter(1.0, 2.0), 2.0)], np.array([False, True])
+    )
     assert np.nextafter(1.0, 2.0) <= threshold < np.nextafter(np.nextafter(1.0, 2.0), 2.0)

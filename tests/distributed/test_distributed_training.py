@@ -1,0 +1,107 @@
+"""Training over processes: equal results at worlds 1, 2, 3, agreement on stopping, errors that every rank raises."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+WORKER = Path(__file__).with_name("train_worker.py")
+
+
+def start(folders: list[Path], repository: Path, world: int, *options: str) -> list[tuple[int, str]]:
+    """Run the worker as each rank of a world, in one folder or one a rank; exit codes and outputs by rank."""
+    command = [sys.executable, str(WORKER), "--world", str(world), "--folders", *map(str, folders), *options]
+    env = {**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    outputs = [(folders[rank % len(folders)] / f"rank{rank}.txt").read_text() for rank in range(world)]
+    return list(zip(json.loads(done.stdout), outputs, strict=True))
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> dict[int, Path]:
+    folder = tmp_path_factory.mktemp("worlds")
+    for world in (1, 2, 3):
+        for code, output in start([folder / str(world)], repository, world, "--network", "plain"):
+            assert code == 0, output
+    return {world: folder / str(world) for world in (1, 2, 3)}
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_worlds_of_two_and_three_train_as_one_process_does(world: int, worlds: dict[int, Path]) -> None:
+    # Without batch normalisation, whose statistics are each rank's own, a step is the same sum over the same global batch.
+    # Only the order of float32 sums differs: 12 steps of relative error 1e-7, amplified by the head's scale of 8.
+    rows = {size: json.loads((worlds[size] / "history.json").read_text()) for size in (1, world)}
+    assert len(rows[1]) == 12
+    for one, many in zip(rows[1], rows[world], strict=True):
+        assert many == pytest.approx(one, rel=1e-5)
+    expected = load_file(worlds[1] / "result0.safetensors")
+    start_weight = torch.nn.Linear(147, 8).weight.std()
+    for name, value in load_file(worlds[world] / "result0.safetensors").items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-5 * start_weight.item())
+
+
+def test_training_learned_something(worlds: dict[int, Path]) -> None:
+    rows = json.loads((worlds[1] / "history.json").read_text())
+    assert rows[-1]["loss"] < 0.8 * rows[0]["loss"]
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_all_ranks_end_with_the_same_weights(world: int, worlds: dict[int, Path]) -> None:
+    ranks = [load_file(worlds[world] / f"result{rank}.safetensors") for rank in range(world)]
+    for other in ranks[1:]:
+        assert all(torch.equal(other[name], value) for name, value in ranks[0].items())
+    logged = json.loads((worlds[world] / "logged.json").read_text())
+    assert logged == list(range(1, 13))  # and the worker asserts that no other rank logs
+
+
+def test_a_signal_to_any_rank_stops_all_and_another_world_goes_on(
+    tmp_path: Path, repository: Path, worlds: dict[int, Path]
+) -> None:
+    stopped = start(
+        [tmp_path],
+        repository,
+        2,
+        "--network",
+        "plain",
+        "--signal",
+        "SIGTERM",
+        "--signal-step",
+        "5",
+        "--signal-rank",
+        "1",
+    )
+    for code, output in stopped:
+        assert code == 3, output
+        assert "A signal stopped the training after step 5 of 12" in output
+    assert (tmp_path / "resume" / "checkpoint.safetensors").is_file()
+    for code, output in start([tmp_path], repository, 1, "--network", "plain"):
+        assert code == 0, output
+    rows = json.loads((tmp_path / "history.json").read_text())
+    undisturbed = json.loads((worlds[1] / "history.json").read_text())
+    for found, expected in zip(rows, undisturbed, strict=True):
+        assert found == pytest.approx(expected, rel=1e-5)  # as above
+    assert json.loads((tmp_path / "logged.json").read_text()) == list(range(6, 13))
+
+
+def test_a_loss_that_is_not_finite_names_step_and_rank_everywhere(tmp_path: Path, repository: Path) -> None:
+    options = ("--network", "iresnet", "--blow-up-on-rank", "1", "--log-every", "2", "--batch-size", "4")
+    for code, output in start([tmp_path], repository, 2, *options):
+        assert code == 3, output
+        assert "The loss of step 3 is not finite on rank 1;" in output
+    assert not (tmp_path / "resume").exists()
+
+
+def test_ranks_that_would_resume_from_different_steps_are_refused(tmp_path: Path, repository: Path) -> None:
+    stop = ("--signal", "SIGTERM", "--signal-step", "2")
+    ((code, output),) = start([tmp_path / "ahead"], repository, 1, "--network", "plain", *stop)
+    assert code == 3, output
+    folders = [tmp_path / "ahead", tmp_path / "behind"]
+    for code, output in start(folders, repository, 2, "--network", "plain"):
+        assert code == 3, output
+        assert "steps [2, 0]" in output

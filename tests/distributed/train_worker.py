@@ -1,0 +1,178 @@
+"""A tiny training on drawn pictures, in one process or as every rank of a world; tests compare what it writes."""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from pipeline_lib.backbones.build import build_network
+from pipeline_lib.backbones.network import FaceNetwork
+from pipeline_lib.backbones.spec import NetworkSpec
+from pipeline_lib.core.errors import PipelineError
+from pipeline_lib.core.world import process_group
+from pipeline_lib.heads.build import HeadSettings, build_head
+from pipeline_lib.training.data import TrainingSet
+from pipeline_lib.training.loop import train_network
+from pipeline_lib.training.settings import TrainSettings
+
+SPECS = {
+    "plain": NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8),
+    "iresnet": NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8),
+    "rrfnet": NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, patch_px=56, layout="cross5", mask_share=0.4),
+}
+NUM_IMAGES, NUM_IDENTITIES = 20, 4
+
+
+class PlainNetwork(FaceNetwork):
+    """Pooled pixels through one linear layer: no batch normalisation, so no rank sees anything of another's share."""
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__(spec)
+        self.grid = np.zeros((1, 4), np.int64)
+        self.linear = nn.Linear(3 * 7 * 7, spec.embedding_dim)
+
+    def forward_with_patches(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """See FaceNetwork."""
+        embedding = self.linear(nn.functional.avg_pool2d(images, 16).flatten(1))
+        return embedding, embedding[:, None]
+
+
+class MemoryReader:
+    """PNGs in a list."""
+
+    def __init__(self, pictures: list[bytes]) -> None:
+        self.pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def read(self, i: int) -> bytes:
+        """The PNG of picture i."""
+        return self.pictures[i]
+
+
+def drawn_faces() -> TrainingSet:
+    """Blurred noise, another pattern for each identity and a little of its own for each picture."""
+    rng = np.random.default_rng(0)
+    patterns = rng.uniform(0, 255, (NUM_IDENTITIES, 7, 7, 3))
+    pictures = []
+    for i in range(NUM_IMAGES):
+        small = np.clip(patterns[i % NUM_IDENTITIES] + rng.normal(0, 40, (7, 7, 3)), 0, 255).astype(np.uint8)
+        pictures.append(cv2.imencode(".png", cv2.resize(small, (112, 112)))[1].tobytes())
+    members = np.array([[(0, i)] for i in range(NUM_IMAGES)], dtype=np.int64)
+    labels = np.arange(NUM_IMAGES, dtype=np.int64) % NUM_IDENTITIES
+    return TrainingSet([MemoryReader(pictures)], members, labels, tuple("abcd"), 112, 0, "drawn")
+
+
+def parse() -> argparse.Namespace:
+    """The options; --folders takes one for all ranks, or one a rank."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folders", type=Path, nargs="+", required=True)
+    parser.add_argument("--world", type=int, default=1)
+    parser.add_argument("--network", choices=list(SPECS), required=True)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=6)
+    parser.add_argument("--checkpoint-every", type=int, default=1000)
+    parser.add_argument("--log-every", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--signal", choices=["SIGKILL", "SIGTERM", "SIGINT"])
+    parser.add_argument("--signal-step", type=int, default=0)
+    parser.add_argument("--signal-rank", type=int, default=0)
+    parser.add_argument("--blow-up-on-rank", type=int, default=-1)
+    return parser.parse_args()
+
+
+def run(args: argparse.Namespace, folder: Path) -> None:
+    """Train and write result<rank>.safetensors and history.json into `folder`; exits with 3 on a PipelineError."""
+    logging.basicConfig(level=logging.INFO)
+    torch.set_num_threads(1)
+    settings = TrainSettings(
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        learning_rate=0.05,
+        momentum=0.9,
+        weight_decay=5e-4,
+        clip_norm=5.0,
+        warmup_epochs=1,
+        head=HeadSettings("arcface", 8.0, 0.2),
+        shift_px=5,
+        checkpoint_every_steps=args.checkpoint_every,
+        log_every_steps=args.log_every,
+        num_loader_threads=1,
+        seed=args.seed,
+    )
+    spec = SPECS[args.network]
+    if args.network == "plain":
+        torch.manual_seed(settings.seed)
+        network: FaceNetwork = PlainNetwork(spec)
+    else:
+        network = build_network(spec, settings.seed)
+    head = build_head(settings.head, spec.embedding_dim, NUM_IDENTITIES, settings.seed)
+    num_forwards = 0
+
+    with process_group() as world:
+
+        def after_forward(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+            nonlocal num_forwards
+            num_forwards += 1
+            if args.signal and num_forwards == args.signal_step and world.rank == args.signal_rank:
+                os.kill(os.getpid(), getattr(signal, args.signal))
+            return output * float("nan") if world.rank == args.blow_up_on_rank and num_forwards == 3 else output
+
+        network.register_forward_hook(after_forward)
+        logged: list[int] = []
+        try:
+            history = train_network(
+                network, head, drawn_faces(), settings, world, folder / "resume", lambda row, step: logged.append(step)
+            )
+        except PipelineError as error:
+            print(f"PipelineError: {error}")
+            sys.exit(3)
+        weights = {**network.state_dict(), **{f"head.{name}": value for name, value in head.state_dict().items()}}
+        save_file({name: value.contiguous() for name, value in weights.items()}, folder / f"result{world.rank}.safetensors")
+        rows = [{name: value for name, value in row.items() if name != "images_per_s"} for row in history]
+        if world.is_main:
+            (folder / "history.json").write_text(json.dumps(rows))
+            (folder / "logged.json").write_text(json.dumps(logged))
+        else:
+            assert logged == []
+
+
+def main() -> None:
+    """Run every rank in a fork of this process, which has paid for the imports once, and print their exit codes as JSON.
+
+    A rank's output goes to rank<rank>.txt in its folder.
+    """
+    args = parse()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    children = []
+    for rank in range(args.world):
+        folder = args.folders[rank % len(args.folders)]
+        folder.mkdir(parents=True, exist_ok=True)
+        child = os.fork()
+        if child == 0:
+            output = os.open(folder / f"rank{rank}.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(args.world)}
+            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+            run(args, folder)
+            sys.exit(0)
+        children.append(child)
+    print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]))
+
+
+if __name__ == "__main__":
+    main()

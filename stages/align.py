@@ -39,6 +39,7 @@ def main(manifest: Annotated[Path, typer.Option()], out: Annotated[Path, typer.O
         )
         batches = [rows[start : start + align.batch_size] for start in range(0, len(rows), align.batch_size)]
         function = partial(align_batch, settings=with_weights(settings))
+        function([])  # a missing package or checkpoint fails here, not in the log of every worker
         outcomes = track(map_batches(function, batches, align.num_workers), "align, batches", total=len(batches))
         with atomic_dir(out / "shards") as folder:
             with ShardWriter(folder, "aligned", align.images_per_shard) as writer:

@@ -14,11 +14,13 @@ from stages.common import run_stage
 
 
 def main(aligned: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Option()]) -> None:
-    """Occlude a share of the training images, and every test image in every kind."""
+    """Occlude a share of the training images, and test images in every kind."""
     params = load_params().occlude
     inputs = {"aligned_shards": aligned / "shards", "aligned_index": aligned / "index.parquet"}
     with stage_run("occlude", params={"occlude": params.model_dump()}, inputs=inputs) as run:
-        plan = OcclusionPlan(tuple(params.kinds), params.train_share, params.crop_share, params.seed)
+        plan = OcclusionPlan(
+            tuple(params.kinds), params.train_share, params.crop_share, params.seed, params.max_query_images
+        )
         with atomic_dir(out / "shards") as partial:
             index, occlusions = write_occluded_set(aligned, partial, plan, params.images_per_shard, params.num_workers)
         write_table(out / "index.parquet", index, SHARD_INDEX)

@@ -117,9 +117,13 @@ class Regions(Section):
 
 
 class Occlude(Section):
-    """Occluded images: a share of the training images, every kind for every test image as queries."""
+    """Occluded images: a share of the training images, and test images in every kind as queries.
+
+    `max_query_images` test images are drawn as queries, null takes all.
+    """
 
     kinds: list[Literal["mask_surgical", "mask_cloth", "mask_n95", "sunglasses", "crop"]]
+    max_query_images: Positive | None
     train_share: Share
     crop_share: Annotated[float, Field(gt=0.0, le=1.0)]
     num_workers: NonNegative

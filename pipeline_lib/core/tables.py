@@ -8,9 +8,8 @@ import pyarrow.parquet as pq
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_file
 
-LANDMARKS = pa.list_(
-    pa.float32(), 10
-)  # x0 y0 ... x4 y4: left eye, right eye, nose, mouth corners, as seen in the picture
+# x0 y0 ... x4 y4: left eye, right eye, nose, mouth corners, left and right as seen in the picture.
+LANDMARKS = pa.list_(pa.float32(), 10)
 SPLITS = ("train", "val", "test")
 
 # One row a photograph. `uri` is a path as opened from the repository root. `media` groups the frames of one video or the

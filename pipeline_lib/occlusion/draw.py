@@ -1,6 +1,7 @@
 """One entrance to all occlusions, and the random generator that belongs to an image."""
 
 import hashlib
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +68,12 @@ def training_kind(seed: int, image_id: str, kinds: list[str], share: float) -> s
     if not kinds or _hashed(seed, image_id, "chosen") >= share * 2**256:
         return None
     return kinds[_hashed(seed, image_id, "kind") % len(kinds)]
+
+
+def query_images(seed: int, image_ids: Iterable[str], max_images: int | None) -> frozenset[str]:
+    """Which images are occluded as queries: the `max_images` of lowest hash, so that a larger number only adds; None: all."""
+    drawn = sorted(image_ids, key=lambda image_id: _hashed(seed, image_id, "query"))
+    return frozenset(drawn[:max_images])
 
 
 def _hashed(seed: int, image_id: str, purpose: str) -> int:

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline_lib.report.areas import describe_patch
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colours (told apart under the common colour-vision deficiencies), with a dash pattern each.
@@ -79,18 +82,19 @@ def region_weights_figure(weights: Mapping[str, float], boxes: Mapping[str, tupl
         x, y, w, h = boxes[name]
         for left in (x, 112 - w - x):
             spread[y : y + h, left : left + w] += weight / (2 * w * h)
-    figure, (face, bars) = _several(2, 4.2, max(3.2, 0.19 * len(weights)))
+    figure, (face, bars) = _several(2, 4.6, max(3.2, 0.34 * len(weights)))
     limit = float(np.abs(spread).max()) or 1.0
-    face.imshow(spread, cmap="PuOr_r", vmin=-limit, vmax=limit, extent=(0, 112, 112, 0))
+    face.imshow(spread, cmap=_colour_map(), vmin=-limit, vmax=limit, extent=(0, 112, 112, 0))
     _draw_face(face)
     face.set_title("weight per pixel", fontsize=10)
     face.set_axis_off()
     names = sorted(weights, key=lambda name: weights[name])
     values = [weights[name] for name in names]
-    bars.barh(names, values, color=["#c8690b" if value >= 0 else "#5e3c99" for value in values], height=0.7)
+    labels = [f"{describe_patch(*boxes[name])}\n{name}" for name in names]
+    bars.barh(labels, values, color=["#c8690b" if value >= 0 else "#5e3c99" for value in values], height=0.7)
     bars.axvline(0.0, color=INK, linewidth=0.8)
     bars.set_title("weight by position", fontsize=10)
-    bars.tick_params(axis="y", labelsize=8)
+    bars.tick_params(axis="y", labelsize=7)
     return _svg(figure)
 
 
@@ -140,6 +144,14 @@ def _draw_face(axis: "Axes") -> None:
     axis.plot([41.5, 50, 56, 62, 70.7], [92.3, 90.5, 91.5, 90.5, 92.2], color=INK, linewidth=1.1)
     axis.plot([41.5, 56, 70.7], [92.3, 97, 92.2], color=INK, linewidth=1.1)
     axis.set(xlim=(0, 112), ylim=(112, 0))
+
+
+def _colour_map() -> "ListedColormap":
+    """PuOr without its dark ends, on which the drawn face would not be seen."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(colormaps["PuOr_r"](np.linspace(0.15, 0.85, 255)))
 
 
 def _baseline_last(curves: Mapping[str, Curve]) -> list[tuple[str, Curve]]:

@@ -49,23 +49,22 @@ def headline_table(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Ta
 
 
 def reranking_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
-    """P@1, RP and MAP@R of occluded queries before and after re-ranking, from data/rerank/metrics.json; "all" last.
+    """P@1, RP and MAP@R of occluded queries, before → after re-ranking, from data/rerank/metrics.json; "all" last.
 
     Raises:
         DataError: a kind lacks a figure.
     """
-    figures = (("p_at_1", "P@1"), ("rp", "RP"), ("map_at_r", "MAP@R"))
-    headings = (f"{label}, {stage}" for _, label in figures for stage in ("cosine", "re-ranked"))
     rows, groups = [], []
     for kind in sorted(metrics, key=lambda kind: (kind == "all", kind)):
         row = metrics[kind]
         try:
-            cells = [100 * row[stage][key] for key, _ in figures for stage in ("cosine", "emd_reranked")]
-            rows.append((kind, *(f"{cell:.2f} %" for cell in cells), str(row["num_queries"]), str(row["num_left_out"])))
+            stages = [row[stage] for stage in ("cosine", "emd_reranked")]
+            cells = [" → ".join(f"{100 * stage[key]:.2f}" for stage in stages) for key in ("p_at_1", "rp", "map_at_r")]
+            rows.append((kind, *(f"{cell} %" for cell in cells), str(row["num_queries"]), str(row["num_left_out"])))
         except (KeyError, TypeError) as error:
             raise DataError("Re-ranking metrics lack a figure.", got=f"{kind} without {error}") from error
         groups.append(kind == "all")
-    return Table(("queries", *headings, "queries", "left out"), tuple(rows), tuple(groups))
+    return Table(("queries", "P@1", "RP", "MAP@R", "number", "left out"), tuple(rows), tuple(groups))
 
 
 def as_text(table: Table) -> str:

@@ -59,8 +59,8 @@ def area_shares(contributions: Sequence[Mapping[str, Any]]) -> list[AreaShare]:
 def headline(verdict: Verdict) -> str:
     """The verdict in one sentence."""
     if verdict.match:
-        return "Match: the two faces are more alike than the threshold asks for."
-    return "No match: the two faces are less alike than the threshold asks for."
+        return "Match: the two faces are alike enough."
+    return "No match: the two faces are not alike enough."
 
 
 def why(verdict: Verdict) -> str:

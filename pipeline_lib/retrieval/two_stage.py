@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.progress import track
@@ -130,13 +132,20 @@ def _emd(
     gallery_patches = unit_patches(gallery.patches, lambda row: f"gallery image {gallery.keys[row]}")
     similarities, converged = np.empty((num_queries, k), np.float32), np.empty((num_queries, k), np.bool_)
     blocks = range(0, num_queries, QUERIES_A_BLOCK)
-    for first in track(blocks, f"re-ranking blocks of {QUERIES_A_BLOCK} queries", total=len(blocks)):
+
+    def solve(first: int) -> None:
         rows = np.arange(first, min(first + QUERIES_A_BLOCK, num_queries))
         pairs = np.stack([np.repeat(rows, k), candidates[rows].reshape(-1)], axis=1)
 
-        def name(p: int, pairs: Indices = pairs) -> str:
+        def name(p: int) -> str:
             return f"query {queries.keys[pairs[p, 0]]}, gallery image {gallery.keys[pairs[p, 1]]}"
 
         found, reached = emd_similarities(query_patches, gallery_patches, pairs, weights, settings, name)
         similarities[rows], converged[rows] = found.reshape(len(rows), k), reached.reshape(len(rows), k)
+
+    # One operation is too small to be shared by threads: the blocks are, each thread with one of torch's own.
+    with ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)) as threads:
+        done = threads.map(solve, blocks)
+        for _ in track(done, f"re-ranking blocks of {QUERIES_A_BLOCK} queries", total=len(blocks)):
+            pass
     return similarities, converged

@@ -1,4 +1,4 @@
-"""Occluded images as shards: some of the training images for augmentation, all test images in every kind as queries."""
+"""Occluded images as shards: some of the training images for augmentation, test images in every kind as queries."""
 
 import json
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from pipeline_lib.core.parallel import map_batches
 from pipeline_lib.core.progress import track
 from pipeline_lib.core.tables import OCCLUSIONS, table_from_rows
 from pipeline_lib.occlusion.crop import crop_landmarks
-from pipeline_lib.occlusion.draw import draw_occlusion, image_rng, training_kind
+from pipeline_lib.occlusion.draw import draw_occlusion, image_rng, query_images, training_kind
 from pipeline_lib.shards.aligned import IMAGE_SHAPE, AlignedBatch, AlignedRow, aligned_batches
 from pipeline_lib.shards.images import encode_png
 from pipeline_lib.shards.writer import ShardWriter
@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OcclusionPlan:
-    """Which images are occluded how: `kinds` as in occlusion.draw, shares in 0..1; see chosen_kinds."""
+    """Which images are occluded how: `kinds` as in occlusion.draw, shares in 0..1; see chosen_kinds.
+
+    At most `max_query_images` test images, None for all, are queries.
+    """
 
     kinds: tuple[str, ...]
     train_share: float
     crop_share: float
     seed: int
+    max_query_images: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,11 @@ def write_occluded_set(
         DataError: the aligned shards or their index are missing or damaged.
     """
     batches = list(aligned_batches(aligned, ("train", "test")))
+    test_ids = (row.image_id for batch in batches for row in batch.rows() if row.split == "test")
+    queries = query_images(plan.seed, test_ids, plan.max_query_images)
     rows: list[dict[str, object]] = []
     with ShardWriter(out, "occluded", images_per_shard) as writer:
-        done = map_batches(partial(occlude_batch, plan=plan), batches, num_workers)
+        done = map_batches(partial(occlude_batch, plan=plan, queries=queries), batches, num_workers)
         for occluded_images in track(done, "occlusion batches", total=len(batches)):
             for occluded in occluded_images:
                 _write(writer, occluded)
@@ -90,20 +96,20 @@ def write_occluded_set(
     return writer.index(), table_from_rows(rows, OCCLUSIONS)
 
 
-def chosen_kinds(row: AlignedRow, plan: OcclusionPlan) -> list[str]:
-    """A training image gets one kind or none (draw.training_kind), a test image every kind, a validation image none."""
-    if row.split == "test":
+def chosen_kinds(row: AlignedRow, plan: OcclusionPlan, queries: frozenset[str]) -> list[str]:
+    """A training image gets one kind or none (draw.training_kind), one of `queries` every kind, any other image none."""
+    if row.image_id in queries:
         return list(plan.kinds)
     kind = training_kind(plan.seed, row.image_id, list(plan.kinds), plan.train_share) if row.split == "train" else None
     return [] if kind is None else [kind]
 
 
-def occlude_batch(batch: AlignedBatch, plan: OcclusionPlan) -> list[Occluded]:
+def occlude_batch(batch: AlignedBatch, plan: OcclusionPlan, queries: frozenset[str]) -> list[Occluded]:
     """All occlusions of a batch's images, in order; images that get none are not read."""
     reader = batch.reader()
     done = []
     for i, row in enumerate(batch.rows()):
-        kinds = chosen_kinds(row, plan)
+        kinds = chosen_kinds(row, plan, queries)
         if not kinds:
             continue
         image = batch.image(reader, i)

@@ -92,8 +92,8 @@ def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest
 
     1. Splits: see assign_splits; the same name in two sources is one person. Identities left out take their photographs along.
     2. Protocols: a source's own pairs count where both photographs are test ones. Of each protocol at most `max_folds` folds
-       stay, and none where genuine or impostor pairs only are left (a warning says so). A source fixed to test then keeps only
-       the photographs of its remaining pairs.
+       stay, and none where genuine or impostor pairs only are left (a warning says so). A source with pairs of its own then
+       keeps only those test photographs that are in a remaining one.
     3. Each remaining photograph is probed (header and SHA-256); the rest of this function sees those that passed.
     4. Pairs are drawn (see draw_pairs) for val, and for the test identities of each kind of source without own pairs; the
        protocol is called val, or as the kind.
@@ -196,7 +196,7 @@ def _cut_folds(
 ) -> tuple[list[PairRecord], list[PhotoRecord]]:
     pairs: list[PairRecord] = []
     photos: list[PhotoRecord] = []
-    for source, faces in sources:
+    for _, faces in sources:
         own = [
             pair
             for pair in faces.pairs
@@ -205,8 +205,12 @@ def _cut_folds(
         ]
         pairs += own
         in_pairs = {image for pair in own for image in (pair.image_a, pair.image_b)}
-        cut = bool(faces.pairs) and source.split == "test" and max_folds is not None
-        photos += [p for p in faces.photos if p.image_id in split_of and (not cut or p.image_id in in_pairs)]
+        cut = bool(faces.pairs) and max_folds is not None
+        photos += [
+            photo
+            for photo in faces.photos
+            if (split := split_of.get(photo.image_id)) and (not cut or split != "test" or photo.image_id in in_pairs)
+        ]
     return pairs, photos
 
 

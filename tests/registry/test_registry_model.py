@@ -80,7 +80,7 @@ def test_model_answers_in_another_process_and_folder(workplace: Path, tmp_path_f
     assert not list(model.rglob("__pycache__"))
     assert (model / "requirements.txt").read_text().split() == pinned_requirements()
     example = json.loads((model / "input_example.json").read_text())
-    assert base64.b64decode(example["data"][0][0]).startswith(b"\x89PNG")
+    assert base64.b64decode(example["inputs"]["data"][0][0]).startswith(b"\x89PNG")
 
 
 def test_requirements_cover_what_the_models_code_imports(repository: Path, tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_explaining_needs_an_rrfnet(verifier: Verifier) -> None:
     [
         ("no such file.jpg", "not_an_image"),
         ("", "not_an_image"),
-        ("x" * 5000, "not_an_image"),  # longer than any path, and no base64 (its length is not one)
+        ("x" * 5001, "not_an_image"),  # longer than any path; no base64 has a length of 4 n + 1
         ("zero\0byte", "not_an_image"),
         ("data:image/png,plain", "not_an_image"),
         ("data:image/png;base64,!!", "not_an_image"),

@@ -1,0 +1,125 @@
+"""The console command as people run it: in a process of its own, against a store with a registered model."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline_lib.registry.example import example_photographs
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+    """A folder with mlflow.db, a registered tiny model, and two photographs."""
+    folder = tmp_path_factory.mktemp("cli")
+    helpers = repository / "tests" / "registry"
+    code = f"import sys; sys.path.insert(0, {str(helpers)!r}); from pathlib import Path; import tiny_verifier as t;"
+    code += "t.register_tiny(Path.cwd()); t.register_tiny(Path.cwd(), auc=0.5)"
+    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=folder, env=environment, capture_output=True)
+    for name, data in zip(("a.png", "<b>.png"), example_photographs(), strict=True):
+        (folder / name).write_bytes(data)
+    (folder / "text.jpg").write_text("no picture")
+    return folder
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline_lib.cli", *arguments],
+        cwd=folder, env={**environment, "COLUMNS": "200"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_verify_prints_the_verdict_and_writes_the_page(store: Path) -> None:
+    done = command(store, "verify", "a.png", "<b>.png", "--html", "out.html")
+    assert done.returncode == 0, done.stderr
+    for expected in (
+        "atch: the two faces are",
+        "similarity",
+        "probability",
+        "0.300",
+        "evidence, not an identification",
+    ):
+        assert expected in done.stdout
+    page = (store / "out.html").read_text(encoding="utf-8")
+    assert "data:image/png;base64," in page
+    assert "&lt;b&gt;.png" in page
+    assert "<b>.png" not in page
+    assert "http" not in page.replace("base64", "")
+
+
+@pytest.mark.slow
+def test_verify_as_json(store: Path, tmp_path: Path) -> None:
+    uri = f"sqlite:///{store}/mlflow.db"
+    photos = (str(store / "a.png"), str(store / "a.png"))
+    done = command(tmp_path, "verify", *photos, "--json", "--tracking-uri", uri, "--model", "models:/face-verifier/1")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["match"] is True
+    assert answer["similarity"] == pytest.approx(1.0, abs=1e-6)  # float32
+    assert sum(part["contribution_a"] for part in answer["contributions"]) == pytest.approx(1.0, abs=1e-6)
+    assert answer["model"] == "models:/face-verifier/1"
+    assert "png" not in answer
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("verify", "a.png", "text.jpg"), "image_b: not an image"),
+        (("verify", "a.png", "a.png", "--model", "models:/face-verifier@nobody"), "cannot be loaded"),
+        (("promote", "9"), "There is no such model version"),
+    ],
+)
+def test_no_verdict_is_exit_code_1_and_one_message(store: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = command(store, *arguments)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.slow
+def test_promote_moves_the_champion(store: Path) -> None:
+    assert command(store, "promote", "2").stdout == "face-verifier version 2 is the champion (before: version 1).\n"
+    assert command(store, "promote", "1").stdout == "face-verifier version 1 is the champion (before: version 2).\n"
+
+
+def test_folder_without_a_store(tmp_path: Path) -> None:
+    done = command(tmp_path, "promote", "1")
+    assert done.returncode == 1
+    assert "There is no MLflow store here" in done.stderr
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_wrong_command_line_is_exit_code_2(tmp_path: Path) -> None:
+    assert command(tmp_path, "verify", "only-one.jpg").returncode == 2
+
+
+def write_summary(data: Path) -> None:
+    for folder in ("register", "verify", "report"):
+        (data / folder).mkdir(parents=True)
+    registered = {"name": "face-verifier", "version": 3, "aliases": ["challenger"], "reason": "not better"}
+    (data / "register" / "registered.json").write_text(json.dumps(registered))
+    row = {"accuracy_mean": 0.5, "accuracy_std": 0.0, "auc": 0.5, "eer": 0.5, "num_genuine": 3, "num_impostor": 4}
+    (data / "verify" / "metrics.json").write_text(json.dumps({"synthetic": {"raw_pixel": row}}))
+    (data / "report" / "index.html").write_text("x")
+
+
+def test_summary(tmp_path: Path) -> None:
+    write_summary(tmp_path / "data")
+    done = command(tmp_path, "summary")
+    assert done.returncode == 0, done.stderr
+    assert "synthetic  raw_pixel  50.00 ± 0.00 %  0.5000  50.00 %  3 + 4" in done.stdout
+    assert f"Report   {tmp_path}/data/report/index.html" in done.stdout
+    assert f"MLflow   sqlite:///{tmp_path}/mlflow.db" in done.stdout
+    assert "models:/face-verifier/3 (challenger): not better" in done.stdout
+    (tmp_path / "data" / "report" / "index.html").unlink()
+    missing = command(tmp_path, "summary")
+    assert missing.returncode == 1
+    assert "index.html" in missing.stderr

@@ -10,9 +10,12 @@ from pipeline_lib.core.errors import PipelineError
 
 
 def run_stage(main: Callable[..., None]) -> None:
-    """Run a stage's main function as a command; a PipelineError is printed without a traceback and exits with 1."""
+    """Run a stage's main function as a command; errors a user can mend are printed without a traceback and exit with 1.
+
+    They are ours (PipelineError) and the operating system's: a full disk, a folder that may not be written.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     try:
         typer.run(main)
-    except PipelineError as error:
+    except (PipelineError, OSError) as error:
         sys.exit(f"{type(error).__name__}: {error}")

@@ -11,7 +11,7 @@ from pipeline_lib.core.tables import OCCLUSIONS, RANKS, read_table, write_table
 from pipeline_lib.embedding.store import EmbeddingSet, read_embeddings, read_patches
 from pipeline_lib.registry.tracking import flatten, stage_run
 from pipeline_lib.retrieval.results import metrics_by_kind, ranks_table
-from pipeline_lib.retrieval.two_stage import Faces, rank_two_stages, sample_images
+from pipeline_lib.retrieval.two_stage import Faces, rank_two_stages
 from pipeline_lib.similarity.emd import Sinkhorn
 from pipeline_lib.similarity.emd_weights import pool_grid
 from stages.common import run_stage
@@ -28,8 +28,6 @@ def main(
     with stage_run("rerank", params={"rerank": params.model_dump()}, inputs=inputs) as run:
         store = read_embeddings(embedded)
         drawn = [row for row in read_table(occlusions, OCCLUSIONS).to_pylist() if row["purpose"] == "query"]
-        chosen = sample_images([row["image_id"] for row in drawn], params.max_queries_per_kind)
-        drawn = [row for row in drawn if row["image_id"] in chosen]
         kinds = [row["kind"] for row in drawn]
         clean_test = [
             key

@@ -1,11 +1,13 @@
 """PReLU whose gradient on the CPU costs what its memory traffic costs."""
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 CHUNK_VALUES = 1 << 15  # 128 KiB of float32: a chunk and its temporaries stay in a core's second-level cache
+PIXELS_ABREAST = 64
 
 
 class PReLU(nn.PReLU):
@@ -45,15 +47,18 @@ class _ChunkedPReLU(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         grad = grads[0].contiguous(memory_format=torch.channels_last)
         grad_x = torch.empty_like(grad)
-        values, slopes_in, slopes_out = (
-            tensor.permute(0, 2, 3, 1).view(-1, len(weight)) for tensor in (x, grad, grad_x)
-        )
-        grad_weight = torch.zeros_like(weight)
-        num_rows = max(1, CHUNK_VALUES // len(weight))
+        # Several pixels side by side in a row: loops over few channels alone would be too short for vector instructions.
+        num_channels = len(weight)
+        num_abreast = math.gcd(x.numel() // num_channels, PIXELS_ABREAST)
+        row = num_channels * num_abreast
+        values, slopes_in, slopes_out = (tensor.permute(0, 2, 3, 1).view(-1, row) for tensor in (x, grad, grad_x))
+        row_weight = weight.repeat(num_abreast)
+        row_grad = torch.zeros_like(row_weight)
+        num_rows = max(1, CHUNK_VALUES // row)
         ones = x.new_ones(num_rows)
         chunks = zip(values.split(num_rows), slopes_in.split(num_rows), slopes_out.split(num_rows), strict=True)
         for value, slope_in, slope_out in chunks:
             positive = torch.ops.aten.threshold_backward(slope_in, value, 0)  # g where x > 0, else 0
-            torch.lerp(positive, slope_in, weight, out=slope_out)
-            grad_weight += torch.mv(value.clamp_max(0).mul_(slope_in).t(), ones[: len(value)])
-        return grad_x, grad_weight
+            torch.lerp(positive, slope_in, row_weight, out=slope_out)
+            row_grad += torch.mv(value.clamp_max(0).mul_(slope_in).t(), ones[: len(value)])
+        return grad_x, row_grad.view(num_abreast, num_channels).sum(0)

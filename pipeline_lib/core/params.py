@@ -204,11 +204,7 @@ class Verify(Section):
 
 
 class Rerank(Section):
-    """Stage 1 cosine, stage 2 alpha * EMD + (1 - alpha) * cosine on the top_k.
-
-    `pool` averages the patch grid pool x pool. `max_queries_per_kind` takes the same sample of images for every kind of
-    occlusion; null takes all.
-    """
+    """Stage 1 cosine, stage 2 alpha * EMD + (1 - alpha) * cosine on the top_k; `pool` averages the patch grid pool x pool."""
 
     network: str
     top_k: Positive
@@ -218,7 +214,6 @@ class Rerank(Section):
     regularisation: Annotated[float, Field(gt=0)]
     tolerance: Annotated[float, Field(gt=0)]
     max_iterations: Positive
-    max_queries_per_kind: Positive | None = None
 
 
 class Explain(Section):

@@ -176,6 +176,6 @@ def _draw_patch_pairs(
             for spine in axis.spines.values():
                 spine.set_color(SUPPORTS if value >= 0 else OPPOSES)
                 spine.set_linewidth(2.0)
-        axes[0, column].set_title(f"{value:+.4f}", fontsize=9)
+        axes[0, column].set_title(f"{value:+.2g}", fontsize=9)
     axes[0, 0].set_ylabel("A", fontsize=10, rotation=0, labelpad=10, va="center")
     axes[1, 0].set_ylabel("B", fontsize=10, rotation=0, labelpad=10, va="center")

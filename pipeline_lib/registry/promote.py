@@ -110,6 +110,7 @@ def register_version(
         tags: what else is kept with the version.
     """
     mlflow = import_mlflow()
+    mlflow.set_tracking_uri(client.tracking_uri)  # register_model asks the process-wide setting, not the client
     made = mlflow.register_model(model_uri, name, tags={**tags, **merit.tags(), "run_id": run_id})
     version = int(made.version)
     champion = version_of(client, name, CHAMPION)

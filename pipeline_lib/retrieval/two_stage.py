@@ -1,6 +1,5 @@
 """Identification of occluded faces in two stages: the whole gallery by cosine, the best of it again by patch-wise EMD."""
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -62,12 +61,6 @@ class TwoStageRanking:
     genuine: npt.NDArray[np.bool_]
     num_relevant: Indices
     converged: npt.NDArray[np.bool_]
-
-
-def sample_images(image_ids: Sequence[str], num: int | None) -> set[str]:
-    """Choose `num` images by the SHA-256 of their ids: the same ones for every kind of occlusion and on every machine."""
-    ordered = sorted(set(image_ids), key=lambda image_id: hashlib.sha256(image_id.encode()).digest())
-    return set(ordered[:num])
 
 
 def rank_two_stages(

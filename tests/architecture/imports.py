@@ -5,6 +5,7 @@
 
 import ast
 import itertools
+import re
 import sys
 from pathlib import Path
 
@@ -33,15 +34,30 @@ def imported_modules(file: Path) -> set[str]:
     return modules
 
 
+def named_files(file: Path) -> set[Path]:
+    """Files that a module names in a string and reads or runs (a template, a script beside it), or that a template includes."""
+    text = (REPOSITORY / file).read_text()
+    if file.suffix == ".py":
+        constants = (node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant))
+        names = {value for value in constants if isinstance(value, str) and re.fullmatch(r"\w+(\.\w+)+", value)}
+    else:
+        names = set(re.findall(r'{% include "([^"]+)" %}', text))
+    folder = (REPOSITORY / file).parent
+    places = [folder, *(path for path in folder.iterdir() if path.is_dir())]
+    return {(place / name).relative_to(REPOSITORY) for place in places for name in names if (place / name).is_file()}
+
+
 def import_closure(file: Path) -> set[Path]:
-    """All files of ours that `file` reaches by imports, itself included."""
+    """All files of ours that `file` reaches by imports or by name, itself included."""
     closure, todo = set(), [file]
     while todo:
         current = todo.pop()
         if current in closure:
             continue
         closure.add(current)
-        todo += [found for module in imported_modules(current) if (found := module_file(module))]
+        todo += named_files(current)
+        if current.suffix == ".py":
+            todo += [found for module in imported_modules(current) if (found := module_file(module))]
     return closure
 
 

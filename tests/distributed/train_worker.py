@@ -139,7 +139,9 @@ def run(args: argparse.Namespace, folder: Path) -> None:
             print(f"PipelineError: {error}")
             sys.exit(3)
         weights = {**network.state_dict(), **{f"head.{name}": value for name, value in head.state_dict().items()}}
-        save_file({name: value.contiguous() for name, value in weights.items()}, folder / f"result{world.rank}.safetensors")
+        save_file(
+            {name: value.contiguous() for name, value in weights.items()}, folder / f"result{world.rank}.safetensors"
+        )
         rows = [{name: value for name, value in row.items() if name != "images_per_s"} for row in history]
         if world.is_main:
             (folder / "history.json").write_text(json.dumps(rows))

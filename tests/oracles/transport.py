@@ -18,6 +18,12 @@ def sinkhorn_plan(cosines: Array, a: Array, b: Array, regularisation: float) -> 
     cost = 1.0 - cosines[np.ix_(rows, columns)]
     plan = np.zeros_like(cosines)
     plan[np.ix_(rows, columns)] = ot.sinkhorn(
-        a[rows] / a.sum(), b[columns] / b.sum(), cost, regularisation, method="sinkhorn_log", numItermax=100_000, stopThr=1e-12
+        a[rows] / a.sum(),
+        b[columns] / b.sum(),
+        cost,
+        regularisation,
+        method="sinkhorn_log",
+        numItermax=100_000,
+        stopThr=1e-12,
     )
     return plan

@@ -1,0 +1,180 @@
+"""Samples and batches: labels, shifts, mirroring, and draws that depend on nothing but seed, epoch and sample."""
+
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline_lib.core.errors import DataError, ParamsError
+from pipeline_lib.training.data import (
+    TrainingSet,
+    check_shift,
+    label_identities,
+    load_ahead,
+    load_batch,
+    shifted_window,
+)
+
+
+class Pictures:
+    """PNGs of arrays, and which of them were read."""
+
+    def __init__(self, pictures: list[np.ndarray]) -> None:
+        self.data = [cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes() for picture in pictures]
+        self.read_rows: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def read(self, i: int) -> bytes:
+        """The PNG of picture i."""
+        self.read_rows.append(i)
+        return self.data[i]
+
+
+def ramp(side: int, start: int = 0) -> np.ndarray:
+    """A picture in which every pixel is different: red counts columns, green rows, blue says which picture."""
+    rows, columns = np.mgrid[:side, :side]
+    return np.stack([columns, rows, np.full_like(rows, start)], axis=2).astype(np.uint8)
+
+
+def faces(count: int = 6) -> TrainingSet:
+    members = np.array([[(0, i)] for i in range(count)], dtype=np.int64)
+    labels = np.arange(count, dtype=np.int64) % 2
+    return TrainingSet([Pictures([ramp(112, i) for i in range(count)])], members, labels, ("a", "b"), 112, 0, "d")
+
+
+def regions(margin_px: int = 5) -> TrainingSet:
+    pictures = Pictures([ramp(28 + 2 * margin_px, i) for i in range(4)])
+    members = np.array([[(0, 0), (0, 1)], [(0, 2), (0, 3)]], dtype=np.int64)
+    return TrainingSet([pictures], members, np.array([0, 1]), ("a", "b"), 28, margin_px, "d")
+
+
+def unpadded(image: np.ndarray) -> tuple[bool, int, int]:
+    """Mirrored or not, and the shift, read off a ramp picture's middle."""
+    red = image[50, :, 0].astype(int)
+    mirrored = red[60] < red[50]
+    return (
+        bool(mirrored),
+        int((image[50, ::-1, 0] if mirrored else image[50, :, 0])[50]) - 50,
+        int(image[50, 50, 1]) - 50,
+    )
+
+
+def test_window_golden() -> None:
+    image = ramp(4)
+    assert shifted_window(image, 4, 0, 0).tolist() == image.tolist()
+    assert shifted_window(image, 4, 2, -1)[:, :, 0].tolist() == [[2, 3, 3, 3]] * 4  # columns beyond the border repeat
+    assert shifted_window(image, 4, 2, -1)[:, 0, 1].tolist() == [0, 0, 1, 2]
+    assert shifted_window(image, 2, 0, 0)[:, :, 0].tolist() == [[1, 2]] * 2
+    assert shifted_window(image, 2, 1, -1)[0, :, :2].tolist() == [[2, 0], [3, 0]]
+
+
+def test_faces_are_mirrored_half_the_time_and_shifted_evenly() -> None:
+    dataset = faces(1 + 1)
+    drawn = [unpadded(dataset.load(0, 5, seed=1, epoch=epoch)) for epoch in range(600)]
+    mirrored, x, y = (np.array(values) for values in zip(*drawn, strict=True))
+    assert 0.4 < mirrored.mean() < 0.6  # 600 draws: five standard deviations are 0.1
+    for shift in (x, y):
+        assert set(shift.tolist()) == set(range(-5, 6))
+        assert abs(shift.mean()) < 0.7  # five standard deviations of the mean
+    assert abs(np.corrcoef(x, y)[0, 1]) < 0.2
+
+
+def test_draws_depend_on_seed_epoch_and_sample_only() -> None:
+    one, other = faces(), faces()
+    first = one.load(3, 5, seed=1, epoch=2)
+    for sample in (5, 0, 1):
+        other.load(sample, 5, seed=1, epoch=2)
+    assert np.array_equal(other.load(3, 5, seed=1, epoch=2), first)
+    different = [unpadded(one.load(s, 5, seed, e)) for s, seed, e in [(3, 2, 2), (3, 1, 3), (4, 1, 2)]]
+    assert any(drawn != unpadded(first) for drawn in different)
+    assert np.array_equal(one.load(3, 5, seed=-1, epoch=2), one.load(3, 5, seed=-1, epoch=2))  # any integer is a seed
+
+
+def test_without_shift_a_face_is_itself_or_its_mirror_image() -> None:
+    dataset = faces()
+    seen = {dataset.load(0, 0, seed=1, epoch=epoch).tobytes() for epoch in range(30)}
+    assert seen == {ramp(112, 0).tobytes(), np.ascontiguousarray(ramp(112, 0)[:, ::-1]).tobytes()}
+
+
+def test_a_regions_mirror_image_is_its_partner_and_its_shift_stays_in_the_margin() -> None:
+    dataset = regions()
+    members = set()
+    corners = set()
+    for epoch in range(400):
+        image = dataset.load(1, 5, seed=1, epoch=epoch)
+        assert image.shape == (28, 28, 3)
+        assert (np.diff(image[0, :, 0].astype(int)) == 1).all()  # never mirrored in pixels, nothing repeated
+        members.add(int(image[0, 0, 2]))
+        corners.add((int(image[0, 0, 0]), int(image[0, 0, 1])))
+    assert members == {2, 3}
+    assert {x for x, _ in corners} == {y for _, y in corners} == set(range(11))
+
+
+def test_shifts_beyond_the_margin_are_refused() -> None:
+    check_shift(faces(), 30)
+    check_shift(regions(), 5)
+    for dataset, shift in ((regions(), 6), (faces(), -1)):
+        with pytest.raises(ParamsError, match="shift_px"):
+            check_shift(dataset, shift)
+
+
+def test_batch() -> None:
+    dataset = faces()
+    samples = np.array([4, 1, 4])
+    batch = load_batch(dataset, samples, 0, 1, 0, lambda rng: np.sort(rng.permutation(5)[:3]))
+    assert batch.images.shape == (3, 112, 112, 3)
+    assert batch.images[:, 0, 0, 2].tolist() == [4, 1, 4]
+    assert batch.labels.tolist() == [0, 1, 0]
+    assert batch.kept is not None
+    assert batch.kept.shape == (3, 3)
+    assert np.array_equal(batch.kept[0], batch.kept[2])  # the same sample in the same epoch
+    alone = load_batch(dataset, samples[1:2], 0, 1, 0, lambda rng: np.sort(rng.permutation(5)[:3]))
+    assert np.array_equal(alone.kept, batch.kept[1:2])
+    assert load_batch(dataset, samples, 0, 1, 0, lambda rng: None).kept is None
+
+
+def test_masks_do_not_depend_on_the_shift() -> None:
+    draws = [load_batch(faces(), np.array([2]), shift, 1, 0, lambda rng: rng.permutation(33)).kept for shift in (0, 5)]
+    assert np.array_equal(*draws)
+
+
+def test_labels_are_places_among_the_sorted_names() -> None:
+    labels, classes = label_identities(["Zoe", "adam", "Zoe", "Bea"])
+    assert classes == ("Bea", "Zoe", "adam")
+    assert labels.tolist() == [1, 2, 1, 0]
+    assert labels.dtype == np.int64
+
+
+def test_wrong_sets_and_pictures() -> None:
+    good = faces()
+    empty = np.zeros((0, 1, 2), np.int64)
+    with pytest.raises(DataError, match="no image"):
+        TrainingSet(good.readers, empty, np.zeros(0, np.int64), ("a", "b"), 112, 0, "d")
+    with pytest.raises(DataError, match="two identities"):
+        TrainingSet(good.readers, good.members, good.labels * 0, ("a",), 112, 0, "d")
+    with pytest.raises(DataError, match="out of range"):
+        TrainingSet(good.readers, good.members, good.labels + 1, ("a", "b"), 112, 0, "d")
+    small = TrainingSet(good.readers, good.members, good.labels, ("a", "b"), 56, 0, "d")
+    with pytest.raises(DataError, match=r"another size[\s\S]*56x56"):
+        small.load(0, 0, 0, 0)
+
+
+def test_load_ahead_keeps_order_raises_and_does_not_run_away() -> None:
+    started: list[int] = []
+
+    def slow(item: int) -> int:
+        started.append(item)
+        time.sleep(0.01 * (item % 3))
+        if item == 7:
+            raise DataError("seven")
+        return item * item
+
+    stream = load_ahead(slow, iter(range(100)), num_threads=2)
+    assert [next(stream) for _ in range(7)] == [0, 1, 4, 9, 16, 25, 36]
+    assert len(started) <= 7 + 4 + 1  # two items a thread ahead
+    with pytest.raises(DataError, match="seven"):
+        list(stream)
+    assert list(load_ahead(slow, [], num_threads=2)) == []

@@ -1,0 +1,150 @@
+"""The training stages as DVC starts them: torchrun, two processes, a signal, a rerun; and the import without data."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from pipeline_lib.backbones.build import build_network
+from pipeline_lib.backbones.checkpoints import load_network
+from pipeline_lib.backbones.spec import NetworkSpec
+from pipeline_lib.core.tables import OCCLUSIONS, SHARD_INDEX, table_from_rows, write_table
+from pipeline_lib.shards.images import encode_png
+from pipeline_lib.shards.writer import ShardWriter
+
+TINY = {"arch": "iresnet", "blocks": [1, 1, 1, 1], "width": 0.125, "embedding_dim": 8}
+
+
+def picture(side: int, rng: np.random.Generator) -> bytes:
+    return encode_png(cv2.resize(rng.integers(0, 256, (7, 7, 3), dtype=np.uint8), (side, side)))
+
+
+def write_images(folder: Path, index: Path, side: int, members: list[str]) -> None:
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    with ShardWriter(folder, "set", images_per_shard=100) as writer:
+        for i in range(12):
+            content = {member: picture(side, rng) for member in members}
+            person, landmarks = f"person{i % 3}", np.zeros((5, 2), np.float32)
+            writer.write(
+                f"i{i}", content, image_id=f"i{i}", identity=person, split="train", landmarks=landmarks, score=1.0
+            )
+    write_table(index, writer.index(), SHARD_INDEX)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, repository: Path) -> Path:
+    """A folder with params.yaml and small data, in which the stages can run."""
+    params = yaml.safe_load((repository / "params.yaml").read_text())
+    params["train"] |= {"batch_size": 4, "warmup_epochs": 1, "threads_per_process": 1, "num_processes": 2}
+    params["train"] |= {"checkpoint_every_steps": 2, "log_every_steps": 1, "use_occluded": True}
+    params["networks"]["iresnet"] = {**TINY, "epochs": 2}
+    params["networks"]["imported"] = {**TINY, "epochs": 0, "checkpoint": "published.pth"}
+    params["regions"]["network"] = {**TINY, "epochs": 1}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    data = tmp_path / "data"
+    write_images(data / "align" / "shards", data / "align" / "index.parquet", 112, ["png"])
+    write_images(data / "occlude" / "shards", data / "occlude" / "index.parquet", 112, ["png"])
+    rows = [{"key": "i0", "image_id": "i0", "kind": "crop", "purpose": "train", "drawn": "{}"}]
+    write_table(data / "occlude" / "occlusions.parquet", table_from_rows(rows, OCCLUSIONS), OCCLUSIONS)
+    position = data / "patches" / "p28_x0_y0"
+    write_images(position, position / "index.parquet", 38, ["patch.png", "mirror.png"])
+    return tmp_path
+
+
+def command(num_processes: int, stage: str, *options: str) -> list[str]:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_processes)]
+    return [*torchrun, "-m", f"stages.{stage}", *options]
+
+
+def environment(repository: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"}
+
+
+def run(words: list[str], checkout: Path, repository: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, cwd=checkout, env=environment(repository), capture_output=True, text=True, timeout=300)
+
+
+FACES = (
+    "--network", "iresnet", "--aligned", "data/align", "--occluded", "data/occlude",
+    "--out", "data/networks/iresnet", "--record", "data/train/iresnet",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_two_processes_train_stop_on_sigterm_and_go_on(checkout: Path, repository: Path) -> None:
+    params = yaml.safe_load((checkout / "params.yaml").read_text())
+    params["networks"]["iresnet"]["epochs"] = 500
+    (checkout / "params.yaml").write_text(yaml.safe_dump(params))
+    words = command(2, "train", *FACES)
+    process = subprocess.Popen(
+        words, cwd=checkout, env=environment(repository), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    resume = checkout / ".resume" / "networks" / "iresnet" / "checkpoint.safetensors"
+    deadline = time.monotonic() + 120
+    while not resume.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode != 0, output
+    assert "A signal stopped the training after step" in output, output
+    assert not (checkout / "data" / "networks").exists()
+    assert not (checkout / "data" / "train").exists()
+
+    params["networks"]["iresnet"]["epochs"] = 2  # other settings: the 500 epochs are not resumed, and that is said
+    (checkout / "params.yaml").write_text(yaml.safe_dump(params))
+    done = run(words, checkout, repository)
+    assert done.returncode == 0, done.stderr
+    assert "training starts anew" in done.stderr
+    network = load_network(checkout / "data" / "networks" / "iresnet")
+    assert network.spec == NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8)
+    metrics = json.loads((checkout / "data" / "train" / "iresnet" / "metrics.json").read_text())
+    assert metrics["trained"] is True
+    assert (metrics["num_images"], metrics["num_identities"], metrics["num_steps"]) == (13, 3, 8)
+    with (checkout / "data" / "train" / "iresnet" / "history.csv").open() as handle:
+        rows = list(csv.DictReader(handle))
+    assert list(rows[0]) == ["step", "epoch", "loss", "learning_rate", "images_per_s"]
+    assert [int(row["step"]) for row in rows] == list(range(1, 9))
+    assert float(rows[-1]["loss"]) == pytest.approx(metrics["loss"])
+    assert not resume.parent.exists()
+
+
+@pytest.mark.slow
+def test_a_region_network(checkout: Path, repository: Path) -> None:
+    options = ["--position", "p28_x0_y0", "--patches", "data/patches/p28_x0_y0"]
+    options += ["--out", "data/region_networks/p28_x0_y0", "--record", "data/train_region/p28_x0_y0"]
+    done = run(command(1, "train_region", *options), checkout, repository)
+    assert done.returncode == 0, done.stderr
+    assert load_network(checkout / "data" / "region_networks" / "p28_x0_y0").spec.input_px == 28
+    metrics = json.loads((checkout / "data" / "train_region" / "p28_x0_y0" / "metrics.json").read_text())
+    assert (metrics["num_images"], metrics["num_steps"]) == (12, 3)
+
+
+@pytest.mark.slow
+def test_published_weights_are_imported_without_data(checkout: Path, repository: Path) -> None:
+    published = build_network(NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8), seed=77)
+    options = ["--network", "imported", "--aligned", "nowhere", "--occluded", "nowhere"]
+    options += ["--out", "data/networks/imported", "--record", "data/train/imported"]
+    words = [sys.executable, "-m", "stages.train", *options]
+    missing = run(words, checkout, repository)
+    assert missing.returncode == 1
+    assert "CheckpointError: A checkpoint is missing." in missing.stderr
+    assert "Traceback" not in missing.stderr
+    torch.save(published.state_dict(), checkout / "published.pth")
+    done = run(words, checkout, repository)
+    assert done.returncode == 0, done.stderr
+    state = load_network(checkout / "data" / "networks" / "imported").state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in published.state_dict().items())
+    metrics = json.loads((checkout / "data" / "train" / "imported" / "metrics.json").read_text())
+    assert metrics["trained"] is False
+    assert metrics["num_steps"] == 0

@@ -15,7 +15,9 @@ def run_stage(main: Callable[..., None]) -> None:
     They are ours (PipelineError) and the operating system's: a full disk, a folder that may not be written.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    command.command()(main)
     try:
-        typer.run(main)
+        command()
     except (PipelineError, OSError) as error:
         sys.exit(f"{type(error).__name__}: {error}")

@@ -50,7 +50,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Explained:
-    """One network's explanation stage: curves["insertion"][method], areas by pair and method, named pictures."""
+    """One network's explanation stage: curves["insertion"][method], areas by pair and method, pictures named NN_kind."""
 
     network: str
     metrics: Mapping[str, Any]

@@ -130,13 +130,11 @@ def _explained(item: Explained, num_pairs: int) -> dict[str, object]:
         sums = [item.faithfulness[name].to_numpy()[of_method] for name in ("insertion_auc", "deletion_auc")]
         cells = [f"{values.mean():.4f} ± {values.std():.4f}" for values in sums]
         areas.append((METHOD_NAMES.get(method, method), *cells, str(int(of_method.sum()))))
-    # Pictures are named genuine_0, ..., impostor_0, ...: in turn, so that a short page shows both kinds.
-    in_turn = sorted(item.pictures, key=lambda picture: (int(picture[0].rpartition("_")[2]), picture[0]))
     return {
         "network": item.network,
         "curves": _svg(figures.faithfulness_figure(curves)),
         "areas": areas,
-        "pictures": [(name.partition("_")[0], data_uri(png)) for name, png in in_turn[:num_pairs]],
+        "pictures": [(name.partition("_")[2], data_uri(png)) for name, png in item.pictures[:num_pairs]],
         "additivity": item.metrics.get("additivity_max_error"),
     }
 

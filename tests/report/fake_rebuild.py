@@ -162,7 +162,7 @@ def _training(folder: Path) -> None:
 
 def _explanation(folder: Path) -> None:
     (folder / "pictures").mkdir(parents=True)
-    for name in ("genuine_0", "genuine_1", "impostor_0"):
+    for name in ("00_genuine", "01_impostor", "02_genuine"):
         (folder / "pictures" / f"{name}.png").write_bytes(encode_png(np.zeros((8, 8, 3), np.uint8)))
     areas = {"own": (0.6, 0.2), "random": (0.5, 0.4)}
     rows = [

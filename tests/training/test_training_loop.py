@@ -103,6 +103,22 @@ def test_every_sample_comes_once_an_epoch_and_resuming_continues_the_plan(tmp_pa
     assert labels_from(9) == []
 
 
+def test_only_a_checkpoint_of_the_same_training_is_resumed(tmp_path: Path) -> None:
+    def step_of(settings: TrainSettings, data: TrainingSet) -> int:
+        run = loop._Run(*parts(settings), data, settings, ONE, tmp_path, lambda row, step: None)
+        return run.progress.step
+
+    run = loop._Run(*parts(), dataset(), SETTINGS, ONE, tmp_path, lambda row, step: None)
+    run.take_step(next(run.batches()))
+    run.collect_losses(stop=False)
+    run.save()
+    assert step_of(SETTINGS, dataset()) == 1
+    for other in ({"seed": 4}, {"epochs": 4}, {"learning_rate": 0.04}, {"head": HeadSettings("cosface", 8.0, 0.2)}):
+        assert step_of(dataclasses.replace(SETTINGS, **other), dataset()) == 0
+    assert step_of(SETTINGS, dataclasses.replace(dataset(), digest="other")) == 0
+    assert step_of(SETTINGS, dataclasses.replace(dataset(), classes=("a", "c"))) == 0
+
+
 def test_the_backbones_gradient_is_clipped_and_the_heads_is_not(tmp_path: Path) -> None:
     settings = dataclasses.replace(SETTINGS, clip_norm=1e-3)
     network, head = parts()

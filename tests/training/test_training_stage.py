@@ -136,10 +136,6 @@ def test_published_weights_are_imported_without_data(checkout: Path, repository:
     options = ["--network", "imported", "--aligned", "nowhere", "--occluded", "nowhere"]
     options += ["--out", "data/networks/imported", "--record", "data/train/imported"]
     words = [sys.executable, "-m", "stages.train", *options]
-    missing = run(words, checkout, repository)
-    assert missing.returncode == 1
-    assert "CheckpointError: A checkpoint is missing." in missing.stderr
-    assert "Traceback" not in missing.stderr
     torch.save(published.state_dict(), checkout / "published.pth")
     done = run(words, checkout, repository)
     assert done.returncode == 0, done.stderr

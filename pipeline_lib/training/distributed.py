@@ -1,5 +1,7 @@
 """Data-parallel training over the ranks of a world: one share of each global batch a rank, gradients averaged."""
 
+import warnings
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -34,16 +36,21 @@ def replicate(model: nn.Module, world: World) -> nn.Module:
     if world.size == 1:
         return model
     device_ids = [world.device.index] if world.device.type == "cuda" else None
-    return DistributedDataParallel(model, device_ids=device_ids, broadcast_buffers=False, gradient_as_bucket_view=True)
+    with warnings.catch_warnings():
+        # torch 2.13 calls the argument forward_sync_buffers; the name of before works there and in older releases.
+        warnings.filterwarnings("ignore", message=".*broadcast_buffers.*", category=FutureWarning)
+        return DistributedDataParallel(
+            model, device_ids=device_ids, broadcast_buffers=False, gradient_as_bucket_view=True
+        )
 
 
 def gather(values: Tensor, world: World) -> Tensor:
     """Every rank's `values` (n,), on the CPU: (size,n), a row a rank. All ranks must call it with the same n."""
     if world.size == 1:
         return values[None].cpu()
-    gathered = values.new_empty(world.size * len(values))
-    dist.all_gather_into_tensor(gathered, values.contiguous())
-    return gathered.view(world.size, -1).cpu()
+    gathered = values.new_empty(world.size, len(values))
+    dist.all_gather(list(gathered.unbind()), values.contiguous())
+    return gathered.cpu()
 
 
 def check_agreement(step: int, world: World) -> None:

@@ -8,7 +8,6 @@ from scipy.optimize import minimize
 
 from pipeline_lib.similarity.cosine import unit
 from pipeline_lib.similarity.dam import log_dam, log_lid, nearest_cosines
-from pipeline_lib.similarity.patch_sum import patch_sum
 from pipeline_lib.similarity.region_weights import fit_region_weights
 
 
@@ -42,18 +41,6 @@ def test_dam_from_embeddings_against_the_paper_word_by_word():
         g = [sum(sorted((math.exp(2 * float(f[row] @ a)) for a in anchors), reverse=True)[:5]) for f in (f1, f2)]
         expected = math.exp(2 * float(f1[row] @ f2[row])) * (1 / g[0] + 1 / g[1])
         assert math.exp(found[row]) == pytest.approx(expected, rel=1e-5)  # cosines are float32
-
-
-def test_patch_sum_against_the_double_sum_of_eq_8():
-    rng = np.random.default_rng(1)
-    a, b = rng.normal(size=(2, 4, 5, 8))
-    for pair, found in enumerate(patch_sum(a, b)):
-        fa, fb = a[pair].mean(axis=0), b[pair].mean(axis=0)
-        total = 0.0
-        for i in range(5):
-            for j in range(5):
-                total += float(a[pair, i] @ b[pair, j]) / (25 * math.hypot(*fa) * math.hypot(*fb))
-        assert found == pytest.approx(total, abs=1e-6)  # float32 against float64
 
 
 def test_region_weights_against_a_general_minimiser():

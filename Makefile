@@ -9,7 +9,7 @@ export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup repro test lint bench ui retinaface
+.PHONY: setup repro test lint ui retinaface
 .DEFAULT_GOAL := repro
 
 setup: .venv/.installed
@@ -38,9 +38,6 @@ lint: setup
 	ruff check .
 	ruff format --check .
 	mypy
-
-bench: setup
-	python -m benchmarks
 
 ui: setup
 	python -m flows.serve

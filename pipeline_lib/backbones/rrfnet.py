@@ -79,6 +79,6 @@ class RRFNet(FaceNetwork):
         return cut_patches(images, self.positions, self.spec.patch_px)
 
     def _patch_vectors(self, patches: Tensor) -> Tensor:
-        """f_i of patches (B,k,3,s,s): (B,k,D)."""
-        vectors: Tensor = self.backbone(patches.flatten(0, 1))
+        """f_i of patches (B,k,3,s,s): (B,k,D), float32 under autocast too, so that their mean is the embedding exactly."""
+        vectors: Tensor = self.backbone(patches.flatten(0, 1)).float()
         return vectors.view(*patches.shape[:2], -1)

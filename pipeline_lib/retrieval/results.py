@@ -44,8 +44,10 @@ def metrics_by_kind(ranking: TwoStageRanking, kinds: Sequence[str]) -> dict[str,
     """P@1, RP, MAP@R of both stages for each kind of occlusion, and for all queries together under "all".
 
     Returns:
-        {kind: {"cosine": {p_at_1, rp, map_at_r}, "emd_reranked": {...}, num_queries, num_left_out, num_not_converged}};
-        num_not_converged counts candidate pairs whose transport stopped at the iteration limit.
+        {kind: {"cosine": {p_at_1, rp, map_at_r}, "emd_reranked": {...}, num_queries, num_left_out, num_not_converged,
+        num_nothing_carried}};
+        num_not_converged counts candidate pairs whose transport stopped at the iteration limit, num_nothing_carried those
+        without a patch that resembles the other image.
 
     Raises:
         DataError: no query of a kind has a relevant gallery image.
@@ -65,6 +67,7 @@ def metrics_by_kind(ranking: TwoStageRanking, kinds: Sequence[str]) -> dict[str,
             "num_queries": before.num_queries,
             "num_left_out": before.num_left_out,
             "num_not_converged": int((~ranking.converged[rows]).sum()),
+            "num_nothing_carried": int((~ranking.carried[rows]).sum()),
         }
     return result
 

@@ -12,7 +12,7 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.progress import track
 from pipeline_lib.retrieval.rerank import blended_scores, reranked_order
 from pipeline_lib.retrieval.search import NO_EXCLUSION, search
-from pipeline_lib.similarity.emd import Sinkhorn, emd_similarities, unit_patches
+from pipeline_lib.similarity.emd import Sinkhorn, can_be_transported, emd_similarities, unit_patches
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -51,6 +51,7 @@ class TwoStageRanking:
         genuine: bool (Q, depth), candidate of the query's identity.
         num_relevant: int64 (Q,), images of the query's identity in its gallery.
         converged: bool (Q, k), False where the transport stopped at the iteration limit.
+        carried: bool (Q, k), False where nothing could be transported, as no patch resembles the other image; emd is 0.
     """
 
     candidates: Indices
@@ -61,6 +62,7 @@ class TwoStageRanking:
     genuine: npt.NDArray[np.bool_]
     num_relevant: Indices
     converged: npt.NDArray[np.bool_]
+    carried: npt.NDArray[np.bool_]
 
 
 def rank_two_stages(
@@ -102,7 +104,7 @@ def rank_two_stages(
     k = min(top_k, findable)
     depth = min(findable, max(k, int(num_relevant.max())))
     candidates, cosines = search(queries.vectors, gallery.vectors, depth, own)
-    emd, converged = _emd(queries, gallery, candidates[:, :k], weights, settings)
+    emd, converged, carried = _emd(queries, gallery, candidates[:, :k], weights, settings)
     blended = blended_scores(cosines[:, :k], emd, alpha)
     return TwoStageRanking(
         candidates,
@@ -113,32 +115,44 @@ def rank_two_stages(
         gallery_identity[candidates] == query_identity[:, None],
         num_relevant.astype(np.int64),
         converged,
+        carried,
     )
 
 
 def _emd(
     queries: Faces, gallery: Faces, candidates: Indices, weights: str, settings: Sinkhorn
-) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """EMD similarity of each query and its candidates, and whether it converged: both (Q, k)."""
+) -> tuple[Floats, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """EMD similarity of each query and its candidates, whether it converged, and whether there was any flow: all (Q, k).
+
+    Where no patch of one image resembles the other, no weighting exists (emd_weights.patch_weights raises). Among a hundred
+    candidates that is an impostor's normal case: nothing flows, and Σ T·cos over an empty flow is 0.
+    """
     num_queries, k = candidates.shape
     query_patches = unit_patches(queries.patches, lambda row: f"query {queries.keys[row]}")
     gallery_patches = unit_patches(gallery.patches, lambda row: f"gallery image {gallery.keys[row]}")
     similarities, converged = np.empty((num_queries, k), np.float32), np.empty((num_queries, k), np.bool_)
+    carried = np.empty((num_queries, k), np.bool_)
     blocks = range(0, num_queries, QUERIES_A_BLOCK)
 
     def solve(first: int) -> None:
         rows = np.arange(first, min(first + QUERIES_A_BLOCK, num_queries))
         pairs = np.stack([np.repeat(rows, k), candidates[rows].reshape(-1)], axis=1)
 
-        def name(p: int) -> str:
+        def name(p: np.intp) -> str:
             return f"query {queries.keys[pairs[p, 0]]}, gallery image {gallery.keys[pairs[p, 1]]}"
 
-        found, reached = emd_similarities(query_patches, gallery_patches, pairs, weights, settings, name)
+        some = can_be_transported(query_patches, gallery_patches, pairs, weights)
+        found, reached = np.zeros(len(pairs), np.float32), np.ones(len(pairs), np.bool_)
+        named = np.flatnonzero(some)
+        found[some], reached[some] = emd_similarities(
+            query_patches, gallery_patches, pairs[some], weights, settings, lambda p: name(named[p])
+        )
         similarities[rows], converged[rows] = found.reshape(len(rows), k), reached.reshape(len(rows), k)
+        carried[rows] = some.reshape(len(rows), k)
 
     # One operation is too small to be shared by threads: the blocks are, each thread with one of torch's own.
     with ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)) as threads:
         done = threads.map(solve, blocks)
         for _ in track(done, f"re-ranking blocks of {QUERIES_A_BLOCK} queries", total=len(blocks)):
             pass
-    return similarities, converged
+    return similarities, converged, carried

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.similarity.emd_weights import PatchPairs, patch_weights
+from pipeline_lib.similarity.emd_weights import PatchPairs, have_mass, patch_weights
 
 CHECK_EVERY = 10
 POOL = 64
@@ -82,9 +82,9 @@ def transport(
     DeepFace-EMD eq. 3.1-3.5; METHODS section 7. The public code stops on the mean change of a whole batch; here a
     pair's result does not depend on its neighbours.
     """
-    ids = torch.arange(len(cosines))
+    ids = torch.arange(len(cosines), device=cosines.device)
     plan = torch.zeros_like(cosines)
-    similarity, error = torch.zeros(len(ids)), torch.zeros(len(ids))
+    similarity, error = torch.zeros_like(ids, dtype=torch.float32), torch.zeros_like(ids, dtype=torch.float32)
     problems = [(ids, cosines, weights_a, weights_b)] if len(ids) else []
     for done, plans, scores, errors in _solve(problems, settings, names):
         plan[done], similarity[done], error[done] = plans, scores, errors
@@ -149,23 +149,36 @@ def emd_similarities(
     Raises:
         DataError: all weights of an image are 0.
     """
-    index = torch.from_numpy(pairs)
+    index = torch.from_numpy(pairs).to(a.unit.device)
 
     def problems() -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         for first in range(0, len(index), POOL):
-            ids = torch.arange(first, first + POOL)
-            rows_a, rows_b = index[ids.clamp_max(len(index) - 1)].unbind(dim=1)
-            unit_a, unit_b = a.unit[rows_a], b.unit[rows_b]
-            cosines = torch.bmm(unit_a, unit_b.transpose(1, 2)).clamp_(-1.0, 1.0)
-            chunk = PatchPairs(unit_a, unit_b, a.mean[rows_a], b.mean[rows_b], cosines)
+            ids = torch.arange(first, first + POOL, device=index.device)
+            chunk = _patch_pairs(a, b, index[ids.clamp_max(len(index) - 1)])
+            cosines = chunk.cosines
             w_a, w_b = patch_weights(weights, chunk, lambda p, first=first: names(first + p))  # type: ignore[misc]
             yield torch.where(ids < len(index), ids, -1), cosines, w_a, w_b
 
-    similarity = torch.zeros(len(index))
-    converged = torch.zeros(len(index), dtype=torch.bool)
+    similarity = torch.zeros(len(index), device=index.device)
+    converged = torch.zeros(len(index), dtype=torch.bool, device=index.device)
     for done, _, scores, errors in _solve(problems(), settings, names):
         similarity[done], converged[done] = scores, errors <= settings.tolerance
-    return similarity.numpy(), converged.numpy()
+    return similarity.cpu().numpy(), converged.cpu().numpy()
+
+
+def can_be_transported(
+    a: UnitPatches, b: UnitPatches, pairs: npt.NDArray[np.int64], weights: str
+) -> npt.NDArray[np.bool_]:
+    """Which pairs `emd_similarities` can score: bool (P,), False where all weights of an image are 0."""
+    index = torch.from_numpy(pairs).to(a.unit.device)
+    return torch.cat([have_mass(weights, _patch_pairs(a, b, rows)) for rows in torch.split(index, POOL)]).cpu().numpy()
+
+
+def _patch_pairs(a: UnitPatches, b: UnitPatches, rows: Tensor) -> PatchPairs:
+    rows_a, rows_b = rows.unbind(dim=1)
+    unit_a, unit_b = a.unit[rows_a], b.unit[rows_b]
+    cosines = torch.bmm(unit_a, unit_b.transpose(1, 2)).clamp_(-1.0, 1.0)
+    return PatchPairs(unit_a, unit_b, a.mean[rows_a], b.mean[rows_b], cosines)
 
 
 @dataclass
@@ -234,7 +247,7 @@ def _solve(
                     break
                 waiting, taken = _start(*following, settings.regularisation), 0
             num = min(len(rows), len(waiting.ids) - taken)
-            pool.fill(rows[:num], waiting, torch.arange(taken, taken + num))
+            pool.fill(rows[:num], waiting, torch.arange(taken, taken + num, device=rows.device))
             rows, taken = rows[num:], taken + num
 
 

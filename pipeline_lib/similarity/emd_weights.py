@@ -86,7 +86,7 @@ def patch_weights(
     """
     raw = WEIGHTS[kind](pairs)
     sums = [weights.sum(dim=1, keepdim=True) for weights in raw]
-    empty = torch.cat([total <= 0.0 for total in sums], dim=1).any(dim=1)
+    empty = _without_mass(raw)
     if bool(empty.any()):
         raise DataError(
             f"The patch weights '{kind}' of a pair are all 0, so nothing can be transported.",
@@ -94,6 +94,15 @@ def patch_weights(
             allowed="at least one patch that resembles the other image; rerank.weights: uniform has no such case",
         )
     return raw[0] / sums[0], raw[1] / sums[1]
+
+
+def have_mass(kind: str, pairs: PatchPairs) -> Tensor:
+    """Which pairs can be weighed: bool (P,), False where all weights of an image are 0 and `patch_weights` would raise."""
+    return ~_without_mass(WEIGHTS[kind](pairs))
+
+
+def _without_mass(raw: tuple[Tensor, Tensor]) -> Tensor:
+    return torch.stack([weights.sum(dim=1) <= 0.0 for weights in raw]).any(dim=0)
 
 
 def pool_grid(patches: npt.NDArray[np.float32], grid: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

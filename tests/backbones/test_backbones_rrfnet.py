@@ -42,6 +42,15 @@ def test_embedding_is_the_mean_of_the_patches_own_embeddings(
     assert torch.equal(network.patch_features(images), patches)
 
 
+def test_under_autocast_the_mean_of_the_patches_is_the_embedding_in_float32() -> None:
+    """bf16 patch vectors would put the sum of contributions off the score by 1e-3."""
+    network = made(CROSS)
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        embedding, patches = network.forward_with_patches(some_images(2))
+    assert embedding.dtype == patches.dtype == torch.float32
+    torch.testing.assert_close(embedding, patches.mean(dim=1), rtol=0, atol=0)
+
+
 def test_patch_sees_nothing_outside_its_box() -> None:
     network, images = made(CROSS), some_images(1)
     changed = images.clone()

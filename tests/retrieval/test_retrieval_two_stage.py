@@ -126,6 +126,21 @@ def test_a_broken_patch_names_its_image() -> None:
         rank(queries, gallery)
 
 
+def test_a_candidate_that_resembles_the_query_nowhere_gets_no_flow_and_is_counted() -> None:
+    """Patches opposite to the query's: apc has no weight to give, which must not stop the other candidates' ranking."""
+    queries, gallery = people()
+    gallery.patches[7] = -np.abs(queries.patches[0])
+    queries.patches[0] = np.abs(queries.patches[0])
+    ranking = rank(queries, gallery, top_k=len(gallery.keys))
+    column = int(np.flatnonzero(ranking.candidates[0] == 7)[0])
+    assert not ranking.carried[0, column]
+    assert ranking.emd[0, column] == 0.0
+    assert ranking.blended[0, column] == pytest.approx(0.3 * ranking.cosines[0, column], abs=1e-7)  # float32
+    assert ranking.carried[0].sum() >= 1
+    metrics = metrics_by_kind(ranking, ["mask"] * len(queries.keys))
+    assert metrics["mask"]["num_nothing_carried"] == (~ranking.carried).sum()
+
+
 def test_nothing_to_rank_is_an_error() -> None:
     queries, gallery = people()
     none = Faces([], [], [], queries.vectors[:0], queries.patches[:0])

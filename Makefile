@@ -32,7 +32,7 @@ endif
 	face-verifier summary
 
 test: setup retinaface lint
-	pytest -n 2 --dist loadgroup
+	pytest -n 2 --dist loadfile
 
 lint: setup
 	ruff check .

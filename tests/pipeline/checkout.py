@@ -1,10 +1,13 @@
 """A copy of the working tree as a git repository of its own, in which a test may run the real pipeline."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pyarrow.parquet as pq
 
 BIN = Path(sys.executable).parent
 
@@ -50,3 +53,17 @@ class Checkout:
                 f"{' '.join(command)} exited with {result.returncode}\n{result.stdout[-4000:]}\n{result.stderr[-8000:]}"
             )
         return result
+
+
+def commands(text: str) -> list[str]:
+    """Every line of the README's ```console and ```bash blocks; a trailing comment is dropped."""
+    blocks = re.findall(r"```(?:bash|console)\n(.*?)```", text, flags=re.DOTALL)
+    return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def put_two_faces(built: Checkout) -> None:
+    """Photographs in which one face was found, as the README's a.jpg and b.jpg."""
+    aligned = set(pq.read_table(built.folder / "data/align/index.parquet")["image_id"].to_pylist())
+    photos = [path for path in sorted((built.folder / "data/ingest/photos").rglob("*.jpg")) if path.stem in aligned]
+    for name, photo in (("a.jpg", photos[0]), ("b.jpg", photos[1])):
+        (built.folder / name).write_bytes(photo.read_bytes())

@@ -12,3 +12,8 @@ def built(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkou
     checkout = Checkout(repository, tmp_path_factory.mktemp("demo") / "checkout")
     checkout.run("dvc", "exp", "run", "--set-param", "scale=smoke")
     return checkout
+
+
+@pytest.fixture(scope="session")
+def readme(repository: Path) -> str:
+    return (repository / "README.md").read_text()

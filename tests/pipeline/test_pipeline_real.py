@@ -9,7 +9,7 @@ from checkout import Checkout
 
 from pipeline_lib.sources.manifest import normalise_name
 
-pytestmark = [pytest.mark.slow, pytest.mark.faces, pytest.mark.timeout(1800), pytest.mark.xdist_group("real")]
+pytestmark = [pytest.mark.slow, pytest.mark.faces, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")

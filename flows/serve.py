@@ -52,7 +52,7 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
     """Ask a process group to end, and kill it if it does not."""
     if process.poll() is not None:
         return
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
@@ -96,7 +96,9 @@ def main(root: Path = Path()) -> None:
                 stdout=subprocess.DEVNULL,
             )
 
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # SIGINT too: a shell that starts us in the background has it ignored.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
         try:
             server = start(
                 "prefect", "server", "start", "--host", HOST, "--port", str(prefect_port), "--log-level", "WARNING"

@@ -1,0 +1,51 @@
+"""`make ui`: everything answers on the loopback address, and nothing is left after Ctrl-C."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_ui_answers_and_stops(repository: Path, tmp_path: Path, sent: signal.Signals) -> None:
+    environment = {
+        **os.environ,
+        "PREFECT_HOME": str(tmp_path / "prefect"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
+        "PYTHONUNBUFFERED": "1",
+    }
+    log = tmp_path / "ui.log"
+    with log.open("w") as handle:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.serve"],
+            cwd=repository,
+            env=environment,
+            stdout=handle,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + 240
+        while "Ctrl-C stops all." not in log.read_text():
+            assert process.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < deadline, log.read_text()[-3000:]
+            time.sleep(0.5)
+        prefect, mlflow = (
+            re.search(rf"{name}\s+(http://127\.0\.0\.1:\d+)", log.read_text())[1] for name in ("Prefect", "MLflow")
+        )
+        assert httpx.get(f"{mlflow}/health").text == "OK"
+        deployments = httpx.post(f"{prefect}/api/deployments/filter", json={}).json()
+        assert {item["name"] for item in deployments} == {"nightly", "on-demand"}
+        assert [item["name"] for item in deployments if item["schedules"]] == ["nightly"]
+    finally:
+        process.send_signal(sent)
+        process.wait(120)
+    for address in (prefect, mlflow):
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(address)

@@ -109,6 +109,8 @@ def log_verifier(
             )
         with atomic_dir(out) as folder:
             mlflow.artifacts.download_artifacts(artifact_uri=info.model_uri, dst_path=str(folder))
+            for cache in list(folder.rglob("__pycache__")):  # MLflow runs the model once from where it logs it
+                shutil.rmtree(cache)
     return str(info.model_uri)
 
 

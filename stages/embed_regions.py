@@ -28,11 +28,12 @@ def main(
 ) -> None:
     """Write the K region features of each image as its patches; there is no vector of the whole face (dimension 0)."""
     params = load_params()
-    batch_size, positions = params.embed.batch_size, params.regions.positions
+    batch_size, positions = params.embed.batch_size, params.regions.all_positions
+    folders = params.regions.folders
     logged = {"embed": {"batch_size": batch_size}, "regions": {"positions": positions}}
     with stage_run("embed_regions", params=logged, inputs={"regions": regions, "aligned": aligned}) as run:
         device = current_world().device
-        networks = {parse_region(name): load_network(regions / name).to(device) for name in positions}
+        networks = {parse_region(name): load_network(regions / folders[name]).to(device) for name in positions}
         grid = np.array([(region.x, region.y, region.size_px, region.size_px) for region in networks], np.int64)
         images = ShardImages(aligned)
 

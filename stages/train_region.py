@@ -1,4 +1,4 @@
-"""Train the network of one region position on its patches; under torchrun, one process or many."""
+"""Train the network of one region position on its patch shards; under torchrun, one process or many."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,13 +9,16 @@ from pipeline_lib.backbones import spec as network_spec
 from pipeline_lib.core.params import load_params
 from pipeline_lib.patches.grid import parse_region
 from pipeline_lib.training.sources import training_regions
+from pipeline_lib.verification.validation import ValidationSet
 from stages.common import run_stage
-from stages.train import train
+from stages.common_training import train
 
 
 def main(
     position: Annotated[str, typer.Option()],
     patches: Annotated[Path, typer.Option()],
+    aligned: Annotated[Path, typer.Option()],
+    pairs: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
     record: Annotated[Path, typer.Option()],
 ) -> None:
@@ -23,9 +26,17 @@ def main(
     params = load_params()
     region = parse_region(position)
     section, margin_px = params.regions.network, params.regions.margin_px
-    spec = network_spec.from_params(section, input_px=region.size_px)
-    stage, inputs = f"train_region@{position}", {"patches": patches}
-    train(stage, params, section, spec, inputs, out, record, lambda: training_regions(patches, region, margin_px))
+    train(
+        f"train_region@{position}",
+        params,
+        section,
+        specs={out / position: network_spec.from_params(section, input_px=region.size_px)},
+        inputs={"patches": patches},
+        out=out,
+        record=record,
+        open_training=lambda: training_regions(patches, region, margin_px),
+        open_validation=lambda world: ValidationSet(aligned, pairs, params.embed.batch_size, world, {position: region}),
+    )
 
 
 if __name__ == "__main__":

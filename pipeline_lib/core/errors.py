@@ -35,3 +35,7 @@ class CheckpointError(PipelineError):
 
 class DownloadError(PipelineError):
     """A file could not be fetched or its hash is wrong."""
+
+
+class Interrupted(PipelineError):
+    """Work stopped because it was asked to; what was done is kept, and a rerun goes on from there."""

@@ -1,7 +1,12 @@
-"""How the C library hands out memory: what large tensors that come and go every step need."""
+"""Memory of a process: how the C library hands it out, and the most that was held."""
 
 import ctypes
 import platform
+import resource
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's <malloc.h>
 NEVER_TRIM_BYTES = 2**31 - 1
@@ -21,3 +26,12 @@ def keep_freed_memory() -> bool:
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, NEVER_TRIM_BYTES))
+
+
+def peak_memory_bytes(device: "torch.device") -> int:
+    """The most memory held so far: allocated on a GPU, else resident of this process."""
+    if device.type == "cuda":
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts KiB

@@ -94,25 +94,42 @@ class Network(Section):
 
 
 class Regions(Section):
-    """Region networks: one for every unique position `p<size>_x<column>_y<row>` (RRFNet, Approach A)."""
+    """Region networks: one for every unique position `p<size>_x<column>_y<row>` (RRFNet, Approach A).
+
+    Each of `positions` is trained by a stage of its own, from its patch shards: many GPUs. Those of a group are trained
+    together by one stage, which decodes each face once for all of them: few cores. The weights are the same either way.
+    """
 
     positions: list[str]
+    groups: dict[str, Annotated[list[str], Field(min_length=1)]]
     margin_px: NonNegative
     num_workers: NonNegative
     images_per_shard: Positive
     network: Network
 
+    @property
+    def all_positions(self) -> list[str]:
+        """`positions`, then the groups' in their order."""
+        return [*self.positions, *(name for group in self.groups.values() for name in group)]
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """Where each position's network lies below data/region_networks: the stage's folder, and in it the position's."""
+        grouped = {name: f"{group}/{name}" for group, names in self.groups.items() for name in names}
+        return {name: f"{name}/{name}" for name in self.positions} | grouped
+
     @model_validator(mode="after")
     def _positions_are_unique_ones(self) -> "Regions":
-        for name in self.positions:
+        names = self.all_positions
+        for name in names:
             match = REGION_NAME.fullmatch(name)
             size, x, y = (int(match[part]) for part in ("size", "x", "y")) if match else (0, 0, 0)
             if not match or x % (size // 2) or y % (size // 2) or y > 112 - size or 2 * x > 112 - size:
                 raise ValueError(
                     f"{name} is no unique patch position: p28_x{{0,14,28,42}}_y{{0..84}} or p56_x{{0,28}}_y{{0,28,56}}"
                 )
-        if len(set(self.positions)) != len(self.positions):
-            raise ValueError("a position stands twice")
+        if len(set(names)) != len(names) or set(names) & set(self.groups):
+            raise ValueError("a position stands twice, or names a group")
         return self
 
 
@@ -141,9 +158,16 @@ class Head(Section):
 
 
 class Train(Section):
-    """What all training stages share. batch_size is the global batch, over all processes."""
+    """What all training stages share.
+
+    `batch_size` is the global batch, over all processes. Each works through its share in micro-batches of
+    `micro_batch_size` (null: the whole share at once), over which batch normalisation takes its statistics: with the
+    same micro-batch any number of processes learns the same. `ema_decay` (null: none) keeps a running mean of the
+    weights, which is then the network that comes out. `validate_every_epochs` (null: never) measures the val pairs.
+    """
 
     batch_size: Positive
+    micro_batch_size: Positive | None
     learning_rate: Annotated[float, Field(gt=0)]
     momentum: Share
     weight_decay: Annotated[float, Field(ge=0)]
@@ -152,6 +176,9 @@ class Train(Section):
     head: Head
     shift_px: NonNegative
     use_occluded: bool
+    ema_decay: Annotated[float, Field(gt=0.0, lt=1.0)] | None
+    validate_every_epochs: Positive | None
+    compile: bool
     num_processes: Positive
     threads_per_process: Positive
     checkpoint_every_steps: Positive

@@ -1,6 +1,7 @@
 """The world a process lives in: its rank, how many there are, and the device; the only reader of RANK and its kin."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
@@ -51,3 +53,29 @@ def process_group(timeout_s: float = 60.0) -> Iterator[World]:
         yield world
     finally:
         dist.destroy_process_group()
+
+
+def sum_over_ranks(values: torch.Tensor) -> torch.Tensor:
+    """Every rank's `values` (one shape and dtype) added up, on all of them; without a process group, `values` itself."""
+    if dist.is_initialized():
+        dist.all_reduce(values)
+    return values
+
+
+def roll_call(world: World, wait_s: float) -> list[int]:
+    """Which ranks are gone: those that do not call this within `wait_s` of this one; rank 0 if nobody can be asked.
+
+    It asks the store through which the ranks met, not the process group, which may be broken.
+    """
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    deadline = time.monotonic() + wait_s
+    missing = list(range(world.size))
+    try:
+        store = TCPStore(host, port, is_master=False, timeout=timedelta(seconds=wait_s))
+        store.set(f"present/{world.rank}", "")
+        while missing and time.monotonic() < deadline:
+            missing = [rank for rank in missing if not store.check([f"present/{rank}"])]
+            time.sleep(0.1)
+    except RuntimeError:  # torch.distributed's errors: the store went down with rank 0, which kept it
+        return [0]
+    return missing

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import yaml
 
+from pipeline_lib.core.errors import Interrupted
 from pipeline_lib.core.params import load_params
 from pipeline_lib.registry import lineage
 from pipeline_lib.registry.store import artifact_folder, open_client, store_lock, tracking_uri
@@ -65,8 +66,8 @@ def stage_run(stage: str, params: Mapping[str, object], inputs: Mapping[str, Pat
         params: the stage's sections of params.yaml; nested mappings are flattened to `align.detector`.
         inputs: name -> file or folder read; their DVC digests become the run's MLflow datasets.
 
-    A stage that raises ends as FAILED (the error becomes tag `error`), one stopped by Ctrl-C as KILLED. One that is
-    killed leaves its run RUNNING; the next run of that stage in the same rebuild marks it KILLED. Wall time and peak
+    A stage that raises ends as FAILED (the error becomes tag `error`), one stopped by Ctrl-C or Interrupted as KILLED.
+    One that is killed leaves its run RUNNING; the next run of that stage in the same rebuild marks it KILLED. Wall time and peak
     memory become metrics. Opening a run takes about 3.5 s, nearly all of it importing MLflow; a metric about 10 ms.
 
     Raises:
@@ -77,7 +78,7 @@ def stage_run(stage: str, params: Mapping[str, object], inputs: Mapping[str, Pat
     status = "FINISHED"
     try:
         yield run
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         status = "KILLED"
         raise
     except BaseException as error:

@@ -58,6 +58,10 @@ class ShardReader:
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_open": OrderedDict()}
 
+    def name(self, i: int) -> str:
+        """Row i's `<key>.<member>`."""
+        return f"{self._keys[i]}.{self._members[i]}"
+
     def read(self, i: int) -> bytes:
         """The bytes of row i's member.
 
@@ -66,7 +70,7 @@ class ShardReader:
                 (an index of another shard set); names shard and key.
             IndexError: there is no row i.
         """
-        name = f"{self._keys[i]}.{self._members[i]}"
+        name = self.name(i)
         shard = int(self._shard_of_row[i])
         offset, size = int(self._offsets[i]), int(self._sizes[i])
         path = self._folder / self._shards[shard]

@@ -4,51 +4,50 @@ import dataclasses
 import hashlib
 import json
 import logging
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline_lib.core.errors import PipelineError
 from pipeline_lib.core.files import atomic_file
+from pipeline_lib.training.data import TrainingSet
+from pipeline_lib.training.learner import Learner
+from pipeline_lib.training.settings import TrainSettings
+
+About = dict[str, str]
 
 CHECKPOINT = "checkpoint.safetensors"
 STATE = "state"  # name of the JSON text among the file's metadata
-FORMAT = 1
+FORMAT = 2
 log = logging.getLogger("face_verifier")
 
 
 @dataclass
 class Progress:
-    """How far training is: steps done, the losses not yet in a history row, and the rows.
+    """How far training is: steps done, the losses and gradient norms not yet in a history row, and the rows.
 
     There is no random state: order, augmentation and masks are functions of (seed, epoch, sample).
     """
 
     step: int = 0
-    pending: list[float] = field(default_factory=list)
+    pending: list[list[float]] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def save_checkpoint(
-    folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress, digest: str
-) -> None:
-    """Write weights, momentum and progress; a kill in between leaves the previous checkpoint whole.
+def save_checkpoint(folder: Path, learners: Mapping[str, Learner], progress: Progress, about: About) -> None:
+    """Write weights, momentum, running means and progress; a kill in between leaves the previous checkpoint whole.
 
     Raises:
         PipelineError: the folder cannot be written, or the disk is full.
     """
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    for name, parameter in model.named_parameters():
-        momentum = optimiser.state.get(parameter, {}).get("momentum_buffer")
-        if momentum is not None:
-            tensors[f"momentum.{name}"] = momentum
-    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    state = json.dumps({"format": FORMAT, "digest": digest, **dataclasses.asdict(progress)}, allow_nan=False)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in _state(learners).items()}
+    state = json.dumps({"format": FORMAT, "about": about, **dataclasses.asdict(progress)}, allow_nan=False)
     try:
         with atomic_file(folder / CHECKPOINT) as partial:
             save_file(tensors, partial, metadata={STATE: state})
@@ -56,12 +55,25 @@ def save_checkpoint(
         raise PipelineError("A training checkpoint could not be written.", got=error, where=folder) from error
 
 
-def load_checkpoint(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, digest: str) -> Progress:
-    """Put a checkpoint's weights and momentum in place and return its progress; a fresh start where there is none to
-    use.
+def check_writable(folder: Path) -> None:
+    """Find out before hours of training, not after, that checkpoints cannot be written.
 
-    A checkpoint of other settings, data or initial weights (another digest), of another format, or a damaged one is not
-    resumed; a log line says so, and the next save replaces it.
+    Raises:
+        PipelineError: the folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise PipelineError("Training checkpoints cannot be written here.", got=error, where=folder) from error
+
+
+def load_checkpoint(folder: Path, learners: Mapping[str, Learner], about: About) -> Progress:
+    """Put a checkpoint's state in place and return its progress; a fresh start where there is none to use.
+
+    A checkpoint of other settings, data, classes or initial weights, of another format, or a damaged one is not resumed;
+    a log line says so and what differs, and the next save replaces it.
     """
     path = folder / CHECKPOINT
     if not path.exists():
@@ -73,28 +85,56 @@ def load_checkpoint(folder: Path, model: nn.Module, optimiser: torch.optim.Optim
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         log.warning("training starts anew: the checkpoint %s is unreadable (%s)", path, error)
         return Progress()
-    if state.get("format") != FORMAT or state.get("digest") != digest:
-        log.warning("training starts anew: the checkpoint %s is of other settings, data or initial weights", path)
+    if state.get("format") != FORMAT:
+        log.warning("training starts anew: the checkpoint %s is of format %s", path, state.get("format"))
         return Progress()
-    weights = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
-    model.load_state_dict(weights)
-    for name, parameter in model.named_parameters():
-        momentum = tensors.get(f"momentum.{name}")
-        if momentum is not None:
-            # empty_like keeps the parameter's channels_last memory, so that the optimiser's kernels stay the same
-            optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum)
+    differ = [key for key, value in about.items() if state["about"].get(key) != value]
+    if differ:
+        changes = "; ".join(f"{key} was {state['about'].get(key)}, is {about[key]}" for key in differ)
+        log.warning("training starts anew: the checkpoint %s is of another training (%s)", path, changes)
+        return Progress()
+    for name, learner in learners.items():
+        for parameter_name, parameter in learner.model.named_parameters():
+            if f"{name}/momentum.{parameter_name}" in tensors:
+                # empty_like keeps the parameter's channels_last memory, so that the optimiser's kernels stay the same
+                learner.optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter)
+    with torch.no_grad():
+        for name, place in _state(learners).items():
+            place.copy_(tensors[name])
     progress = Progress(state["step"], state["pending"], state["history"])
     log.info("training goes on after step %d, from %s", progress.step, path)
     return progress
 
 
-def training_digest(model: nn.Module, *described: Any) -> str:
-    """SHA-256 over the initial weights and the JSON of whatever else decides the result."""
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=dataclasses.asdict).encode())
-    for name, value in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(_bytes(value))
-    return digest.hexdigest()
+def _state(learners: Mapping[str, Learner]) -> dict[str, Tensor]:
+    """Every tensor that a training goes on from, by name; the learners' own, not copies."""
+    tensors: dict[str, Tensor] = {}
+    for name, learner in learners.items():
+        tensors |= {f"{name}/model.{key}": value for key, value in learner.model.state_dict().items()}
+        for key, parameter in learner.model.named_parameters():
+            momentum = learner.optimiser.state.get(parameter, {}).get("momentum_buffer")
+            if momentum is not None:
+                tensors[f"{name}/momentum.{key}"] = momentum
+        if learner.average is not None:
+            tensors |= {f"{name}/average.{key}": value for key, value in learner.average.state_dict().items()}
+    return tensors
+
+
+def training_about(learners: Mapping[str, Learner], settings: TrainSettings, dataset: TrainingSet) -> About:
+    """What decides a training's result, as short texts: a checkpoint that says otherwise is of another training."""
+    weights = hashlib.sha256()
+    for name, learner in learners.items():
+        for key, value in learner.model.state_dict().items():
+            weights.update(f"{name}/{key}".encode())
+            weights.update(_bytes(value))
+    return {
+        "networks": json.dumps({name: learner.model.network.spec.to_json() for name, learner in learners.items()}),
+        "initial weights": weights.hexdigest(),
+        "settings": json.dumps(dataclasses.asdict(settings)),
+        "images": dataset.digest,
+        "number of classes": str(len(dataset.classes)),
+        "classes": hashlib.sha256("\n".join(dataset.classes).encode()).hexdigest(),
+    }
 
 
 def _bytes(tensor: Tensor) -> bytes:

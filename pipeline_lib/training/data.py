@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,14 @@ R = TypeVar("R")
 AUGMENT, MASK = 0, 1  # what a sample's random numbers are for
 
 
+class Square(NamedTuple):
+    """A square of an image, in px; (x, y) is its top-left corner."""
+
+    size_px: int
+    x: int
+    y: int
+
+
 class Reader(Protocol):
     """Anything that holds PNG images by number; shards.reader.ShardReader is one."""
 
@@ -25,20 +33,23 @@ class Reader(Protocol):
 
     def read(self, i: int) -> bytes: ...
 
+    def name(self, i: int) -> str: ...
+
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Samples in a fixed order.
+    """Samples in a fixed order, and the views that networks have of them.
 
     Args:
         readers: where the images are.
-        members: int64 (N,M,2), reader number and row. M = 1: a whole face, mirrored in pixels. M = 2: a region and the
-            mirrored region from the other half of the face, which stands for its mirror image (RRFNet III-A).
+        members: int64 (N,M,2), reader number and row. M = 1: one stored image, mirrored in pixels. M = 2: a region and
+            the mirrored region from the other half of the face, which stands for its mirror image (RRFNet III-A).
         labels: int64 (N,), class of each sample, an index into `classes`.
         classes: the identities, sorted.
-        side_px: side of the square that comes out of a sample.
-        margin_px: pixels that stored images have on each side beyond side_px; the shift moves within them. Whole
-            faces have none: there the border is repeated.
+        stored_px: side of the stored images.
+        views: V squares of the stored (and mirrored) image, one for each network that learns from it: the whole image,
+            or regions that share its decoding.
+        max_shift_px: how far the views may be shifted; None for any distance, where border pixels repeat.
         digest: changes when the samples do; a checkpoint of other data is not resumed.
     """
 
@@ -46,8 +57,9 @@ class TrainingSet:
     members: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
     classes: tuple[str, ...]
-    side_px: int
-    margin_px: int
+    stored_px: int
+    views: tuple[Square, ...]
+    max_shift_px: int | None
     digest: str
 
     def __post_init__(self) -> None:
@@ -62,8 +74,11 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def load(self, sample: int, shift_px: int, seed: int, epoch: int) -> npt.NDArray[np.uint8]:
-        """One augmented sample, uint8 RGB (side_px,side_px,3): mirrored or not, shifted by up to shift_px either way.
+    def load(self, sample: int, shift_px: int, seed: int, epoch: int) -> list[npt.NDArray[np.uint8]]:
+        """The views of one augmented sample: mirrored or not, shifted by up to shift_px either way, all by the same.
+
+        Returns:
+            V arrays, uint8 RGB (side,side,3).
 
         Raises:
             DataError: the stored image has another size, or is unreadable.
@@ -74,21 +89,35 @@ class TrainingSet:
         num_members = self.members.shape[1]
         reader, row = self.members[sample, mirrored if num_members == 2 else 0]
         image = decode_png(self.readers[reader].read(int(row)))
-        stored_px = self.side_px + 2 * self.margin_px
-        if image.shape != (stored_px, stored_px, 3):
-            allowed = f"{stored_px}x{stored_px}"
-            raise DataError("A training image has another size.", got=image.shape, allowed=allowed, where=f"row {row}")
-        window = shifted_window(image, self.side_px, shift_x, shift_y)
-        return window[:, ::-1] if mirrored and num_members == 1 else window
+        if image.shape != (self.stored_px, self.stored_px, 3):
+            allowed, where = f"{self.stored_px}x{self.stored_px}", self.name(sample)
+            raise DataError("A training image has another size.", got=image.shape, allowed=allowed, where=where)
+        if num_members == 1:
+            # Mirroring moves the face, not the shift: a mirrored face shifts as if it had been stored mirrored.
+            image = image[:, ::-1] if mirrored else image
+        return [shifted_square(image, view, shift_x, shift_y) for view in self.views]
+
+    def name(self, sample: int) -> str:
+        """The key of a sample's image, for messages."""
+        reader, row = self.members[sample, 0]
+        return str(self.readers[reader].name(int(row)))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """images uint8 (B,S,S,3), labels int64 (B,), and kept int64 (B,k), the patches not masked, or None."""
+    """A rank's batch.
 
-    images: npt.NDArray[np.uint8]
+    Args:
+        images: for each view uint8 (B,S,S,3).
+        labels: int64 (B,).
+        kept: int64 (B,k), the patches not masked, or None.
+        samples: int64 (B,), rows of the training set.
+    """
+
+    images: list[npt.NDArray[np.uint8]]
     labels: npt.NDArray[np.int64]
     kept: npt.NDArray[np.int64] | None
+    samples: npt.NDArray[np.int64]
 
 
 def load_batch(
@@ -103,10 +132,11 @@ def load_batch(
 
     So a batch is the same whatever rank loads it and whether or not training was interrupted before it.
     """
-    images = np.stack([dataset.load(int(sample), shift_px, seed, epoch) for sample in samples])
+    loaded = [dataset.load(int(sample), shift_px, seed, epoch) for sample in samples]
+    images = [np.stack(view) for view in zip(*loaded, strict=True)]
     drawn = [draw_kept(sample_rng(seed, epoch, int(sample), MASK)) for sample in samples]
     kept = [patches for patches in drawn if patches is not None]
-    return Batch(images, dataset.labels[samples], np.stack(kept) if kept else None)
+    return Batch(images, dataset.labels[samples], np.stack(kept) if kept else None, samples)
 
 
 def sample_rng(seed: int, epoch: int, sample: int, purpose: int) -> np.random.Generator:
@@ -114,19 +144,25 @@ def sample_rng(seed: int, epoch: int, sample: int, purpose: int) -> np.random.Ge
     return np.random.default_rng([seed % 2**64, epoch, sample, purpose])
 
 
-def shifted_window(image: npt.NDArray[np.uint8], side_px: int, shift_x: int, shift_y: int) -> npt.NDArray[np.uint8]:
-    """The central square of an image, moved right by shift_x and down by shift_y; beyond the border its pixels repeat.
+def shifted_square(image: npt.NDArray[np.uint8], square: Square, shift_x: int, shift_y: int) -> npt.NDArray[np.uint8]:
+    """A square of an image, moved right by shift_x and down by shift_y; beyond the border its pixels repeat.
 
-        out[i, j] = image[clip(m + shift_y + i), clip(m + shift_x + j)],  m = (H - side_px) / 2
+        out[i, j] = image[clip(y + shift_y + i), clip(x + shift_x + j)]
 
     Args:
-        image: uint8 (H,H,3).
-        side_px: side of the square, at most H.
+        image: uint8 (H,W,3).
+        square: inside the image.
         shift_x, shift_y: in px.
+
+    Returns:
+        uint8 (S,S,3), a view of the image where the square stays inside it.
     """
     height, width = image.shape[:2]
-    rows = np.clip((height - side_px) // 2 + shift_y + np.arange(side_px), 0, height - 1)
-    columns = np.clip((width - side_px) // 2 + shift_x + np.arange(side_px), 0, width - 1)
+    size, x, y = square.size_px, square.x + shift_x, square.y + shift_y
+    if 0 <= x <= width - size and 0 <= y <= height - size:
+        return image[y : y + size, x : x + size]
+    rows = np.clip(y + np.arange(size), 0, height - 1)
+    columns = np.clip(x + np.arange(size), 0, width - 1)
     window: npt.NDArray[np.uint8] = image[rows[:, None], columns[None, :]]
     return window
 
@@ -137,9 +173,9 @@ def check_shift(dataset: TrainingSet, shift_px: int) -> None:
     Raises:
         ParamsError: train.shift_px is larger than regions.margin_px.
     """
-    is_region = dataset.members.shape[1] == 2
-    if shift_px < 0 or (is_region and shift_px > dataset.margin_px):
-        allowed = f"0 to {dataset.margin_px} (regions.margin_px)" if is_region else "0 or more"
+    largest = dataset.max_shift_px
+    if shift_px < 0 or (largest is not None and shift_px > largest):
+        allowed = "0 or more" if largest is None else f"0 to {largest} (regions.margin_px)"
         raise ParamsError("A random shift is not possible.", got=shift_px, allowed=allowed, where="train.shift_px")
 
 

@@ -1,9 +1,10 @@
-"""One network from its section of params.yaml to its files: import, training, history and figures."""
+"""Networks from their section of params.yaml to their files: import, training, history and figures."""
 
 import csv
 import logging
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline_lib.backbones.build import build_network
@@ -14,10 +15,11 @@ from pipeline_lib.core.files import atomic_file, write_json
 from pipeline_lib.core.world import World
 from pipeline_lib.heads.build import build_head
 from pipeline_lib.training.data import TrainingSet
-from pipeline_lib.training.loop import Logger, Row, train_network
+from pipeline_lib.training.loop import Logger, Row, Validate, train_networks
 from pipeline_lib.training.settings import TrainSettings
+from pipeline_lib.training.trainee import Trainee
 
-HISTORY_COLUMNS = ("step", "epoch", "loss", "learning_rate", "images_per_s")
+FIRST_COLUMNS = ("step", "epoch", "loss", "learning_rate")  # of history.csv; an import's has these alone, and no row
 log = logging.getLogger("face_verifier")
 
 
@@ -43,49 +45,72 @@ def initial_network(spec: NetworkSpec, seed: int, checkpoint: str | None) -> Fac
 
 
 def fit(
-    network: FaceNetwork, dataset: TrainingSet, settings: TrainSettings, world: World, out: Path, logger: Logger
-) -> tuple[list[Row], dict[str, float]]:
-    """Train `network` with a fresh head and describe what was done.
+    networks: Mapping[str, FaceNetwork],
+    dataset: TrainingSet,
+    settings: TrainSettings,
+    world: World,
+    out: Path,
+    logger: Logger,
+    validate: Validate | None,
+) -> tuple[list[Row], Row]:
+    """Train `networks` with fresh heads and describe what was done.
 
     Returns:
-        The history (loop.train_network), and figures by name: images, identities, parameters, steps, the last rows'
-        loss and speed, and the wall time of this call (less than the training's if it was resumed).
+        The history, and figures by name: images, identities, parameters (of all networks), steps, what the last row says,
+        the speed and the data-wait share of the whole history (means weighted by steps), and the wall time of this call,
+        less than the training's if it was resumed.
 
     Raises:
-        As loop.train_network.
+        As loop.train_networks.
     """
-    log.info("training on %d images of %d identities", len(dataset), len(dataset.classes))
-    head = build_head(settings.head, network.spec.embedding_dim, len(dataset.classes), settings.seed)
+    num_classes = len(dataset.classes)
+    log.info("training %d networks on %d images of %d identities", len(networks), len(dataset), num_classes)
+    trainees = {
+        name: Trainee(network, build_head(settings.head, network.spec.embedding_dim, num_classes, settings.seed))
+        for name, network in networks.items()
+    }
     started = time.monotonic()
-    history = train_network(network, head, dataset, settings, world, resume_folder(out), logger)
-    last = history[-1]
+    history = train_networks(trainees, dataset, settings, world, resume_folder(out), logger, validate)
+    last = {name: value for name, value in history[-1].items() if name not in ("step", "epoch", "learning_rate")}
     return history, {
-        **size_figures(network),
+        **size_figures(networks),
         "num_images": len(dataset),
-        "num_identities": len(dataset.classes),
-        "num_steps": last["step"],
-        "loss": last["loss"],
-        "images_per_s": last["images_per_s"],
+        "num_identities": num_classes,
+        "num_steps": history[-1]["step"],
+        **last,
+        **_means_over_steps(history),
         "wall_time_s": round(time.monotonic() - started, 1),
     }
 
 
-def size_figures(network: FaceNetwork) -> dict[str, float]:
-    """The figures that a network has without training: num_parameters, and num_steps 0."""
-    return {"num_parameters": sum(parameter.numel() for parameter in network.parameters()), "num_steps": 0}
+def size_figures(networks: Mapping[str, FaceNetwork]) -> Row:
+    """The figures that networks have without training: num_parameters of all together, and num_steps 0."""
+    parameters = (parameter for network in networks.values() for parameter in network.parameters())
+    return {"num_parameters": sum(parameter.numel() for parameter in parameters), "num_steps": 0}
 
 
 def write_fitted(
-    network: FaceNetwork, history: list[Row], figures: dict[str, float], trained: bool, out: Path, log_folder: Path
+    networks: Mapping[Path, FaceNetwork], history: list[Row], figures: Row, trained: bool, out: Path, record: Path
 ) -> None:
-    """Write the network to `out`, history.csv and metrics.json to `log_folder`, and delete the training state.
+    """Write each network to its folder, history.csv and metrics.json to `record`, and delete the training state of `out`.
 
-    metrics.json is the figures and `trained`, false for weights that were only imported; history.csv has then no rows.
+    metrics.json is the figures and `trained`, false for weights that were only imported.
     """
-    save_network(out, network)
-    with atomic_file(log_folder / "history.csv") as partial, partial.open("w", newline="") as handle:
-        writer = csv.DictWriter(handle, HISTORY_COLUMNS)
+    for folder, network in networks.items():
+        save_network(folder, network)
+    columns = list(dict.fromkeys([*FIRST_COLUMNS, *(name for row in history for name in row)]))
+    with atomic_file(record / "history.csv") as partial, partial.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, columns, restval="")
         writer.writeheader()
         writer.writerows(history)
-    write_json(log_folder / "metrics.json", {**figures, "trained": trained})
+    write_json(record / "metrics.json", {**figures, "trained": trained})
     shutil.rmtree(resume_folder(out), ignore_errors=True)
+
+
+def _means_over_steps(history: list[Row]) -> Row:
+    steps = [
+        row["step"] - before for row, before in zip(history, [0.0, *(row["step"] for row in history)], strict=False)
+    ]
+    seconds = [num / row["images_per_s"] for num, row in zip(steps, history, strict=True)]  # in batches
+    waits = [row["data_wait_share"] * time for row, time in zip(history, seconds, strict=True)]
+    return {"images_per_s": sum(steps) / sum(seconds), "data_wait_share": sum(waits) / sum(seconds)}

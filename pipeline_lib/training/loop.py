@@ -1,218 +1,258 @@
 """The training loop: every network and head, one process or many, from the first step or from a checkpoint."""
 
 import contextlib
-import dataclasses
 import logging
 import math
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 
 from pipeline_lib.backbones.network import FaceNetwork
-from pipeline_lib.core.errors import DataError, PipelineError
-from pipeline_lib.core.memory import keep_freed_memory
+from pipeline_lib.core.errors import DataError, Interrupted, PipelineError
+from pipeline_lib.core.memory import keep_freed_memory, peak_memory_bytes
 from pipeline_lib.core.world import World
-from pipeline_lib.heads.softmax_margin import SoftmaxMarginHead
 from pipeline_lib.shards.plan import epoch_plan
-from pipeline_lib.training.checkpoint import load_checkpoint, save_checkpoint, training_digest
+from pipeline_lib.training.checkpoint import check_writable, load_checkpoint, save_checkpoint, training_about
 from pipeline_lib.training.data import Batch, TrainingSet, check_shift, load_ahead, load_batch
-from pipeline_lib.training.distributed import batch_per_rank, check_agreement, gather, replicate
+from pipeline_lib.training.distributed import StopVote, batch_shares, check_agreement, gather, lost_ranks_named
+from pipeline_lib.training.learner import Learner, micro_batches
 from pipeline_lib.training.schedule import learning_rate
 from pipeline_lib.training.settings import TrainSettings
 from pipeline_lib.training.stop import stop_request
-from pipeline_lib.training.trainee import Trainee, to_device
+from pipeline_lib.training.trainee import Trainee
 
 Row = dict[str, float]
 Logger = Callable[[dict[str, float], int], None]
+Validate = Callable[[Mapping[str, FaceNetwork]], Row]
+MAX_NAMED = 8
 log = logging.getLogger("face_verifier")
 
 
-def train_network(
-    network: FaceNetwork,
-    head: SoftmaxMarginHead,
+def train_networks(
+    trainees: Mapping[str, Trainee],
     dataset: TrainingSet,
     settings: TrainSettings,
     world: World,
     resume_dir: Path,
     logger: Logger,
+    validate: Validate | None = None,
 ) -> list[Row]:
-    """Train `network` and `head` in place by SGD (METHODS section 3), resuming from `resume_dir` where that is
-    possible.
+    """Train networks in place, each on its view of the same images, resuming from `resume_dir` where that is possible.
 
-    A step: the loss of the rank's share of the global batch, gradients averaged over the ranks, the backbone's
-    clipped to settings.clip_norm, SGD at the rate of schedule.learning_rate. Losses stay on the device until they are
-    logged. On SIGTERM or SIGINT a checkpoint is written and PipelineError raised: after the step in a world of one;
-    over several ranks at the next logged or saved step, where all agree on it.
+    A step: each network's loss of the rank's share of the global batch, gradients averaged over the ranks, the backbone's
+    clipped, SGD at the rate of schedule.learning_rate (Learner.take_step). The networks know nothing of each other:
+    training them together gives the weights of training one after the other. On SIGTERM or SIGINT a checkpoint is
+    written and Interrupted raised: after the step in a world of one, after the next over several ranks.
 
     Args:
-        network, head: as built; moved to world.device.
+        trainees: V by name, in the order of dataset.views; moved to world.device.
         dataset, settings: see there.
         world: this process's place; all ranks call this with the same arguments.
         resume_dir: one folder for all ranks; rank 0 writes it.
         logger: takes figures by name, and the step; called on rank 0 for each row.
+        validate: figures of the networks on a validation set, called on all ranks every settings.validate_every_epochs
+            epochs and at the end.
 
     Returns:
-        A row for every log_every_steps steps and for the last: step (done so far), epoch (a fraction), loss (mean over
-        the steps since the row before and over all ranks), learning_rate, images_per_s (of all ranks together).
+        A row for every log_every_steps steps, for each validation, and for the last step: step (done so far), epoch (a
+        fraction), loss (mean over the steps since the row before, over ranks and networks; `loss.<name>` of each where
+        there are several), gradient_norm (mean, before clipping), learning_rate, images_per_s (of all ranks together),
+        data_wait_share (of the time since the row before), peak_memory_bytes (of rank 0), and what `validate` gave.
 
     Raises:
-        PipelineError: a loss was not finite (names step and rank), or a signal stopped the training.
-        DataError, ParamsError: the data do not fit the head, the batch the world, or the shift the regions.
+        Interrupted: a signal stopped the training.
+        PipelineError: a loss was not finite (names step, rank and images), a rank is gone (names it), or resume_dir cannot
+            be written.
+        DataError, ParamsError: the data do not fit the heads, the batch the world, or the shift the regions.
     """
-    if dataset.labels.max() >= len(head.weight):
-        got = f"label {dataset.labels.max()}"
-        raise DataError("A label is beyond the head's classes.", got=got, allowed=f"0 to {len(head.weight) - 1}")
+    for name, trainee in trainees.items():
+        if len(trainee.head.weight) != len(dataset.classes):
+            got, allowed = f"{len(trainee.head.weight)} for {name}", len(dataset.classes)
+            raise DataError("A head has another number of classes than the data.", got=got, allowed=allowed)
     check_shift(dataset, settings.shift_px)
-    batch_per_rank(settings.batch_size, world)
+    batch_shares(settings, len(dataset), world)
+    if world.is_main:
+        check_writable(resume_dir)
     keep_freed_memory()
-    run = _Run(network, head, dataset, settings, world, resume_dir, logger)
-    with stop_request() as stop, contextlib.closing(run.batches()) as batches:
-        for batch in batches:
-            run.take_step(batch)
-            logs, saves, last = run.due()
-            if logs or saves or (stop.made and world.size == 1):
-                stops = run.collect_losses(stop.made)
-                if logs:
-                    run.log_row()
-                if (saves or stops) and not last:
-                    run.save()
-                if stops and not last:
-                    raise PipelineError(
-                        f"A signal stopped the training after step {run.progress.step} of {run.num_steps}; "
-                        "run it again to go on from there.",
-                        where=resume_dir,
-                    )
+    with lost_ranks_named(world):
+        run = _Run(trainees, dataset, settings, world, resume_dir, logger, validate)
+        run.go()
     return run.progress.history
 
 
 class _Run:
-    """The state of one call of train_network."""
+    """The state of one call of train_networks."""
 
     def __init__(
         self,
-        network: FaceNetwork,
-        head: SoftmaxMarginHead,
+        trainees: Mapping[str, Trainee],
         dataset: TrainingSet,
         settings: TrainSettings,
         world: World,
         resume_dir: Path,
         logger: Logger,
+        validate: Validate | None,
     ) -> None:
         self.dataset, self.settings, self.world = dataset, settings, world
-        self.resume_dir, self.logger = resume_dir, logger
+        self.resume_dir, self.logger, self.validate = resume_dir, logger, validate
+        self.share, self.micro_batch = batch_shares(settings, len(dataset), world)
         self.steps_per_epoch = math.ceil(len(dataset) / settings.batch_size)
         self.num_steps = settings.epochs * self.steps_per_epoch
         self.num_warmup_steps = round(settings.warmup_epochs * self.steps_per_epoch)
-        self.model = Trainee(network, head).to(world.device).train()
-        self.optimiser = torch.optim.SGD(
-            [parameter for parameter in self.model.parameters() if parameter.requires_grad],
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        self.digest = training_digest(
-            self.model, network.spec.to_json(), dataclasses.asdict(settings), dataset.digest, dataset.classes
-        )
-        self.progress = load_checkpoint(resume_dir, self.model, self.optimiser, self.digest)
+        self.learners = {name: Learner(trainee, settings, world) for name, trainee in trainees.items()}
+        self.about = training_about(self.learners, settings, dataset)
+        self.progress = load_checkpoint(resume_dir, self.learners, self.about)
         check_agreement(self.progress.step, world)
-        self.replica = replicate(self.model, world)
-        self.losses: list[Tensor] = []  # of this rank, on its device, not yet collected
-        self.row_step, self.row_time = self.progress.step, time.monotonic()
+        self.wait_s, self.row_step, self.row_time = 0.0, self.progress.step, time.monotonic()
+
+    def go(self) -> None:
+        """Train to the end, or to a signal."""
+        vote = StopVote(self.world)
+        with stop_request() as stop, contextlib.closing(self.batches()) as batches:
+            while self.progress.step < self.num_steps:
+                asked = time.monotonic()
+                batch = next(batches)
+                self.wait_s += time.monotonic() - asked
+                self.take_step(batch)
+                stops = vote.cast(stop.made)
+                logs, validates, saves, last = self.due()
+                if logs or validates or saves or stops:
+                    self.collect()
+                if logs or validates:
+                    self.log_row(self.validated() if validates else {})
+                if (saves or stops) and not last:
+                    self.save()
+                if stops and not last:
+                    raise Interrupted(
+                        f"A signal stopped the training after step {self.progress.step} of {self.num_steps}; "
+                        "run it again to go on from there.",
+                        where=self.resume_dir,
+                    )
+        vote.finish()
+        for learner in self.learners.values():
+            learner.agree()
+            learner.finish()
+
+    def plan(self, epoch: int) -> npt.NDArray[np.int64]:
+        """This rank's samples of each step of an epoch, (steps_per_epoch, share)."""
+        return epoch_plan(len(self.dataset), self.world.size, self.world.rank, self.share, self.settings.seed, epoch)
 
     def batches(self) -> Generator[Batch, None, None]:
         """This rank's batches of the steps that are still to do, loaded ahead."""
-        share = batch_per_rank(self.settings.batch_size, self.world)
-        draw_kept = self.model.network.draw_kept_patches
+        draw_kept = next(iter(self.learners.values())).model.network.draw_kept_patches
 
-        def plan() -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+        def items() -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
             first_epoch, skip = divmod(self.progress.step, self.steps_per_epoch)
             for epoch in range(first_epoch, self.settings.epochs):
-                steps = epoch_plan(
-                    len(self.dataset), self.world.size, self.world.rank, share, self.settings.seed, epoch
-                )
-                yield from ((epoch, samples) for samples in steps[skip if epoch == first_epoch else 0 :])
+                yield from ((epoch, samples) for samples in self.plan(epoch)[skip if epoch == first_epoch else 0 :])
 
         def load(item: tuple[int, npt.NDArray[np.int64]]) -> Batch:
             epoch, samples = item
             return load_batch(self.dataset, samples, self.settings.shift_px, self.settings.seed, epoch, draw_kept)
 
-        return load_ahead(load, plan(), self.settings.num_loader_threads)
+        return load_ahead(load, items(), self.settings.num_loader_threads)
 
     def take_step(self, batch: Batch) -> None:
-        """One step of the optimiser; nothing here waits for the device."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.rate(self.progress.step)
-        loss = self.replica(*to_device(batch, self.world.device))
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        clip_grad_norm_(self.model.network.parameters(), self.settings.clip_norm)
-        self.optimiser.step()
-        self.losses.append(loss.detach())
+        """One step of every network."""
+        for view, learner in enumerate(self.learners.values()):
+            parts = micro_batches(batch, view, self.micro_batch, self.world.device)
+            learner.take_step(parts, self.rate(self.progress.step))
         self.progress.step += 1
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
         return learning_rate(step, self.num_steps, self.num_warmup_steps, self.settings.learning_rate)
 
-    def due(self) -> tuple[bool, bool, bool]:
-        """After a step: is a row due, is a checkpoint due, was it the last step; the same on all ranks."""
+    def due(self) -> tuple[bool, bool, bool, bool]:
+        """After a step: is a row due, a validation, a checkpoint, and was it the last; the same on all ranks."""
         done = self.progress.step
         last = done == self.num_steps
+        every = self.settings.validate_every_epochs
+        validates = self.validate is not None and every is not None
         return (
             done % self.settings.log_every_steps == 0 or last,
+            validates and (last or done % ((every or 1) * self.steps_per_epoch) == 0),
             done % self.settings.checkpoint_every_steps == 0,
             last,
         )
 
-    def collect_losses(self, stop: bool) -> bool:
-        """Gather the losses since the last call from all ranks; True if any of them was asked to stop.
+    def collect(self) -> None:
+        """Gather losses and gradient norms of the steps since the last call from all ranks.
 
         Raises:
             PipelineError: a loss is not finite; on all ranks alike.
         """
-        flag = torch.tensor(float(stop), device=self.world.device)
-        gathered = gather(torch.stack([*self.losses, flag]), self.world)
-        losses, flags = gathered[:, :-1], gathered[:, -1]
-        if not torch.isfinite(losses).all():
-            first = int((~torch.isfinite(losses)).any(dim=0).nonzero()[0, 0])
-            ranks = (~torch.isfinite(losses[:, first])).nonzero()[:, 0].tolist()
-            step = self.progress.step - losses.shape[1] + first + 1
-            raise PipelineError(
-                f"The loss of step {step} is not finite on rank {', '.join(map(str, ranks))}; "
-                "lower train.learning_rate or lengthen train.warmup_epochs.",
-                got=losses[ranks[0], first].item(),
-                where=f"epoch {(step - 1) // self.steps_per_epoch}, learning rate {self.rate(step - 1):.5g}",
-            )
-        self.progress.pending += losses.double().mean(dim=0).tolist()
-        self.losses = []
-        return bool(flags.any())
+        figures = torch.stack([learner.figures() for learner in self.learners.values()])  # (V,2,n)
+        gathered = gather(figures.flatten(), self.world).view(self.world.size, *figures.shape)
+        if not torch.isfinite(gathered[:, :, 0]).all():
+            self.refuse(gathered[:, :, 0])
+        self.progress.pending += gathered.double().mean(dim=0).flatten(0, 1).t().tolist()  # n rows of 2 V numbers
 
-    def log_row(self) -> None:
-        """Turn the collected losses into a row of the history, and show it."""
+    def refuse(self, losses: torch.Tensor) -> None:
+        """Name the first step whose losses (ranks, networks, steps) are not all finite, with its ranks and images."""
+        bad = ~torch.isfinite(losses)
+        first = int(bad.flatten(0, 1).any(dim=0).nonzero()[0, 0])
+        ranks = bad[:, :, first].any(dim=1).nonzero()[:, 0].tolist()
+        networks = [name for name, is_bad in zip(self.learners, bad[:, :, first].any(dim=0), strict=True) if is_bad]
+        step = self.progress.step - losses.shape[2] + first + 1
+        epoch, place = divmod(step - 1, self.steps_per_epoch)
+        plan = epoch_plan(len(self.dataset), self.world.size, ranks[0], self.share, self.settings.seed, epoch)
+        images = [self.dataset.name(int(sample)) for sample in plan[place][:MAX_NAMED]]
+        raise PipelineError(
+            f"The loss of step {step} is not finite on rank {', '.join(map(str, ranks))}; "
+            "lower train.learning_rate, lengthen train.warmup_epochs, or look at the images.",
+            got=f"{losses[ranks[0]][bad[ranks[0]][:, first], first][0].item()} for {', '.join(networks)}",
+            where=f"epoch {epoch}, learning rate {self.rate(step - 1):.5g}, rank {ranks[0]}'s batch of {self.share}: "
+            + ", ".join(images)
+            + (", ..." if self.share > MAX_NAMED else ""),
+        )
+
+    def validated(self) -> Row:
+        """What the validation set says of the networks as they would come out now."""
+        assert self.validate is not None, "due() asks for a validation only then"
+        with contextlib.ExitStack() as stack:
+            networks = {}
+            for name, learner in self.learners.items():
+                learner.agree()
+                networks[name] = stack.enter_context(learner.result())
+            return self.validate(networks)
+
+    def log_row(self, validated: Row) -> None:
+        """Turn the collected figures into a row of the history, and show it."""
         done, now = self.progress.step, time.monotonic()
+        losses, norms = np.array(self.progress.pending).mean(axis=0).reshape(-1, 2).T
         row = {
             "step": done,
             "epoch": round(done / self.steps_per_epoch, 4),
-            "loss": sum(self.progress.pending) / len(self.progress.pending),
+            "loss": float(losses.mean()),
+            "gradient_norm": float(norms.mean()),
             "learning_rate": self.rate(done - 1),
             "images_per_s": (done - self.row_step) * self.settings.batch_size / (now - self.row_time),
+            "data_wait_share": self.wait_s / (now - self.row_time),
+            "peak_memory_bytes": float(peak_memory_bytes(self.world.device)),
+            **validated,
         }
+        if len(self.learners) > 1:
+            row |= {f"loss.{name}": float(loss) for name, loss in zip(self.learners, losses, strict=True)}
         self.progress.history.append(row)
         self.progress.pending = []
-        self.row_step, self.row_time = done, now
         if self.world.is_main:
-            text = "step %d/%d, epoch %.2f: loss %.4f, rate %.5f, %.1f images/s"
-            log.info(text, done, self.num_steps, *[value for name, value in row.items() if name != "step"])
+            log.info(
+                "step %d/%d, epoch %.2f: loss %.4f, rate %.5f, %.1f images/s, %.1f %% of the time waiting for data%s",
+                *(done, self.num_steps, row["epoch"], row["loss"], row["learning_rate"], row["images_per_s"]),
+                100 * row["data_wait_share"],
+                "".join(f", {name} {value:.4f}" for name, value in validated.items()),
+            )
             self.logger({name: value for name, value in row.items() if name != "step"}, done)
+        self.wait_s, self.row_step, self.row_time = 0.0, done, time.monotonic()
 
     def save(self) -> None:
         """Write the checkpoint, on rank 0; all ranks hold the same state."""
+        for learner in self.learners.values():
+            learner.agree()
         if self.world.is_main:
-            save_checkpoint(self.resume_dir, self.model, self.optimiser, self.progress, self.digest)
+            save_checkpoint(self.resume_dir, self.learners, self.progress, self.about)

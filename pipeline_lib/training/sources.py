@@ -1,27 +1,32 @@
 """Training sets from the shards that stages write."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.patches.grid import Region
-from pipeline_lib.training.data import TrainingSet, label_identities
+from pipeline_lib.patches.grid import IMAGE_PX, Region
+from pipeline_lib.training.data import Square, TrainingSet, label_identities
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FACE_PX = 112
+WHOLE_FACE = Region(IMAGE_PX, 0, 0)
 
 
-def training_faces(aligned: Path, occluded: Path | None) -> TrainingSet:
+def training_faces(aligned: Path, occluded: Path | None, regions: Sequence[Region] = (WHOLE_FACE,)) -> TrainingSet:
     """The aligned faces of the training identities and, if given, the occluded ones that were drawn for training.
+
+    A region of a mirrored face shows the mirrored region of its other half, so the views hold what training_regions
+    reads from patch shards, pixel for pixel.
 
     Args:
         aligned: folder with index.parquet and shards/ of stage align.
         occluded: folder with index.parquet, occlusions.parquet and shards/ of stage occlude, or None.
+        regions: the views, one for each network that learns from these faces.
 
     Raises:
         DataError: a table is missing or broken, or there is nothing to train on.
@@ -46,8 +51,9 @@ def training_faces(aligned: Path, occluded: Path | None) -> TrainingSet:
         members=np.array(members, dtype=np.int64).reshape(-1, 1, 2),
         labels=labels,
         classes=classes,
-        side_px=FACE_PX,
-        margin_px=0,
+        stored_px=IMAGE_PX,
+        views=tuple(Square(region.size_px, region.x, region.y) for region in regions),
+        max_shift_px=None,
         digest=_digest(indices, folders),
     )
 
@@ -83,8 +89,9 @@ def training_regions(patches: Path, region: Region, margin_px: int) -> TrainingS
         members=np.array([[(0, left), (0, right)] for left, right in pairs], dtype=np.int64).reshape(-1, 2, 2),
         labels=labels,
         classes=classes,
-        side_px=region.size_px,
-        margin_px=margin_px,
+        stored_px=region.size_px + 2 * margin_px,
+        views=(Square(region.size_px, margin_px, margin_px),),
+        max_shift_px=margin_px,
         digest=_digest([index], [patches]),
     )
 

@@ -5,7 +5,6 @@ from torch import Tensor, nn
 
 from pipeline_lib.backbones.network import FaceNetwork
 from pipeline_lib.heads.softmax_margin import SoftmaxMarginHead
-from pipeline_lib.training.data import Batch
 
 
 class Trainee(nn.Module):
@@ -29,13 +28,3 @@ class Trainee(nn.Module):
             embeddings = self.network(inputs) if kept is None else self.network(inputs, kept)
         loss: Tensor = self.head(embeddings, labels)
         return loss
-
-
-def to_device(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
-    """A batch as Trainee's arguments on `device`; copies to a GPU go through pinned memory and wait for nothing."""
-
-    def moved(tensor: Tensor) -> Tensor:
-        return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
-
-    kept = None if batch.kept is None else moved(torch.from_numpy(batch.kept))
-    return moved(torch.from_numpy(batch.images)), moved(torch.from_numpy(batch.labels)), kept

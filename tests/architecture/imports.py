@@ -68,6 +68,11 @@ def stage_file(stage: dict) -> Path:
     return Path(*module.split(".")).with_suffix(".py")
 
 
+def stage_definitions(document: dict) -> dict:
+    """The stages of dvc.yaml by name; of a foreach, what it repeats."""
+    return {name: stage.get("do", stage) for name, stage in document["stages"].items()}
+
+
 def code_deps(stage: dict) -> set[str]:
     """The entries of a stage's deps that are code."""
     return {dep for dep in stage["deps"] if dep.split("/")[0] in ROOTS}
@@ -81,7 +86,7 @@ def read_dvc_yaml() -> dict:
 def write_deps() -> None:
     """Put each stage's import closure before its data in deps."""
     document = read_dvc_yaml()
-    for stage in document["stages"].values():
+    for stage in stage_definitions(document).values():
         data = [dep for dep in stage["deps"] if dep not in code_deps(stage)]
         stage["deps"] = sorted(map(str, import_closure(stage_file(stage)))) + data
     yaml = YAML()

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from imports import REPOSITORY, code_deps, import_closure, imported_modules, read_dvc_yaml, stage_file
+from imports import (
+    REPOSITORY,
+    code_deps,
+    import_closure,
+    imported_modules,
+    read_dvc_yaml,
+    stage_definitions,
+    stage_file,
+)
 
 from pipeline_lib.core.params import check_params, load_params
 
@@ -15,6 +23,7 @@ FOLDERS = [
     "core", "sources", "faces", "occlusion", "patches", "shards", "backbones", "heads", "training", "embedding", "similarity",
     "retrieval", "verification", "explanation", "faithfulness", "report", "registry",
 ]  # fmt: skip
+STAGES = stage_definitions(read_dvc_yaml())
 SOURCE_FILES = sorted(
     path.relative_to(REPOSITORY)
     for root in ("pipeline_lib", "stages", "flows")
@@ -66,17 +75,17 @@ def test_packages_hold_no_code(file: Path) -> None:
     assert isinstance(body[0], ast.Expr)
 
 
-@pytest.mark.parametrize("name", list(read_dvc_yaml()["stages"]))
+@pytest.mark.parametrize("name", list(STAGES))
 def test_deps_are_the_import_closure(name: str) -> None:
-    stage = read_dvc_yaml()["stages"][name]
+    stage = STAGES[name]
     expected = {str(path) for path in import_closure(stage_file(stage))}
     assert code_deps(stage) == expected, "run: python tests/architecture/imports.py --write"
 
 
-@pytest.mark.parametrize("name", list(read_dvc_yaml()["stages"]))
+@pytest.mark.parametrize("name", list(STAGES))
 def test_paths_of_a_command_are_declared(name: str) -> None:
     """Every data/ path a command names is a dependency, an output, or a folder of such."""
-    stage = read_dvc_yaml()["stages"][name]
+    stage = STAGES[name]
     declared = [
         path if isinstance(path, str) else next(iter(path))
         for key in ("deps", "outs", "metrics", "plots")

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -19,11 +20,12 @@ from pipeline_lib.backbones.build import build_network
 from pipeline_lib.backbones.network import FaceNetwork
 from pipeline_lib.backbones.spec import NetworkSpec
 from pipeline_lib.core.errors import PipelineError
-from pipeline_lib.core.world import process_group
+from pipeline_lib.core.world import process_group, sum_over_ranks
 from pipeline_lib.heads.build import HeadSettings, build_head
-from pipeline_lib.training.data import TrainingSet
-from pipeline_lib.training.loop import train_network
+from pipeline_lib.training.data import Square, TrainingSet
+from pipeline_lib.training.loop import train_networks
 from pipeline_lib.training.settings import TrainSettings
+from pipeline_lib.training.trainee import Trainee
 
 SPECS = {
     "plain": NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8),
@@ -31,6 +33,7 @@ SPECS = {
     "rrfnet": NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, patch_px=56, layout="cross5", mask_share=0.4),
 }
 NUM_IMAGES, NUM_IDENTITIES = 20, 4
+OF_THE_MACHINE = ("images_per_s", "data_wait_share", "peak_memory_bytes")  # figures that no two runs share
 
 
 class PlainNetwork(FaceNetwork):
@@ -60,6 +63,10 @@ class MemoryReader:
         """The PNG of picture i."""
         return self.pictures[i]
 
+    def name(self, i: int) -> str:
+        """A name for messages."""
+        return f"picture{i}.png"
+
 
 def drawn_faces() -> TrainingSet:
     """Blurred noise, another pattern for each identity and a little of its own for each picture."""
@@ -71,7 +78,9 @@ def drawn_faces() -> TrainingSet:
         pictures.append(cv2.imencode(".png", cv2.resize(small, (112, 112)))[1].tobytes())
     members = np.array([[(0, i)] for i in range(NUM_IMAGES)], dtype=np.int64)
     labels = np.arange(NUM_IMAGES, dtype=np.int64) % NUM_IDENTITIES
-    return TrainingSet([MemoryReader(pictures)], members, labels, tuple("abcd"), 112, 0, "drawn")
+    return TrainingSet(
+        [MemoryReader(pictures)], members, labels, tuple("abcd"), 112, (Square(112, 0, 0),), None, "drawn"
+    )
 
 
 def parse() -> argparse.Namespace:
@@ -82,8 +91,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--network", choices=list(SPECS), required=True)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=6)
+    parser.add_argument("--micro-batch", type=int)
+    parser.add_argument("--ema", type=float)
+    parser.add_argument("--validate-every", type=int)
     parser.add_argument("--checkpoint-every", type=int, default=1000)
     parser.add_argument("--log-every", type=int, default=1)
+    parser.add_argument("--learning-rate", type=float, default=0.05)
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--signal", choices=["SIGKILL", "SIGTERM", "SIGINT"])
     parser.add_argument("--signal-step", type=int, default=0)
@@ -99,13 +112,17 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     settings = TrainSettings(
         epochs=args.epochs,
         batch_size=args.batch_size,
-        learning_rate=0.05,
+        micro_batch_size=args.micro_batch,
+        learning_rate=args.learning_rate,
         momentum=0.9,
         weight_decay=5e-4,
         clip_norm=5.0,
         warmup_epochs=1,
         head=HeadSettings("arcface", 8.0, 0.2),
         shift_px=5,
+        ema_decay=args.ema,
+        validate_every_epochs=args.validate_every,
+        compile=False,
         checkpoint_every_steps=args.checkpoint_every,
         log_every_steps=args.log_every,
         num_loader_threads=1,
@@ -118,31 +135,46 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     else:
         network = build_network(spec, settings.seed)
     head = build_head(settings.head, spec.embedding_dim, NUM_IDENTITIES, settings.seed)
-    num_forwards = 0
+    num_forwards = 0  # in training
 
     with process_group() as world:
 
         def after_forward(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
             nonlocal num_forwards
-            num_forwards += 1
+            num_forwards += module.training
             if args.signal and num_forwards == args.signal_step and world.rank == args.signal_rank:
                 os.kill(os.getpid(), getattr(signal, args.signal))
             return output * float("nan") if world.rank == args.blow_up_on_rank and num_forwards == 3 else output
 
         network.register_forward_hook(after_forward)
+
+        def validate(networks: Mapping[str, FaceNetwork]) -> dict[str, float]:
+            """A figure that any change of weights or running statistics changes."""
+            assert not networks["it"].training
+            faces = np.stack([drawn_faces().load(sample, 0, 0, 0)[0] for sample in range(world.rank, 8, world.size)])
+            with torch.no_grad():
+                size = networks["it"](torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 127.5 - 1).abs().sum()
+            return {"val_size": sum_over_ranks(size.double()).item()}
+
         logged: list[int] = []
         try:
-            history = train_network(
-                network, head, drawn_faces(), settings, world, folder / "resume", lambda row, step: logged.append(step)
+            history = train_networks(
+                {"it": Trainee(network, head)},
+                drawn_faces(),
+                settings,
+                world,
+                folder / "resume",
+                lambda row, step: logged.append(step),
+                validate,
             )
         except PipelineError as error:
-            print(f"PipelineError: {error}")
+            print(f"PipelineError: {error}", flush=True)
             sys.exit(3)
         weights = {**network.state_dict(), **{f"head.{name}": value for name, value in head.state_dict().items()}}
         save_file(
             {name: value.contiguous() for name, value in weights.items()}, folder / f"result{world.rank}.safetensors"
         )
-        rows = [{name: value for name, value in row.items() if name != "images_per_s"} for row in history]
+        rows = [{name: value for name, value in row.items() if name not in OF_THE_MACHINE} for row in history]
         if world.is_main:
             (folder / "history.json").write_text(json.dumps(rows))
             (folder / "logged.json").write_text(json.dumps(logged))

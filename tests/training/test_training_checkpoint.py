@@ -1,71 +1,90 @@
 """Resume files: exact, atomic, and never resumed for something else."""
 
+import dataclasses
 import logging
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from tiny_training import SETTINGS, dataset, one_process, trainee
 
 from pipeline_lib.core.errors import PipelineError
-from pipeline_lib.training.checkpoint import CHECKPOINT, Progress, load_checkpoint, save_checkpoint, training_digest
+from pipeline_lib.training.checkpoint import (
+    CHECKPOINT,
+    Progress,
+    check_writable,
+    load_checkpoint,
+    save_checkpoint,
+    training_about,
+)
+from pipeline_lib.training.learner import Learner
+from pipeline_lib.training.settings import TrainSettings
+
+AVERAGED = dataclasses.replace(SETTINGS, ema_decay=0.9)
+ABOUT = {"settings": "these"}
 
 
-def trained(seed: int, steps: int) -> tuple[nn.Module, torch.optim.SGD]:
-    torch.manual_seed(seed)
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).to(memory_format=torch.channels_last)
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9, fused=True)
-    for _ in range(steps):
-        take_step(model, optimiser)
-    return model, optimiser
+def learners(steps: int, seed: int = 0, settings: TrainSettings = AVERAGED) -> dict[str, Learner]:
+    """Two networks after some steps."""
+    found = {name: Learner(trainee(settings, seed + place), settings, one_process()) for place, name in enumerate("ab")}
+    for step in range(steps):
+        take_step(found, step)
+    return found
 
 
-def take_step(model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    optimiser.zero_grad()
-    x = torch.linspace(-1, 1, 2 * 3 * 6 * 6).view(2, 3, 6, 6).contiguous(memory_format=torch.channels_last)
-    (model(x) ** 3).mean().backward()
-    optimiser.step()
+def take_step(found: dict[str, Learner], step: int) -> None:
+    images = torch.randint(0, 256, (4, 28, 28, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(step))
+    for learner in found.values():
+        learner.take_step([(images, torch.tensor([0, 1, 0, 1]), None)], 0.01)
 
 
-def test_weights_momentum_and_progress_come_back(tmp_path: Path) -> None:
-    model, optimiser = trained(0, 3)
-    progress = Progress(3, [0.1, 0.2], [{"step": 2, "loss": 1 / 3}])
-    save_checkpoint(tmp_path, model, optimiser, progress, "digest")
-    other, other_optimiser = trained(1, 0)
-    assert load_checkpoint(tmp_path, other, other_optimiser, "digest") == progress
-    for _ in range(2):  # the next steps need the momentum and the running statistics
-        take_step(model, optimiser)
-        take_step(other, other_optimiser)
-    wanted = model.state_dict()
-    assert all(torch.equal(value, wanted[name]) for name, value in other.state_dict().items())
+def state(found: dict[str, Learner]) -> dict[str, torch.Tensor]:
+    tensors = {}
+    for name, learner in found.items():
+        tensors |= {f"{name}.{key}": value.clone() for key, value in learner.model.state_dict().items()}
+        assert learner.average is not None
+        tensors |= {f"{name}.mean.{key}": value.clone() for key, value in learner.average.state_dict().items()}
+    return tensors
+
+
+def test_weights_momentum_means_and_progress_come_back(tmp_path: Path) -> None:
+    trained = learners(3)
+    progress = Progress(3, [[0.1, 0.2, 0.3, 0.4]], [{"step": 2, "loss": 1 / 3}])
+    save_checkpoint(tmp_path, trained, progress, ABOUT)
+    other = learners(0, seed=5)
+    assert load_checkpoint(tmp_path, other, ABOUT) == progress
+    for step in (3, 4):  # the next steps need the momentum and the running statistics
+        take_step(trained, step)
+        take_step(other, step)
+    wanted = state(trained)
+    assert all(torch.equal(value, wanted[name]) for name, value in state(other).items())
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
 
 
 def test_nothing_there_is_a_fresh_start(tmp_path: Path) -> None:
-    assert load_checkpoint(tmp_path / "none", *trained(0, 0), "digest") == Progress()
+    assert load_checkpoint(tmp_path / "none", learners(0), ABOUT) == Progress()
 
 
-def test_other_digest_and_damage_are_said_and_not_resumed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    save_checkpoint(tmp_path, *trained(0, 3), Progress(3), "digest")
-    fresh, optimiser = trained(1, 0)
-    before = {name: value.clone() for name, value in fresh.state_dict().items()}
+def test_another_training_and_damage_are_said_and_not_resumed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save_checkpoint(tmp_path, learners(3), Progress(3), {"number of classes": "2", "images": "x"})
+    fresh = learners(0, seed=5)
+    before = state(fresh)
     with caplog.at_level(logging.WARNING):
-        assert load_checkpoint(tmp_path, fresh, optimiser, "other") == Progress()
-        assert "other settings, data or initial weights" in caplog.text
+        assert load_checkpoint(tmp_path, fresh, {"number of classes": "3", "images": "x"}) == Progress()
+        assert "number of classes was 2, is 3)" in caplog.text
         path = tmp_path / CHECKPOINT
         whole = path.read_bytes()
         for broken in (b"", whole[:50], whole[:-1]):
             path.write_bytes(broken)
             caplog.clear()
-            assert load_checkpoint(tmp_path, fresh, optimiser, "digest") == Progress()
+            assert load_checkpoint(tmp_path, fresh, ABOUT) == Progress()
             assert f"{path} is unreadable" in caplog.text
-    assert all(torch.equal(value, before[name]) for name, value in fresh.state_dict().items())
-    assert not optimiser.state
+    assert all(torch.equal(value, before[name]) for name, value in state(fresh).items())
+    assert not any(learner.optimiser.state for learner in fresh.values())
 
 
 def test_a_failed_write_keeps_the_previous_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, optimiser = trained(0, 3)
-    save_checkpoint(tmp_path, model, optimiser, Progress(3), "digest")
+    save_checkpoint(tmp_path, learners(3), Progress(3), ABOUT)
 
     def full_disk(tensors: object, path: Path, metadata: object) -> None:
         path.write_bytes(b"half")
@@ -73,21 +92,29 @@ def test_a_failed_write_keeps_the_previous_checkpoint(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr("pipeline_lib.training.checkpoint.save_file", full_disk)
     with pytest.raises(PipelineError, match=r"could not be written[\s\S]*No space left"):
-        save_checkpoint(tmp_path, model, optimiser, Progress(4), "digest")
+        save_checkpoint(tmp_path, learners(3), Progress(4), ABOUT)
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
-    assert load_checkpoint(tmp_path, *trained(1, 0), "digest").step == 3
+    assert load_checkpoint(tmp_path, learners(0), ABOUT).step == 3
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_named_before_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
+    with pytest.raises(PipelineError, match=r"cannot be written here[\s\S]*file/resume"):
+        check_writable(tmp_path / "file" / "resume")
     with pytest.raises(PipelineError, match=r"could not be written[\s\S]*file/resume"):
-        save_checkpoint(tmp_path / "file" / "resume", *trained(0, 1), Progress(1), "digest")
+        save_checkpoint(tmp_path / "file" / "resume", learners(1), Progress(1), ABOUT)
+    check_writable(tmp_path / "made" / "on the way")
+    assert list((tmp_path / "made" / "on the way").iterdir()) == []
 
 
-def test_digest_changes_with_whatever_decides_the_result() -> None:
-    model = trained(0, 0)[0]
-    digest = training_digest(model, {"epochs": 3}, ["a"])
-    assert digest == training_digest(trained(0, 0)[0], {"epochs": 3}, ["a"])
-    assert digest != training_digest(trained(1, 0)[0], {"epochs": 3}, ["a"])
-    assert digest != training_digest(model, {"epochs": 4}, ["a"])
-    assert digest != training_digest(model, {"epochs": 3}, ["b"])
+def test_about_changes_with_whatever_decides_the_result() -> None:
+    about = training_about(learners(0), AVERAGED, dataset())
+    assert about == training_about(learners(0), AVERAGED, dataset())
+    others = {
+        "initial weights": training_about(learners(0, seed=1), AVERAGED, dataset()),
+        "settings": training_about(learners(0), dataclasses.replace(AVERAGED, epochs=9), dataset()),
+        "images": training_about(learners(0), AVERAGED, dataclasses.replace(dataset(), digest="other")),
+        "classes": training_about(learners(0), AVERAGED, dataclasses.replace(dataset(), classes=("a", "c"))),
+    }
+    for key, other in others.items():
+        assert [name for name in about if about[name] != other[name]] == [key]

@@ -9,6 +9,7 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import OCCLUSIONS, SHARD_INDEX, table_from_rows, write_table
 from pipeline_lib.patches.grid import parse_region
 from pipeline_lib.shards.images import encode_png
+from pipeline_lib.shards.patch_set import write_patch_set
 from pipeline_lib.shards.writer import ShardWriter
 from pipeline_lib.training.sources import training_faces, training_regions
 
@@ -61,7 +62,7 @@ def test_faces_of_training_identities_and_the_occluded_ones_drawn_for_them(store
     dataset = training_faces(stored / "align", stored / "occlude")
     assert dataset.classes == ("Ann", "Bob")
     assert dataset.labels.tolist() == [0, 0, 1, 0]
-    assert [int(dataset.load(i, 0, 0, 0)[0, 0, 0]) for i in range(4)] == [10, 11, 12, 50]
+    assert [int(dataset.load(i, 0, 0, 0)[0][0, 0, 0]) for i in range(4)] == [10, 11, 12, 50]
     assert len(training_faces(stored / "align", None)) == 3
 
 
@@ -71,9 +72,30 @@ def test_regions_pair_a_patch_with_its_mirrored_partner(stored: Path) -> None:
     assert dataset.classes == ("Ann", "Bob")
     assert dataset.labels.tolist() == [0, 0, 1]
     for sample in range(3):
-        seen = {int(dataset.load(sample, 5, 0, epoch)[0, 0, 0]) for epoch in range(20)}
+        seen = {int(dataset.load(sample, 5, 0, epoch)[0][0, 0, 0]) for epoch in range(20)}
         assert seen == {10 * sample + 1, 10 * sample + 2}
-    assert dataset.load(0, 5, 0, 0).shape == (28, 28, 3)
+    assert dataset.load(0, 5, 0, 0)[0].shape == (28, 28, 3)
+
+
+def test_regions_cut_from_faces_are_those_of_patch_shards(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (112, 112, 3), dtype=np.uint8) for _ in PEOPLE]
+    faces = [
+        (name, name, person, split, {"png": encode_png(image), "json": b"{}"})
+        for image, (name, person, split) in zip(images, PEOPLE, strict=True)
+    ]
+    write_set(tmp_path / "align" / "shards", "aligned", faces)
+    regions = [parse_region(name) for name in ("p28_x0_y84", "p28_x42_y14", "p56_x0_y0", "p56_x28_y56")]
+    (tmp_path / "patches").mkdir()
+    write_patch_set(tmp_path / "align", tmp_path / "patches", regions, margin_px=5, images_per_shard=2, num_workers=0)
+    together = training_faces(tmp_path / "align", None, regions)
+    for view, region in enumerate(regions):
+        alone = training_regions(tmp_path / "patches" / region.name, region, margin_px=5)
+        assert alone.labels.tolist() == together.labels.tolist()
+        for epoch in range(12):  # every sample mirrored and not, shifted beyond the border
+            for sample in range(len(alone)):
+                expected = alone.load(sample, 5, 7, epoch)[0]
+                assert np.array_equal(together.load(sample, 5, 7, epoch)[view], expected)
 
 
 def test_a_patch_without_partner_is_named(stored: Path) -> None:

@@ -47,7 +47,6 @@ class TrainSettings:
 
 def from_params(train: Any, epochs: int) -> TrainSettings:
     """The settings of a `train` section (core.params.Train, not imported: training needs no pydantic)."""
-    head = train.head
     return TrainSettings(
         epochs=epochs,
         batch_size=train.batch_size,
@@ -56,7 +55,7 @@ def from_params(train: Any, epochs: int) -> TrainSettings:
         weight_decay=train.weight_decay,
         clip_norm=train.clip_norm,
         warmup_epochs=train.warmup_epochs,
-        head=HeadSettings(head.kind, head.scale, head.margin, head.gradient),
+        head=HeadSettings(**dict(train.head)),
         shift_px=train.shift_px,
         checkpoint_every_steps=train.checkpoint_every_steps,
         log_every_steps=train.log_every_steps,

@@ -149,12 +149,40 @@ class Occlude(Section):
 
 
 class Head(Section):
-    """Margin head; `margin` in radians for arcface, in cosine for cosface."""
+    """Margin head. `margin` is in radians for arcface, adaface, curricularface and elasticface_arc, in cosine for cosface,
+    elasticface_cos and uniface, 0 for normface.
 
-    kind: Literal["arcface", "cosface", "normface"]
+    The rest belong to single kinds; null is the kind's default: `gradient` straight_through; `h` 0.333; `t_alpha` 0.01,
+    the weight of a batch in running statistics; `margin_std` 0.05, in the margin's unit; `negative_weight` 1; `r` 1 (the
+    threshold starts at ln(10 C r)).
+    """
+
+    kind: Literal[
+        "arcface", "cosface", "normface", "adaface", "curricularface", "elasticface_arc", "elasticface_cos", "uniface"
+    ]
     scale: Annotated[float, Field(gt=0)]
     margin: Annotated[float, Field(ge=0)]
-    gradient: Literal["straight_through", "exact"] = "straight_through"
+    gradient: Literal["straight_through", "exact"] | None = None
+    h: Annotated[float, Field(gt=0)] | None = None
+    t_alpha: Annotated[float, Field(gt=0, le=1)] | None = None
+    margin_std: Annotated[float, Field(ge=0)] | None = None
+    negative_weight: Annotated[float, Field(gt=0)] | None = None
+    r: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _settings_belong_to_the_kind(self) -> "Head":
+        kinds_with = {
+            "gradient": ("arcface",),
+            "h": ("adaface",),
+            "t_alpha": ("adaface", "curricularface"),
+            "margin_std": ("elasticface_arc", "elasticface_cos"),
+            "negative_weight": ("uniface",),
+            "r": ("uniface",),
+        }
+        for key, kinds in kinds_with.items():
+            if getattr(self, key) is not None and self.kind not in kinds:
+                raise ValueError(f"{key} belongs to kind {' and '.join(kinds)}, not to {self.kind}")
+        return self
 
 
 class Train(Section):

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 
@@ -55,11 +56,15 @@ def process_group(timeout_s: float = 60.0) -> Iterator[World]:
         dist.destroy_process_group()
 
 
-def sum_over_ranks(values: torch.Tensor) -> torch.Tensor:
-    """Every rank's `values` (one shape and dtype) added up, on all of them; without a process group, `values` itself."""
+def sum_over_ranks(values: Tensor) -> Tensor:
+    """The sum of every rank's `values`, any shape, the same bits on all ranks; a copy where there is no process group.
+
+    It has no gradient. All ranks must call it with the same shape and dtype.
+    """
+    total = values.detach().clone()
     if dist.is_initialized():
-        dist.all_reduce(values)
-    return values
+        dist.all_reduce(total)
+    return total
 
 
 def roll_call(world: World, wait_s: float) -> list[int]:

@@ -11,6 +11,12 @@ GRADIENTS = ("straight_through", "exact")
 SMALLEST_SINE_SQUARED = 1e-7  # keeps d(sin)/d(cos) = -cos / sin finite where a sample sits on its class weight
 
 
+def turned(cosine: Tensor, margin_cosine: float | Tensor, margin_sine: float | Tensor) -> Tensor:
+    """cos(θ + m) = cos θ cos m - sin θ sin m, of cos θ (B,) with θ in [0,π], for one m or (B,) of them."""
+    sine = (1 - cosine * cosine).clamp_min(SMALLEST_SINE_SQUARED).sqrt()
+    return cosine * margin_cosine - sine * margin_sine
+
+
 class ArcFace(SoftmaxMarginHead):
     """f(cos θ) = cos(θ + m), m in radians up to π.
 
@@ -30,10 +36,9 @@ class ArcFace(SoftmaxMarginHead):
             raise ParamsError("An unknown gradient.", got=gradient, allowed=GRADIENTS, where="train.head.gradient")
         self.gradient = gradient
 
-    def target_cosine(self, cosine: Tensor) -> Tensor:
-        """cos(θ + m) = cos θ cos m - sin θ sin m."""
-        sine = (1 - cosine * cosine).clamp_min(SMALLEST_SINE_SQUARED).sqrt()
-        moved = cosine * math.cos(self.margin) - sine * math.sin(self.margin)
+    def target_cosine(self, cosine: Tensor, norms: Tensor, noise: Tensor | None) -> Tensor:
+        """cos(θ + m)."""
+        moved = turned(cosine, math.cos(self.margin), math.sin(self.margin))
         if self.gradient == "exact":
             return moved
         return cosine + (moved - cosine).detach()

@@ -10,6 +10,6 @@ class CosFace(SoftmaxMarginHead):
 
     max_margin = 2.0
 
-    def target_cosine(self, cosine: Tensor) -> Tensor:
+    def target_cosine(self, cosine: Tensor, norms: Tensor, noise: Tensor | None) -> Tensor:
         """cos θ - m."""
         return cosine - self.margin

@@ -10,6 +10,6 @@ class NormFace(SoftmaxMarginHead):
 
     max_margin = 0.0
 
-    def target_cosine(self, cosine: Tensor) -> Tensor:
+    def target_cosine(self, cosine: Tensor, norms: Tensor, noise: Tensor | None) -> Tensor:
         """cos θ."""
         return cosine

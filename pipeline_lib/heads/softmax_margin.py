@@ -2,19 +2,25 @@
 
 import abc
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, normalize
 
 from pipeline_lib.core.errors import ParamsError
+from pipeline_lib.core.world import sum_over_ranks
 
 
 class SoftmaxMarginHead(nn.Module, abc.ABC):
-    """Class weights and the loss; a head differs from its parent by `target_cosine` alone.
+    """Class weights and the loss; a head differs from its parent by what it puts in the places of the cosines.
 
-        cos_j = ê · ŵ_j,   logit_j = s cos_j for j != y,   logit_y = s f(cos_y),   loss = mean over the batch of
-        cross-entropy(logits, y)                                                                       (ArcFace eq. 2-3)
+        cos_j = ê · ŵ_j,   logit_y = s f(cos_y),   logit_j = s g(cos_j) for j != y,
+        loss = mean over the batch of cross-entropy(logits, y)                                         (ArcFace eq. 2-3)
+
+    f is `target_cosine`; g is `other_cosines`, the cosine itself unless a head says otherwise. Both see single samples
+    and any subset of the classes, so that PartialFC applies them to its share of the classes. A head holds no random
+    state: one with `needs_noise` is given a standard normal number per sample.
 
     Cosines, logits and loss are computed in float32 whatever autocast says: at s = 64 half a unit of bfloat16 near
     cos = 1 is a logit error of 0.25.
@@ -31,39 +37,77 @@ class SoftmaxMarginHead(nn.Module, abc.ABC):
 
     weight: nn.Parameter
     max_margin = math.inf
+    needs_noise = False
 
     def __init__(self, embedding_dim: int, num_classes: int, scale: float, margin: float) -> None:
         super().__init__()
-        for key, got, holds, allowed in (
-            ("num_classes", num_classes, num_classes >= 1, "at least 1"),
-            ("scale", scale, 0 < scale < math.inf, "above 0"),
-            ("margin", margin, 0 <= margin <= self.max_margin, f"0 to {self.max_margin:.4g}"),
-        ):
-            if not holds:
-                raise ParamsError(
-                    f"A margin head's {key} is not possible.", got=got, allowed=allowed, where="train.head"
-                )
+        check_value("num_classes", num_classes, num_classes >= 1, "at least 1")
+        check_value("scale", scale, 0 < scale < math.inf, "above 0")
+        check_value("margin", margin, 0 <= margin <= self.max_margin, f"0 to {self.max_margin:.4g}")
+        self.num_classes = num_classes
         self.scale = scale
         self.margin = margin
         self.weight = nn.Parameter(torch.empty(num_classes, embedding_dim))
         nn.init.normal_(self.weight, 0.0, 0.01)
 
     @abc.abstractmethod
-    def target_cosine(self, cosine: Tensor) -> Tensor:
-        """f: what stands in the place of each sample's cosine to its own class; float32 (B,) in [-1,1] to (B,)."""
+    def target_cosine(self, cosine: Tensor, norms: Tensor, noise: Tensor | None) -> Tensor:
+        """f: what stands in the place of each sample's cosine to its own class.
 
-    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        Args:
+            cosine: float32 (B,) in [-1,1].
+            norms: float32 (B,), the embeddings' lengths, without gradient.
+            noise: float32 (B,), standard normal, or None where the head needs none.
+
+        Returns:
+            (B,).
+        """
+
+    def other_cosines(self, cosines: Tensor, own: Tensor) -> Tensor:
+        """g: what stands in the place of the cosines (B,C') to other classes; `own` (B,) are those to a sample's own."""
+        return cosines
+
+    def update_statistics(self, own: Tensor, norms: Tensor, total: Callable[[Tensor], Tensor]) -> None:
+        """Take a training batch into the running statistics, for a head that has some; before they are used.
+
+        Args:
+            own, norms: float32 (B,), cosines to the own class and lengths, without gradient.
+            total: from the sum over these B samples to that over the global batch.
+        """
+
+    def forward(self, embeddings: Tensor, labels: Tensor, noise: Tensor | None = None) -> Tensor:
         """The loss.
 
         Args:
             embeddings: (B,D), any length and float dtype.
             labels: int64 (B,) in [0,C).
+            noise: float32 (B,), one standard normal number per sample, where `needs_noise`.
 
         Returns:
             float32 scalar, the mean over the batch.
         """
         with torch.autocast(embeddings.device.type, enabled=False):
-            cosines = linear(normalize(embeddings.float()), normalize(self.weight.float())).clamp(-1, 1)
-            own = labels[:, None]
-            logits = cosines.scatter(1, own, self.target_cosine(cosines.gather(1, own)[:, 0])[:, None])
-            return cross_entropy(self.scale * logits, labels)
+            embeddings = embeddings.float()
+            norms = torch.linalg.vector_norm(embeddings.detach(), dim=1)
+            cosines = linear(normalize(embeddings), normalize(self.weight.float())).clamp(-1, 1)
+            if self.training:
+                self.update_statistics(cosines.detach().gather(1, labels[:, None])[:, 0], norms, sum_over_ranks)
+            return self.loss(self.logits(cosines, labels, norms, noise), labels)
+
+    def logits(self, cosines: Tensor, labels: Tensor, norms: Tensor, noise: Tensor | None) -> Tensor:
+        """s f(cos) at the own class, s g(cos) elsewhere, (B,C), from the cosines (B,C) to all classes."""
+        own = cosines.gather(1, labels[:, None])[:, 0]
+        target = self.target_cosine(own, norms, noise)
+        return self.scale * self.other_cosines(cosines, own).scatter(1, labels[:, None], target[:, None])
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy of (B,C)."""
+        return cross_entropy(logits, labels)
+
+
+def check_value(key: str, got: float, holds: bool, allowed: str) -> None:
+    """Raise ParamsError for `key` of train.head unless `holds`."""
+    if not holds:
+        raise ParamsError(
+            f"A margin head's {key} is not possible.", got=got, allowed=allowed, where=f"train.head.{key}"
+        )

@@ -64,7 +64,6 @@ class TrainSettings:
 
 def from_params(train: Any, epochs: int) -> TrainSettings:
     """The settings of a `train` section (core.params.Train, not imported: training needs no pydantic)."""
-    head = train.head
     return TrainSettings(
         epochs=epochs,
         batch_size=train.batch_size,
@@ -74,7 +73,7 @@ def from_params(train: Any, epochs: int) -> TrainSettings:
         weight_decay=train.weight_decay,
         clip_norm=train.clip_norm,
         warmup_epochs=train.warmup_epochs,
-        head=HeadSettings(head.kind, head.scale, head.margin, head.gradient),
+        head=HeadSettings(**dict(train.head)),
         shift_px=train.shift_px,
         ema_decay=train.ema_decay,
         validate_every_epochs=train.validate_every_epochs,

@@ -54,8 +54,8 @@ class BagNet(FaceNetwork):
     features are the v_i (4 * 512 * width channels).
 
     Deviations: fields are centred on the image, half of what they leave over (7 of 112 px) before them; the public code
-    loses all of it at the bottom and right. So mirroring a face mirrors its cells. The momentum of bn1 is PyTorch's 0.1,
-    not 0.001, with which its statistics would need thousands of steps.
+    loses all of it at the bottom and right. So mirroring a face mirrors its cells. The momentum of bn1 is 0.1, not
+    0.001, with which its statistics would need thousands of steps.
 
     Attributes:
         grid: each cell's 8x8 px share of the image, half a pixel off its field's centre; its own mirror image.

@@ -67,8 +67,8 @@ class MobileFaceNet(FaceNetwork):
     [-1,1], which is rescaled by 127.5 / 128 and cropped to columns 8..104 inside. Patch features are the 7x6 cells of
     conv2's map (512 channels), each 16x16 px.
 
-    On patches conv1 has stride 1, as RRFNet's Table I has it for IResNet, nothing is cropped, and linear7's kernel is as
-    large as its map: 7x7 for 56 px, 4x4 for 28 px (each map half the one before, rounded up).
+    On patches conv1 has stride 1, as RRFNet's Table I has it for IResNet, nothing is cropped, and linear7's kernel is
+    as large as its map: 7x7 for 56 px, 4x4 for 28 px (each map half the one before, rounded up).
     """
 
     def __init__(self, spec: NetworkSpec) -> None:

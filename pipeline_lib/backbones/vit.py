@@ -29,8 +29,8 @@ class ViT(FaceNetwork):
 
     Model V has depth 20, 8 heads and 512-d features of the class token (sections 4.2, 5.3.1) over a 14x14 map (section
     5.4), so token_px = 8; at width 1 tokens have 512 and heads 64 values, the MLP 2048, as in its public code. `width`
-    multiplies them. Keys are named as in timm's ViTs (cls_token, pos_embed, patch_embed.proj, blocks.i.{norm1, attn.qkv,
-    attn.proj, norm2, mlp.fc1, mlp.fc2}, norm), then fc and `features` (BatchNorm1d, its weight frozen at 1). Patch
+    multiplies them. Keys are named as in timm's ViTs (cls_token, pos_embed, patch_embed.proj, blocks.i.{norm1,
+    attn.qkv, attn.proj, norm2, mlp.fc1, mlp.fc2}, norm), then fc and `features` (BatchNorm1d, weight frozen at 1). Patch
     features are the other tokens after norm (512 * width values), the grid their squares; like every token they have
     seen the whole image.
 

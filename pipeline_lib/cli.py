@@ -1,4 +1,4 @@
-"""The console command `face-verifier`: compare two photographs, promote a model version, sum up a rebuild."""
+"""The console command `face-verifier`: compare two photographs, promote a model, sum up a rebuild, export a network."""
 
 import base64
 import json
@@ -88,6 +88,19 @@ def summary(data: Annotated[Path, typer.Option(help="The rebuild's data folder."
     typer.echo(f"Report   {report.resolve()}")
     typer.echo(f"MLflow   {shown_uri(tracking_uri())}")
     typer.echo(f"Model    models:/{registered['name']}/{registered['version']} ({aliases}): {registered['reason']}")
+
+
+@app.command()
+def export(
+    network: Annotated[Path, typer.Option(help="A network's folder, such as data/networks/iresnet.")],
+    out: Annotated[Path, typer.Option(help="The file: .pth, .onnx or .safetensors.")],
+) -> None:
+    """Write a trained network for other programs: its state dict in the public layout, or ONNX."""
+    from pipeline_lib.backbones.checkpoints import load_network
+    from pipeline_lib.backbones.export import export_network
+
+    export_network(load_network(network), out)
+    typer.echo(f"{out}: {out.stat().st_size:,} bytes")
 
 
 def main() -> None:

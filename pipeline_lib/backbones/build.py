@@ -2,13 +2,21 @@
 
 import torch
 
+from pipeline_lib.backbones.bagnet import BagNet
 from pipeline_lib.backbones.iresnet import IResNet
 from pipeline_lib.backbones.mobilefacenet import MobileFaceNet
 from pipeline_lib.backbones.network import FaceNetwork
 from pipeline_lib.backbones.rrfnet import RRFNet
 from pipeline_lib.backbones.spec import NetworkSpec
+from pipeline_lib.backbones.vit import ViT
 
-_CLASSES: dict[str, type[FaceNetwork]] = {"iresnet": IResNet, "mobilefacenet": MobileFaceNet, "rrfnet": RRFNet}
+_CLASSES: dict[str, type[FaceNetwork]] = {
+    "iresnet": IResNet,
+    "mobilefacenet": MobileFaceNet,
+    "bagnet17": BagNet,
+    "bagnet33": BagNet,
+    "vit": ViT,
+}
 
 
 def build_network(spec: NetworkSpec, seed: int = 0) -> FaceNetwork:
@@ -18,5 +26,11 @@ def build_network(spec: NetworkSpec, seed: int = 0) -> FaceNetwork:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = _CLASSES[spec.arch](spec)
+        network = _layers(spec)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _layers(spec: NetworkSpec) -> FaceNetwork:
+    if spec.arch == "rrfnet":
+        return RRFNet(spec, _layers(spec.of_patches()))
+    return _CLASSES[spec.arch](spec)

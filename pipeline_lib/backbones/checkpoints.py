@@ -58,7 +58,7 @@ def import_weights(network: FaceNetwork, path: Path) -> None:
     """Load somebody else's checkpoint into `network`: .safetensors, or a PyTorch file read with weights_only=True.
 
     The tensors may lie in a container (net_state_dict, state_dict, model) and carry DataParallel's `module.` prefix.
-    For an RRFNet, tensors of a plain stride-1 IResNet go into its backbone.
+    For an RRFNet, tensors without the prefix `backbone.`, those of a network of patches, go into its backbone.
 
     Raises:
         CheckpointError: the file is missing, unreadable, holds no tensors, or they are not the network's.

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from pipeline_lib.backbones.network import FaceNetwork, cell_grid, cells, channels_last
+from pipeline_lib.backbones.network import FaceNetwork, cell_grid, cells, channels_last, scaled_channels
 from pipeline_lib.backbones.prelu import PReLU
 from pipeline_lib.backbones.spec import NetworkSpec
 
@@ -53,14 +53,13 @@ class IResNet(FaceNetwork):
 
     conv1 3x3 stride 1, bn1, prelu, four stages, bn2, fc, `features` (BatchNorm1d, its weight frozen at 1). The maps are
     S/2, S/4, S/8, S/16 wide for first_stride 2 and S, S/2, S/4, S/8 (rounded up) for 1 (RRFNet Table I). `width`
-    multiplies the channels, rounded to multiples of 8, the granule of the CPU's and GPU's convolution kernels. The
-    public code's dropout before fc has rate 0 in all its recipes, holds no weights, and is left out. Patch features
-    are the cells of the last map after bn2, the values fc sees.
+    multiplies the channels (scaled_channels). The public code's dropout before fc has rate 0 in all its recipes, holds
+    no weights, and is left out. Patch features are the cells of the last map after bn2, the values fc sees.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__(spec)
-        channels = [max(8, 8 * round(num * spec.width / 8)) for num in STAGE_CHANNELS]
+        channels = [scaled_channels(num, spec.width) for num in STAGE_CHANNELS]
         self.conv1 = nn.Conv2d(3, channels[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels[0])
         self.prelu = PReLU(channels[0])

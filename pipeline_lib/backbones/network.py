@@ -49,13 +49,19 @@ class FaceNetwork(nn.Module, abc.ABC):
         return None
 
 
-def cell_grid(rows: int, columns: int, cell_px: int, left_px: int = 0) -> npt.NDArray[np.int64]:
-    """Boxes of a feature map's cells, row by row: int64 (rows*columns,4), x y w h in px; `left_px` shifts them right.
+def cell_grid(rows: int, columns: int, cell_px: int, left_px: int = 0, top_px: int = 0) -> npt.NDArray[np.int64]:
+    """Boxes of a feature map's cells, row by row: int64 (rows*columns,4), x y w h px, from (left_px, top_px) on.
 
     A cell's box is its share of the image, not its receptive field, which is wider.
     """
     y, x = np.divmod(np.arange(rows * columns, dtype=np.int64), columns)
-    return np.stack([left_px + cell_px * x, cell_px * y, np.full_like(x, cell_px), np.full_like(x, cell_px)], axis=1)
+    side = np.full_like(x, cell_px)
+    return np.stack([left_px + cell_px * x, top_px + cell_px * y, side, side], axis=1)
+
+
+def scaled_channels(num: int, width: float) -> int:
+    """`width` times as many channels, rounded to a multiple of 8 (at least 8): the granule of CPU and GPU kernels."""
+    return max(8, 8 * round(num * width / 8))
 
 
 def cells(feature_map: Tensor) -> Tensor:

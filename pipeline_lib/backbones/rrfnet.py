@@ -1,13 +1,10 @@
 """RRFNet: one network over all patches of a face; the embedding is the mean of theirs (papers/rrfnet.md, III-B)."""
 
-import dataclasses
-
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pipeline_lib.backbones.iresnet import IResNet
 from pipeline_lib.backbones.network import FaceNetwork
 from pipeline_lib.backbones.spec import NetworkSpec
 from pipeline_lib.patches.cut import cut_patches
@@ -15,7 +12,10 @@ from pipeline_lib.patches.grid import layout_positions
 
 
 class RRFNet(FaceNetwork):
-    """A stride-1 IResNet over the K patches of each face as one (B*K) batch; F = mean_i f_i (RRFNet eq. 3).
+    """One network over the K patches of each face as one (B*K) batch; F = mean_i f_i (RRFNet eq. 3).
+
+    The paper's network is an IResNet of first stride 1 (Table I); any other one that takes inputs of the patch side
+    serves as well.
 
     No unit outside the mean sees more than one patch, so the cosine of two faces is a sum over pairs of patches (eq.
     8). Patch features are the f_i, the grid the patches' boxes. Masked-patch augmentation (section IV-C) is an
@@ -23,7 +23,7 @@ class RRFNet(FaceNetwork):
     all patches.
     """
 
-    def __init__(self, spec: NetworkSpec) -> None:
+    def __init__(self, spec: NetworkSpec, backbone: FaceNetwork) -> None:
         super().__init__(spec)
         assert spec.patch_px is not None, "NetworkSpec checks this"
         assert spec.layout is not None, "NetworkSpec checks this"
@@ -31,11 +31,7 @@ class RRFNet(FaceNetwork):
         sides = np.full_like(self.positions, spec.patch_px)
         self.grid = np.concatenate([self.positions, sides], axis=1)
         self.num_kept = max(1, len(self.positions) - round(spec.mask_share * len(self.positions)))
-        self.backbone = IResNet(
-            dataclasses.replace(
-                spec, arch="iresnet", input_px=spec.patch_px, patch_px=None, layout=None, mask_share=0.0
-            )
-        )
+        self.backbone = backbone
 
     def forward_with_patches(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """See FaceNetwork; the patch vectors are f_i (B,K,D) and the embedding is their mean."""

@@ -71,23 +71,38 @@ class Align(Section):
 
 
 class Network(Section):
-    """A network's shape and its training length. `checkpoint` imports published weights; epochs 0 then trains nothing."""
+    """A network's shape and its training length. `checkpoint` imports published weights; epochs 0 then trains nothing.
 
-    arch: Literal["iresnet", "mobilefacenet", "rrfnet"]
-    blocks: Annotated[list[Positive], Field(min_length=4, max_length=4)] = [2, 2, 2, 2]
+    `blocks`: counts of the four stages, or a published IResNet's by name. `backbone`: rrfnet's network over patches.
+    depth, heads and token_px belong to vit.
+    """
+
+    arch: Literal["iresnet", "mobilefacenet", "bagnet17", "bagnet33", "vit", "rrfnet"]
+    backbone: Literal["iresnet", "mobilefacenet", "bagnet17", "bagnet33", "vit"] = "iresnet"
+    blocks: (
+        Annotated[list[Positive], Field(min_length=4, max_length=4)] | Literal["r18", "r34", "r50", "r100", "r200"]
+    ) = "r18"
     width: Annotated[float, Field(gt=0)] = 1.0
     embedding_dim: Positive = 512
     patch_px: Literal[28, 56] | None = None
     layout: Literal["corners4", "cross4", "corners5", "cross5", "all9", "no_corners33", "all49"] | None = None
     mask_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     mask_mode: Literal["drop", "zero"] = "drop"
+    depth: Positive | None = None
+    heads: Positive | None = None
+    token_px: Positive | None = None
     epochs: NonNegative
     checkpoint: str | None = None
 
     @model_validator(mode="after")
-    def _patches_belong_to_rrfnet(self) -> "Network":
+    def _fields_belong_to_the_arch(self) -> "Network":
         if (self.arch == "rrfnet") != (self.patch_px is not None and self.layout is not None):
             raise ValueError("patch_px and layout belong to arch rrfnet, and it needs both")
+        if self.backbone != "iresnet" and self.arch != "rrfnet":
+            raise ValueError("backbone belongs to arch rrfnet")
+        given = [value is not None for value in (self.depth, self.heads, self.token_px)]
+        if given != ["vit" in (self.arch, self.backbone)] * 3:
+            raise ValueError("depth, heads and token_px belong to vit, as arch or backbone, and it needs all three")
         if self.epochs == 0 and self.checkpoint is None:
             raise ValueError("epochs 0 needs a checkpoint to import")
         return self

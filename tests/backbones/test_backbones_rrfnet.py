@@ -9,9 +9,20 @@ import torch
 from pipeline_lib.backbones.build import build_network
 from pipeline_lib.backbones.rrfnet import RRFNet
 from pipeline_lib.backbones.spec import NetworkSpec
+from pipeline_lib.patches.grid import LAYOUTS, layout_positions
 
 CROSS = NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, patch_px=56, layout="cross5", mask_share=0.2)
 FINE = NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, patch_px=28, layout="no_corners33", mask_share=0.4)
+VIT = {"backbone": "vit", "blocks": (), "depth": 1, "heads": 2, "token_px": 14}
+BACKBONES = {
+    "iresnet28": FINE,
+    "mobilefacenet56": dataclasses.replace(CROSS, backbone="mobilefacenet", blocks=(), width=1.0),
+    "mobilefacenet28": dataclasses.replace(FINE, backbone="mobilefacenet", blocks=(), width=1.0, layout="all49"),
+    "bagnet17_28": dataclasses.replace(FINE, backbone="bagnet17"),
+    "bagnet33_56": dataclasses.replace(CROSS, backbone="bagnet33", layout="all9"),
+    "vit56": dataclasses.replace(CROSS, **VIT, layout="corners5"),
+    "vit28": dataclasses.replace(FINE, **VIT),
+}
 
 
 def made(spec: NetworkSpec) -> RRFNet:
@@ -129,3 +140,76 @@ def test_gradient_reaches_every_layer(mode: str) -> None:
     network(some_images(3), torch.tensor([[0, 1, 2, 3]] * 3)).square().sum().backward()
     without = [name for name, value in network.named_parameters() if value.requires_grad and value.grad is None]
     assert without == []
+
+
+@pytest.mark.parametrize("spec", BACKBONES.values(), ids=BACKBONES)
+def test_over_any_backbone_patches_are_embedded_apart_and_averaged(spec: NetworkSpec) -> None:
+    network, image = made(spec), some_images(1)
+    changed = image.clone()
+    changed[0, :, 20, 60] = 5.0
+    with torch.inference_mode():
+        embedding, patches = network.forward_with_patches(image)
+        after = network.patch_features(changed)
+        x, y, w, h = network.grid[-1]
+        alone = network.backbone(image[:, :, y : y + h, x : x + w])
+    assert network.backbone.spec == spec.of_patches()
+    torch.testing.assert_close(embedding, patches.mean(dim=1), rtol=0, atol=0)
+    torch.testing.assert_close(patches[:, -1], alone, rtol=1e-4, atol=1e-5)  # another batch, another order of sums
+    covered = [x <= 60 < x + w and y <= 20 < y + h for x, y, w, h in network.grid]
+    differs = (patches != after).any(dim=2)[0].tolist()
+    if spec.backbone == "bagnet17":  # its two fields a row end 2 px before the patch does, and begin 1 px after
+        covered = [x + 1 <= 60 < x + 26 and y + 1 <= 20 < y + 26 for x, y, _, _ in network.grid]
+    if spec.backbone == "bagnet33":
+        covered = [x + 3 <= 60 < x + 52 and y + 3 <= 20 < y + 52 for x, y, _, _ in network.grid]
+    assert differs == covered
+    assert any(covered)
+
+
+@pytest.mark.parametrize("spec", BACKBONES.values(), ids=BACKBONES)
+def test_over_any_backbone_masking_drops_or_blanks(spec: NetworkSpec) -> None:
+    images, num_patches = some_images(2), len(made(spec).grid)
+    kept = torch.stack([torch.arange(3), torch.arange(num_patches - 3, num_patches)])
+    for mode in ("drop", "zero"):
+        network = made(dataclasses.replace(spec, mask_mode=mode))
+        with torch.inference_mode():
+            found, patches = network(images, kept), network.patch_features(images)
+            if mode == "drop":
+                expected = torch.stack([patches[sample, kept[sample]].mean(dim=0) for sample in range(2)])
+            else:
+                side = network.spec.patch_px
+                blanked = network.backbone(torch.zeros(1, 3, side, side)).repeat(2, num_patches, 1)
+                for sample in range(2):
+                    blanked[sample, kept[sample]] = patches[sample, kept[sample]]
+                expected = blanked.mean(dim=1)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)  # another batch, another order of sums
+
+
+@pytest.mark.parametrize("spec", BACKBONES.values(), ids=BACKBONES)
+def test_over_any_backbone_autocast_keeps_a_float32_mean_and_gradients_flow(spec: NetworkSpec) -> None:
+    network = made(spec)
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        embedding, patches = network.forward_with_patches(some_images(1))
+    assert embedding.dtype == patches.dtype == torch.float32
+    torch.testing.assert_close(embedding, patches.mean(dim=1), rtol=0, atol=0)
+    with torch.inference_mode():
+        exact = network(some_images(1))
+    assert (embedding - exact).norm() < 0.05 * exact.norm()  # bfloat16 keeps 8 bits, 0.4 %; found here: 0.2 to 1.5 %
+    network.train()
+    network(some_images(2), torch.tensor([[0, 1], [2, 3]])).square().sum().backward()
+    without = [name for name, value in network.named_parameters() if value.requires_grad and value.grad is None]
+    assert without == []
+
+
+@pytest.mark.parametrize(
+    ("size_px", "layout"), [(size_px, name) for size_px, names in LAYOUTS.items() for name in names]
+)
+@pytest.mark.parametrize("backbone", ["iresnet", "vit"])
+def test_every_layout_of_table_v(size_px: int, layout: str, backbone: str) -> None:
+    spec = dataclasses.replace(FINE, patch_px=size_px, layout=layout, **(VIT if backbone == "vit" else {}))
+    network = made(spec)
+    assert network.grid[:, :2].tolist() == layout_positions(size_px, layout).tolist()
+    with torch.inference_mode():
+        embedding, patches = network.forward_with_patches(some_images(1))
+    assert patches.shape == (1, len(network.grid), 8)
+    assert embedding.shape == (1, 8)
+    assert network.num_kept == len(network.grid) - round(0.4 * len(network.grid))

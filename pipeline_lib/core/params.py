@@ -207,6 +207,8 @@ class Train(Section):
     `micro_batch_size` (null: the whole share at once), over which batch normalisation takes its statistics: with the
     same micro-batch any number of processes learns the same. `ema_decay` (null: none) keeps a running mean of the
     weights, which is then the network that comes out. `validate_every_epochs` (null: never) measures the val pairs.
+    `partial_fc_rate` (null: none) shards the head's class weights over the processes, of which each step takes this share
+    and its own classes (PartialFC).
     """
 
     batch_size: Positive
@@ -217,6 +219,7 @@ class Train(Section):
     clip_norm: Annotated[float, Field(gt=0)]
     warmup_epochs: Annotated[float, Field(ge=0)]
     head: Head
+    partial_fc_rate: Annotated[float, Field(gt=0.0, le=1.0)] | None
     shift_px: NonNegative
     use_occluded: bool
     ema_decay: Annotated[float, Field(gt=0.0, lt=1.0)] | None

@@ -15,7 +15,7 @@ from pipeline_lib.shards.images import decode_png
 
 T = TypeVar("T")
 R = TypeVar("R")
-AUGMENT, MASK = 0, 1  # what a sample's random numbers are for
+AUGMENT, MASK, MARGIN = 0, 1, 2  # what a sample's random numbers are for
 
 
 class Square(NamedTuple):
@@ -111,12 +111,14 @@ class Batch:
         images: for each view uint8 (B,S,S,3).
         labels: int64 (B,).
         kept: int64 (B,k), the patches not masked, or None.
+        noise: float32 (B,), a standard normal number a sample for heads that draw their margins, or None.
         samples: int64 (B,), rows of the training set.
     """
 
     images: list[npt.NDArray[np.uint8]]
     labels: npt.NDArray[np.int64]
     kept: npt.NDArray[np.int64] | None
+    noise: npt.NDArray[np.float32] | None
     samples: npt.NDArray[np.int64]
 
 
@@ -127,6 +129,7 @@ def load_batch(
     seed: int,
     epoch: int,
     draw_kept: Callable[[np.random.Generator], npt.NDArray[np.int64] | None],
+    needs_noise: bool,
 ) -> Batch:
     """The batch of `samples`; every random number in it is a function of (seed, epoch, sample) alone.
 
@@ -136,7 +139,14 @@ def load_batch(
     images = [np.stack(view) for view in zip(*loaded, strict=True)]
     drawn = [draw_kept(sample_rng(seed, epoch, int(sample), MASK)) for sample in samples]
     kept = [patches for patches in drawn if patches is not None]
-    return Batch(images, dataset.labels[samples], np.stack(kept) if kept else None, samples)
+    noise = [sample_rng(seed, epoch, int(sample), MARGIN).standard_normal() for sample in samples if needs_noise]
+    return Batch(
+        images,
+        dataset.labels[samples],
+        np.stack(kept) if kept else None,
+        np.array(noise, np.float32) if needs_noise else None,
+        samples,
+    )
 
 
 def sample_rng(seed: int, epoch: int, sample: int, purpose: int) -> np.random.Generator:

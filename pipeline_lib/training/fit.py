@@ -13,11 +13,10 @@ from pipeline_lib.backbones.network import FaceNetwork
 from pipeline_lib.backbones.spec import NetworkSpec
 from pipeline_lib.core.files import atomic_file, write_json
 from pipeline_lib.core.world import World
-from pipeline_lib.heads.build import build_head
 from pipeline_lib.training.data import TrainingSet
 from pipeline_lib.training.loop import Logger, Row, Validate, train_networks
 from pipeline_lib.training.settings import TrainSettings
-from pipeline_lib.training.trainee import Trainee
+from pipeline_lib.training.trainee import new_trainee
 
 FIRST_COLUMNS = ("step", "epoch", "loss", "learning_rate")  # of history.csv; an import's has these alone, and no row
 log = logging.getLogger("face_verifier")
@@ -65,10 +64,7 @@ def fit(
     """
     num_classes = len(dataset.classes)
     log.info("training %d networks on %d images of %d identities", len(networks), len(dataset), num_classes)
-    trainees = {
-        name: Trainee(network, build_head(settings.head, network.spec.embedding_dim, num_classes, settings.seed))
-        for name, network in networks.items()
-    }
+    trainees = {name: new_trainee(network, settings, num_classes) for name, network in networks.items()}
     started = time.monotonic()
     history = train_networks(trainees, dataset, settings, world, resume_folder(out), logger, validate)
     last = {name: value for name, value in history[-1].items() if name not in ("step", "epoch", "learning_rate")}

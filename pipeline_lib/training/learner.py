@@ -1,9 +1,12 @@
 """One network in training: its replicas, its optimiser, its running mean."""
 
 import contextlib
-from collections.abc import Iterator
-from typing import cast
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
@@ -11,10 +14,20 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pipeline_lib.backbones.network import FaceNetwork
 from pipeline_lib.core.world import World
+from pipeline_lib.heads.partial_fc import PartialFC
 from pipeline_lib.training.data import Batch
 from pipeline_lib.training.distributed import average_running_statistics, replicate
 from pipeline_lib.training.settings import TrainSettings
 from pipeline_lib.training.trainee import Trainee
+
+
+class MicroBatch(NamedTuple):
+    """Arguments of a Trainee, on its device."""
+
+    images: Tensor
+    labels: Tensor
+    kept: Tensor | None
+    noise: Tensor | None
 
 
 class Learner:
@@ -44,13 +57,13 @@ class Learner:
         self._losses: list[Tensor] = []  # of this rank, on its device, not yet collected
         self._norms: list[Tensor] = []
 
-    def take_step(self, micro_batches: list[tuple[Tensor, Tensor, Tensor | None]], rate: float) -> None:
+    def take_step(self, micro_batches: list[MicroBatch], rate: float) -> None:
         """One step of the optimiser over this rank's micro-batches; nothing here waits for the device.
 
             g = 1/(R·M) Σ over ranks and micro-batches of ∂loss/∂w;  the backbone's part of g clipped to clip_norm
 
         Args:
-            micro_batches: M of images, labels, kept patches; see Trainee.
+            micro_batches: M of them.
             rate: of this step.
         """
         for group in self.optimiser.param_groups:
@@ -64,6 +77,8 @@ class Learner:
             total += loss.detach()
         norm = clip_grad_norm_(self.model.network.parameters(), self.settings.clip_norm)
         self.optimiser.step()
+        if isinstance(self.model.head, PartialFC):
+            self.model.head.sgd_step(rate, self.settings.momentum, self.settings.weight_decay)
         if self.average is not None:
             self.average.update_parameters(self.model.network)
         self._losses.append(total)
@@ -112,19 +127,20 @@ class Learner:
         return replica.no_sync()
 
 
-def micro_batches(
-    batch: Batch, view: int, size: int, device: torch.device
-) -> list[tuple[Tensor, Tensor, Tensor | None]]:
-    """One view of a rank's batch as Trainee's arguments on `device`, in parts of `size`; the batch is a multiple of it.
+def micro_batches(batch: Batch, view: int, size: int, device: torch.device) -> list[MicroBatch]:
+    """One view of a rank's batch in parts of `size`, of which the batch is a multiple.
 
     Copies to a GPU go through pinned memory and wait for nothing.
     """
+    num_parts = len(batch.labels) // size
 
-    def moved(tensor: Tensor) -> tuple[Tensor, ...]:
+    def parts(values: npt.NDArray[np.generic] | None) -> Iterable[Tensor | None]:
+        if values is None:
+            return itertools.repeat(None, num_parts)
+        tensor = torch.from_numpy(values)
         if device.type == "cuda":
             tensor = tensor.pin_memory().to(device, non_blocking=True)
         return torch.split(tensor, size)
 
-    images, labels = moved(torch.from_numpy(batch.images[view])), moved(torch.from_numpy(batch.labels))
-    kept = [None] * len(images) if batch.kept is None else moved(torch.from_numpy(batch.kept))
-    return list(zip(images, labels, kept, strict=True))
+    columns = (parts(values) for values in (batch.images[view], batch.labels, batch.kept, batch.noise))
+    return [MicroBatch(*part) for part in zip(*columns, strict=True)]

@@ -15,6 +15,8 @@ from pipeline_lib.backbones.network import FaceNetwork
 from pipeline_lib.core.errors import DataError, Interrupted, PipelineError
 from pipeline_lib.core.memory import keep_freed_memory, peak_memory_bytes
 from pipeline_lib.core.world import World
+from pipeline_lib.heads.partial_fc import PartialFC
+from pipeline_lib.heads.partial_fc_shards import load_shards, remove_other_steps, save_shards
 from pipeline_lib.shards.plan import epoch_plan
 from pipeline_lib.training.checkpoint import check_writable, load_checkpoint, save_checkpoint, training_about
 from pipeline_lib.training.data import Batch, TrainingSet, check_shift, load_ahead, load_batch
@@ -70,8 +72,8 @@ def train_networks(
         DataError, ParamsError: the data do not fit the heads, the batch the world, or the shift the regions.
     """
     for name, trainee in trainees.items():
-        if len(trainee.head.weight) != len(dataset.classes):
-            got, allowed = f"{len(trainee.head.weight)} for {name}", len(dataset.classes)
+        if trainee.head.num_classes != len(dataset.classes):
+            got, allowed = f"{trainee.head.num_classes} for {name}", len(dataset.classes)
             raise DataError("A head has another number of classes than the data.", got=got, allowed=allowed)
     check_shift(dataset, settings.shift_px)
     batch_shares(settings, len(dataset), world)
@@ -107,6 +109,9 @@ class _Run:
         self.about = training_about(self.learners, settings, dataset)
         self.progress = load_checkpoint(resume_dir, self.learners, self.about)
         check_agreement(self.progress.step, world)
+        for name, learner in self.learners.items():
+            if isinstance(learner.model.head, PartialFC) and self.progress.step:
+                load_shards(resume_dir / name, learner.model.head)
         self.wait_s, self.row_step, self.row_time = 0.0, self.progress.step, time.monotonic()
 
     def go(self) -> None:
@@ -143,7 +148,8 @@ class _Run:
 
     def batches(self) -> Generator[Batch, None, None]:
         """This rank's batches of the steps that are still to do, loaded ahead."""
-        draw_kept = next(iter(self.learners.values())).model.network.draw_kept_patches
+        model = next(iter(self.learners.values())).model  # several views are of networks and heads of one kind
+        draw_kept, needs_noise = model.network.draw_kept_patches, model.head.needs_noise
 
         def items() -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
             first_epoch, skip = divmod(self.progress.step, self.steps_per_epoch)
@@ -152,7 +158,8 @@ class _Run:
 
         def load(item: tuple[int, npt.NDArray[np.int64]]) -> Batch:
             epoch, samples = item
-            return load_batch(self.dataset, samples, self.settings.shift_px, self.settings.seed, epoch, draw_kept)
+            shift_px, seed = self.settings.shift_px, self.settings.seed
+            return load_batch(self.dataset, samples, shift_px, seed, epoch, draw_kept, needs_noise)
 
         return load_ahead(load, items(), self.settings.num_loader_threads)
 
@@ -251,8 +258,12 @@ class _Run:
         self.wait_s, self.row_step, self.row_time = 0.0, done, time.monotonic()
 
     def save(self) -> None:
-        """Write the checkpoint, on rank 0; all ranks hold the same state."""
-        for learner in self.learners.values():
+        """Write the checkpoint: rank 0 what all ranks hold alike, each rank its shards of the heads."""
+        for name, learner in self.learners.items():
             learner.agree()
+            if isinstance(learner.model.head, PartialFC):
+                save_shards(self.resume_dir / name, learner.model.head)
         if self.world.is_main:
             save_checkpoint(self.resume_dir, self.learners, self.progress, self.about)
+            for name in self.learners:
+                remove_other_steps(self.resume_dir / name, self.progress.step)

@@ -22,6 +22,7 @@ class TrainSettings:
         clip_norm: upper bound of the backbone's gradient norm.
         warmup_epochs: length of the linear rise from 0.
         head: the margin head.
+        partial_fc_rate: share of the classes in a step of PartialFC; None for the whole head on every rank.
         shift_px: largest random shift of an image, in either direction, in px.
         ema_decay: weight of the past in the running mean of the network's state that becomes the result, or None.
         validate_every_epochs: how often the validation set is measured, beside once at the end; None for never.
@@ -40,6 +41,7 @@ class TrainSettings:
     clip_norm: float
     warmup_epochs: float
     head: HeadSettings
+    partial_fc_rate: float | None
     shift_px: int
     ema_decay: float | None
     validate_every_epochs: int | None
@@ -74,6 +76,7 @@ def from_params(train: Any, epochs: int) -> TrainSettings:
         clip_norm=train.clip_norm,
         warmup_epochs=train.warmup_epochs,
         head=HeadSettings(**dict(train.head)),
+        partial_fc_rate=train.partial_fc_rate,
         shift_px=train.shift_px,
         ema_decay=train.ema_decay,
         validate_every_epochs=train.validate_every_epochs,

@@ -21,11 +21,11 @@ from pipeline_lib.backbones.network import FaceNetwork
 from pipeline_lib.backbones.spec import NetworkSpec
 from pipeline_lib.core.errors import PipelineError
 from pipeline_lib.core.world import process_group, sum_over_ranks
-from pipeline_lib.heads.build import HeadSettings, build_head
+from pipeline_lib.heads.build import HeadSettings
 from pipeline_lib.training.data import Square, TrainingSet
 from pipeline_lib.training.loop import train_networks
 from pipeline_lib.training.settings import TrainSettings
-from pipeline_lib.training.trainee import Trainee
+from pipeline_lib.training.trainee import new_trainee
 
 SPECS = {
     "plain": NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8),
@@ -91,6 +91,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--network", choices=list(SPECS), required=True)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=6)
+    parser.add_argument("--head", default="arcface")
+    parser.add_argument("--partial-fc", type=float)
     parser.add_argument("--micro-batch", type=int)
     parser.add_argument("--ema", type=float)
     parser.add_argument("--validate-every", type=int)
@@ -118,7 +120,8 @@ def run(args: argparse.Namespace, folder: Path) -> None:
         weight_decay=5e-4,
         clip_norm=5.0,
         warmup_epochs=1,
-        head=HeadSettings("arcface", 8.0, 0.2),
+        head=HeadSettings(args.head, 8.0, 0.2),
+        partial_fc_rate=args.partial_fc,
         shift_px=5,
         ema_decay=args.ema,
         validate_every_epochs=args.validate_every,
@@ -134,10 +137,10 @@ def run(args: argparse.Namespace, folder: Path) -> None:
         network: FaceNetwork = PlainNetwork(spec)
     else:
         network = build_network(spec, settings.seed)
-    head = build_head(settings.head, spec.embedding_dim, NUM_IDENTITIES, settings.seed)
     num_forwards = 0  # in training
 
     with process_group() as world:
+        trainee = new_trainee(network, settings, NUM_IDENTITIES)
 
         def after_forward(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
             nonlocal num_forwards
@@ -159,7 +162,7 @@ def run(args: argparse.Namespace, folder: Path) -> None:
         logged: list[int] = []
         try:
             history = train_networks(
-                {"it": Trainee(network, head)},
+                {"it": trainee},
                 drawn_faces(),
                 settings,
                 world,
@@ -170,7 +173,10 @@ def run(args: argparse.Namespace, folder: Path) -> None:
         except PipelineError as error:
             print(f"PipelineError: {error}", flush=True)
             sys.exit(3)
-        weights = {**network.state_dict(), **{f"head.{name}": value for name, value in head.state_dict().items()}}
+        weights = {
+            **network.state_dict(),
+            **{f"head.{name}": value for name, value in trainee.head.state_dict().items()},
+        }
         save_file(
             {name: value.contiguous() for name, value in weights.items()}, folder / f"result{world.rank}.safetensors"
         )

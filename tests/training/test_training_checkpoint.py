@@ -17,7 +17,7 @@ from pipeline_lib.training.checkpoint import (
     save_checkpoint,
     training_about,
 )
-from pipeline_lib.training.learner import Learner
+from pipeline_lib.training.learner import Learner, MicroBatch
 from pipeline_lib.training.settings import TrainSettings
 
 AVERAGED = dataclasses.replace(SETTINGS, ema_decay=0.9)
@@ -35,7 +35,7 @@ def learners(steps: int, seed: int = 0, settings: TrainSettings = AVERAGED) -> d
 def take_step(found: dict[str, Learner], step: int) -> None:
     images = torch.randint(0, 256, (4, 28, 28, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(step))
     for learner in found.values():
-        learner.take_step([(images, torch.tensor([0, 1, 0, 1]), None)], 0.01)
+        learner.take_step([MicroBatch(images, torch.tensor([0, 1, 0, 1]), None, None)], 0.01)
 
 
 def state(found: dict[str, Learner]) -> dict[str, torch.Tensor]:

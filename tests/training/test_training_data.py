@@ -163,7 +163,7 @@ def test_shifts_beyond_the_margin_are_refused() -> None:
 def test_batch() -> None:
     dataset = faces()
     samples = np.array([4, 1, 4])
-    batch = load_batch(dataset, samples, 0, 1, 0, lambda rng: np.sort(rng.permutation(5)[:3]))
+    batch = load_batch(dataset, samples, 0, 1, 0, lambda rng: np.sort(rng.permutation(5)[:3]), False)
     assert [view.shape for view in batch.images] == [(3, 112, 112, 3)]
     assert batch.images[0][:, 0, 0, 2].tolist() == [4, 1, 4]
     assert batch.samples.tolist() == [4, 1, 4]
@@ -171,13 +171,30 @@ def test_batch() -> None:
     assert batch.kept is not None
     assert batch.kept.shape == (3, 3)
     assert np.array_equal(batch.kept[0], batch.kept[2])  # the same sample in the same epoch
-    alone = load_batch(dataset, samples[1:2], 0, 1, 0, lambda rng: np.sort(rng.permutation(5)[:3]))
+    alone = load_batch(dataset, samples[1:2], 0, 1, 0, lambda rng: np.sort(rng.permutation(5)[:3]), False)
     assert np.array_equal(alone.kept, batch.kept[1:2])
-    assert load_batch(dataset, samples, 0, 1, 0, lambda rng: None).kept is None
+    assert load_batch(dataset, samples, 0, 1, 0, lambda rng: None, False).kept is None
+
+
+def test_noise_is_the_samples_own() -> None:
+    def noise(samples: list[int], epoch: int = 0) -> list[float]:
+        found = load_batch(faces(), np.array(samples), 5, 1, epoch, lambda rng: None, True).noise
+        assert found is not None
+        assert found.dtype == np.float32
+        return found.tolist()
+
+    assert noise([4, 1, 4]) == [*noise([4]), *noise([1]), *noise([4])]
+    assert noise([4]) != noise([4], epoch=1)
+    values = np.array([noise([0, 1, 2], epoch) for epoch in range(300)])
+    assert abs(values.mean()) < 0.17  # five standard deviations of the mean of 900
+    assert abs(values.std() - 1) < 0.12
+    assert load_batch(faces(), np.array([1]), 5, 1, 0, lambda rng: None, False).noise is None
 
 
 def test_masks_do_not_depend_on_the_shift() -> None:
-    draws = [load_batch(faces(), np.array([2]), shift, 1, 0, lambda rng: rng.permutation(33)).kept for shift in (0, 5)]
+    draws = [
+        load_batch(faces(), np.array([2]), shift, 1, 0, lambda rng: rng.permutation(33), False).kept for shift in (0, 5)
+    ]
     assert np.array_equal(*draws)
 
 

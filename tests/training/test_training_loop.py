@@ -111,13 +111,13 @@ def test_the_backbones_gradient_is_clipped_and_the_heads_is_not(tmp_path: Path) 
 def test_micro_batches_add_up_to_the_batch() -> None:
     # A network in eval mode has no batch statistics, so parts and whole have the same gradient up to float32 sums.
     images = np.stack([dataset().load(sample, 0, 0, 0)[0] for sample in range(4)])
-    batch = Batch([images], np.array([0, 1, 0, 1]), None, np.arange(4))
+    batch = Batch([images], np.array([0, 1, 0, 1]), None, None, np.arange(4))
     gradients = []
     for size in (4, 2, 1):
         learner = Learner(trainee(), dataclasses.replace(SETTINGS, clip_norm=1e9), ONE)
         learner.model.eval()
         parts = micro_batches(batch, 0, size, ONE.device)
-        assert [len(labels) for _, labels, _ in parts] == [size] * (4 // size)
+        assert [len(part.labels) for part in parts] == [size] * (4 // size)
         learner.take_step(parts, 0.0)
         gradients.append({name: p.grad for name, p in learner.model.named_parameters() if p.grad is not None})
     for other in gradients[1:]:
@@ -186,7 +186,7 @@ def test_pixels_become_values_from_minus_one_to_one() -> None:
     images = np.zeros((2, 28, 28, 3), np.uint8)
     images[1, :, :, 2] = 255
     images[1, 3, 4, 0] = 51
-    (part,) = micro_batches(Batch([images], np.array([0, 1]), None, np.arange(2)), 0, 2, torch.device("cpu"))
+    (part,) = micro_batches(Batch([images], np.array([0, 1]), None, None, np.arange(2)), 0, 2, torch.device("cpu"))
     it(*part)
     assert (seen[0][0] == -1).all()
     assert (seen[0][1, 2] == 1).all()

@@ -1,5 +1,7 @@
 """Two people, ten pictures, a tiny network: the smallest training that learns something."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import torch
@@ -7,10 +9,10 @@ import torch
 from pipeline_lib.backbones.build import build_network
 from pipeline_lib.backbones.spec import NetworkSpec
 from pipeline_lib.core.world import World
-from pipeline_lib.heads.build import HeadSettings, build_head
+from pipeline_lib.heads.build import HeadSettings
 from pipeline_lib.training.data import Square, TrainingSet
 from pipeline_lib.training.settings import TrainSettings
-from pipeline_lib.training.trainee import Trainee
+from pipeline_lib.training.trainee import Trainee, new_trainee
 
 SETTINGS = TrainSettings(
     epochs=3,
@@ -22,6 +24,7 @@ SETTINGS = TrainSettings(
     clip_norm=5.0,
     warmup_epochs=1,
     head=HeadSettings("arcface", 8.0, 0.2),
+    partial_fc_rate=None,
     shift_px=2,
     ema_decay=None,
     validate_every_epochs=None,
@@ -60,7 +63,7 @@ def dataset(num_views: int = 1) -> TrainingSet:
 
 def trainee(settings: TrainSettings = SETTINGS, seed: int = 3) -> Trainee:
     """Network and head with weights drawn from `seed`."""
-    return Trainee(build_network(SPEC, seed), build_head(settings.head, SPEC.embedding_dim, 2, seed))
+    return new_trainee(build_network(SPEC, seed), dataclasses.replace(settings, seed=seed), 2)
 
 
 def one_process() -> World:

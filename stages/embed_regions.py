@@ -28,7 +28,7 @@ def main(
 ) -> None:
     """Write the K region features of each image as its patches; there is no vector of the whole face (dimension 0)."""
     params = load_params()
-    batch_size, positions = params.embed.batch_size, params.regions.positions
+    batch_size, positions = params.embed.batch_size, params.regions.all_positions
     logged = {"embed": {"batch_size": batch_size}, "regions": {"positions": positions}}
     with stage_run("embed_regions", params=logged, inputs={"regions": regions, "aligned": aligned}) as run:
         device = current_world().device

@@ -102,6 +102,11 @@ class Regions(Section):
     images_per_shard: Positive
     network: Network
 
+    @property
+    def all_positions(self) -> list[str]:
+        """Every position that has a network."""
+        return self.positions
+
     @model_validator(mode="after")
     def _positions_are_unique_ones(self) -> "Regions":
         for name in self.positions:
@@ -168,11 +173,15 @@ class Embed(Section):
 
 
 class RegionWeights(Section):
-    """Logistic regression on training pairs; strengths are C, the inverse L2 weight, chosen by cross-validation."""
+    """Logistic regression on training pairs; strengths are C, the inverse L2 weight, chosen by cross-validation.
+
+    `num_bootstrap` resamples of the identities give the weights' standard errors and intervals; two are the fewest with a spread.
+    """
 
     num_pairs: Positive
     num_cross_validation_folds: Annotated[int, Field(ge=2)]
     strengths: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    num_bootstrap: Annotated[int, Field(ge=2)]
     seed: int
 
 

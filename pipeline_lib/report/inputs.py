@@ -16,6 +16,7 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import read_json
 from pipeline_lib.core.tables import FAITHFULNESS, MANIFEST, PAIRS, RANKS, REJECTS, SHARD_INDEX, read_table
 from pipeline_lib.report.figures import Curve
+from pipeline_lib.similarity.region_fits import RegionFit, read_region_fits
 
 Rows = list[dict[str, str]]
 
@@ -72,7 +73,9 @@ class Rebuild:
     scores: pa.Table
     roc: Mapping[str, Mapping[str, Curve]]
     calibration: Mapping[str, Mapping[str, Any]]
-    region_weights: Mapping[str, Any]
+    region_fits: Mapping[str, RegionFit]
+    weight_map: bytes
+    regions: Rows
     reranking: Mapping[str, Mapping[str, Any]]
     ranks: pa.Table
     explained: Sequence[Explained]
@@ -101,7 +104,9 @@ def read_rebuild(data: Path, sections: Sections) -> Rebuild:
         scores=_read_scores(data / "verify" / "scores.parquet"),
         roc=_read_roc(data / "verify" / "roc.csv"),
         calibration=read_json(data / "verify" / "calibration.json"),
-        region_weights=read_json(data / "region_weights" / "weights.json"),
+        region_fits=read_region_fits(data / "region_weights" / "weights.json", sections.positions),
+        weight_map=_read_picture(data / "region_weights" / "weight_map.png"),
+        regions=read_csv(data / "verify" / "regions.csv"),
         reranking=read_json(data / "rerank" / "metrics.json"),
         ranks=read_table(data / "rerank" / "ranks.parquet", RANKS),
         explained=[read_explained(data / "explain" / name, name) for name in sections.explained],
@@ -188,6 +193,13 @@ def _read_scores(path: Path) -> pa.Table:
     if missing:
         raise DataError("The pair scores lack columns.", got=table.column_names, allowed=PAIRS.names, where=path)
     return table
+
+
+def _read_picture(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError("A picture is missing; run the stage that draws it.", where=path) from None
 
 
 def _read_roc(path: Path) -> dict[str, dict[str, Curve]]:

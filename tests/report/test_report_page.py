@@ -94,6 +94,9 @@ def test_page_shows_the_figures_of_all_stages(page: str) -> None:
         "95.40 ± 2.00 %",  # the trained network in the headline table
         "raw_pixel",
         "70.0 % accuracy of raw pixels there",
+        "81.25 ± 1.25 +0.70 ± 0.05",  # a region's accuracy on val and its weight
+        "eye, nose and cheek",
+        "combined: regions_56",
         "50.0 → 62.5 %",
         "no_face",
         "0.6000 ± 0.0000",  # insertion area of the own map
@@ -119,7 +122,8 @@ def test_number_of_example_pairs_is_kept_and_both_kinds_come_first(data: Path) -
     [
         "ingest/manifest.parquet", "align/rejects.parquet", "train/iresnet/history.csv", "train_region/p56_x0_y28/metrics.json",
         "verify/metrics.json", "verify/scores.parquet", "verify/roc.csv", "verify/calibration.json",
-        "region_weights/weights.json", "rerank/ranks.parquet", "explain/rrfnet56/curves.csv", "explain/rrfnet56/pictures",
+        "verify/regions.csv", "region_weights/weights.json", "region_weights/weight_map.png",
+        "rerank/ranks.parquet", "explain/rrfnet56/curves.csv", "explain/rrfnet56/pictures",
         "register/registered.json",
     ],
 )  # fmt: skip

@@ -7,7 +7,7 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.patches.grid import IMAGE_PX, parse_region
 from pipeline_lib.report.areas import describe_patch
 from pipeline_lib.report.tables import NO_FIGURE
-from pipeline_lib.similarity.region_fits import RegionFit, widest_combination
+from pipeline_lib.similarity.region_fits import COMBINATION_PREFIX, RegionFit, widest_combination
 from pipeline_lib.verification.protocols import POSITION_PREFIX, VALIDATION
 from pipeline_lib.verification.region_table import COMBINATION, POSITION
 
@@ -70,11 +70,10 @@ def _words(score: str, kind: str) -> tuple[str, str, str]:
         region = parse_region(score.removeprefix(POSITION_PREFIX))
         # The mirrored region shares the network and the score, so the words must not name a side.
         words = describe_patch(region.x, region.y, region.size_px, region.size_px).replace("left ", "")
-        return f"{region.size_px} × {region.size_px}", f"({region.x}, {region.y})", words
+        return str(region.size_px), f"({region.x}, {region.y})", words
     if kind == COMBINATION:
-        sizes = " and ".join(f"{size} × {size}" for size in score.split("_")[1:])
-        return sizes, NO_FIGURE, f"combined: {score}"
-    return f"{IMAGE_PX} × {IMAGE_PX}", NO_FIGURE, f"whole face: {score.partition(':')[2]}"
+        return " and ".join(score.removeprefix(COMBINATION_PREFIX).split("_")), NO_FIGURE, f"combined: {score}"
+    return str(IMAGE_PX), NO_FIGURE, f"whole face: {score.partition(':')[2]}"
 
 
 def _weights(fit: RegionFit) -> dict[str, str]:

@@ -115,10 +115,10 @@ def test_table_ii_in_words() -> None:
     fits = {name: fit(m, np.arange(len(m)) - 1.0) for name, m in combinations(positions).items()}
     table = regions_table(rows, fits)
     assert table.columns == ("size, px", "(x, y)", "shows", "lfw, %", "val, %", "weight in regions_28_56")
-    assert table.rows[1] == ("28 × 28", "(28, 42)", "eye", "90.00 ± 1.00", "50.00 ± 1.00", "+0.00 ± 0.25")
+    assert table.rows[1] == ("28", "(28, 42)", "eye", "90.00 ± 1.00", "50.00 ± 1.00", "+0.00 ± 0.25")
     assert table.rows[4][2] == "eye, nose and cheek"  # no side: the mirrored region has the same network and weight
-    assert table.rows[6][:4] == ("28 × 28 and 56 × 56", "–", "combined: regions_28_56", "97.00 ± 1.00")
-    assert table.rows[7][:4] == ("112 × 112", "–", "whole face: net", "98.00 ± 1.00")
+    assert table.rows[6][:4] == ("28 and 56", "–", "combined: regions_28_56", "97.00 ± 1.00")
+    assert table.rows[7][:4] == ("112", "–", "whole face: net", "98.00 ± 1.00")
     assert table.groups == {0, 4, 6}
     # The best three of 28 px and the best of 56 px; on val all are equally good, so all are marked.
     assert {cell for cell in table.best if cell[1] == 3} == {(1, 3), (2, 3), (3, 3), (5, 3)}

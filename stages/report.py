@@ -19,7 +19,8 @@ def main(data: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Optio
     params = load_params()
     sections = Sections(
         networks=params.embed.networks,
-        positions=[*params.regions.positions, *params.regions.groups],
+        region_trainings=[*params.regions.positions, *params.regions.groups],
+        positions=params.regions.all_positions,
         explained=params.explain.networks,
         reranked=params.rerank.network,
         registered=params.register_.network,

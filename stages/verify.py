@@ -1,6 +1,7 @@
 """verify: every score on every pair, and the figures, curves and calibrations read from them."""
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from pipeline_lib.embedding.store import read_embeddings
 from pipeline_lib.registry.tracking import stage_run
 from pipeline_lib.verification.calibration import write_calibrations
 from pipeline_lib.verification.protocols import all_calibrations, all_metrics, curve_rows, flat_metrics, usable_pairs
+from pipeline_lib.verification.region_table import REGION_COLUMNS, region_rows
 from pipeline_lib.verification.scores import cosine_scores, dam_scores, raw_pixel_scores, region_scores, score_table
 from stages.common import run_stage
 
@@ -27,7 +29,7 @@ def main(
     anchors: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
 ) -> None:
-    """Score the pairs whose images were aligned, and write scores, calibrations, metrics and ROC curves."""
+    """Score the pairs whose images were aligned, and write scores, calibrations, metrics, regions and ROC curves."""
     params = load_params()
     dam, networks = params.dam, params.embed.networks
     logged = {"verify": params.verify.model_dump(), "dam": dam.model_dump(), "embed": {"networks": networks}}
@@ -39,19 +41,27 @@ def main(
         scores = {"raw_pixel": raw_pixel_scores(images, usable)}
         for network in networks:
             scores |= cosine_scores(read_embeddings(embedded / network), usable, network)
-        scores["region_weighted"] = region_scores(embedded_regions, region_weights, usable)
+        combined, single = region_scores(embedded_regions, region_weights, usable)
+        scores |= combined
         scores |= dam_scores(read_embeddings(embedded / dam.network), anchors, usable, dam.scale, dam.num_neighbours)
 
-        table, schema = score_table(usable, scores)
+        table, schema = score_table(usable, {**scores, **single})
         write_table(out / "scores.parquet", table, schema)
         metrics = all_metrics(table, num_dropped, params.verify.false_accept_rates)
         write_json(out / "metrics.json", metrics)
         write_calibrations(out / "calibration.json", all_calibrations(table))
-        with atomic_file(out / "roc.csv") as partial, partial.open("w", newline="") as handle:
-            csv.writer(handle).writerows([("protocol", "score", "far", "tar"), *curve_rows(table)])
+        write_csv(out / "roc.csv", ("protocol", "score", "far", "tar"), curve_rows(table))
+        whole = [network for network in networks if params.networks[network].arch != "rrfnet"]
+        write_csv(out / "regions.csv", REGION_COLUMNS, region_rows(table, metrics, whole))
         run.log_metrics(flat_metrics(metrics))
-        for name in ("metrics.json", "calibration.json", "roc.csv"):
+        for name in ("metrics.json", "calibration.json", "roc.csv", "regions.csv"):
             run.log_artifact(out / name)
+
+
+def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write a CSV file with a header."""
+    with atomic_file(path) as partial, partial.open("w", newline="") as handle:
+        csv.writer(handle).writerows([columns, *rows])
 
 
 if __name__ == "__main__":

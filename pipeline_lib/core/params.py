@@ -241,11 +241,15 @@ class Embed(Section):
 
 
 class RegionWeights(Section):
-    """Logistic regression on training pairs; strengths are C, the inverse L2 weight, chosen by cross-validation."""
+    """Logistic regression on training pairs; strengths are C, the inverse L2 weight, chosen by cross-validation.
+
+    `num_bootstrap` resamples of the identities give the weights' standard errors and intervals; two are the fewest with a spread.
+    """
 
     num_pairs: Positive
     num_cross_validation_folds: Annotated[int, Field(ge=2)]
     strengths: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    num_bootstrap: Annotated[int, Field(ge=2)]
     seed: int
 
 

@@ -2,16 +2,13 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline_lib.report.areas import describe_patch
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colours (told apart under the common colour-vision deficiencies), with a dash pattern each.
@@ -68,36 +65,6 @@ def score_histograms(
     return _svg(figure)
 
 
-def region_weights_figure(weights: Mapping[str, float], boxes: Mapping[str, tuple[int, int, int, int]]) -> bytes:
-    """Region weights on a drawn face, and as bars.
-
-    Each weight is spread evenly over its patch and the mirrored one, overlaps add (as in the RRFNet map).
-
-    Args:
-        weights: position name -> weight.
-        boxes: position name -> x y w h, px of the aligned face.
-    """
-    spread = np.zeros((112, 112))
-    for name, weight in weights.items():
-        x, y, w, h = boxes[name]
-        for left in (x, 112 - w - x):
-            spread[y : y + h, left : left + w] += weight / (2 * w * h)
-    figure, (face, bars) = _several(2, 4.6, max(3.2, 0.34 * len(weights)))
-    limit = float(np.abs(spread).max()) or 1.0
-    face.imshow(spread, cmap=_colour_map(), vmin=-limit, vmax=limit, extent=(0, 112, 112, 0))
-    _draw_face(face)
-    face.set_title("weight per pixel", fontsize=10)
-    face.set_axis_off()
-    names = sorted(weights, key=lambda name: weights[name])
-    values = [weights[name] for name in names]
-    labels = [f"{describe_patch(*boxes[name])}\n{name}" for name in names]
-    bars.barh(labels, values, color=["#c8690b" if value >= 0 else "#5e3c99" for value in values], height=0.7)
-    bars.axvline(0.0, color=INK, linewidth=0.8)
-    bars.set_title("weight by position", fontsize=10)
-    bars.tick_params(axis="y", labelsize=7)
-    return _svg(figure)
-
-
 def faithfulness_figure(curves: Mapping[str, Mapping[str, Curve]]) -> bytes:
     """Insertion and deletion curves, a panel each.
 
@@ -128,30 +95,6 @@ def loss_figure(histories: Mapping[str, Curve]) -> bytes:
     axis.set(xlabel="epoch", ylabel="training loss", ylim=(0.0, None))
     axis.legend(fontsize=8, frameon=False, ncols=2 if len(histories) > 4 else 1)
     return _svg(figure)
-
-
-def _draw_face(axis: "Axes") -> None:
-    """An outline around the aligned template's landmarks: eyes (38, 52), (74, 52), nose (56, 72), mouth (42..71, 92)."""
-    from matplotlib.patches import Ellipse
-
-    line: dict[str, Any] = {"fill": False, "edgecolor": INK, "linewidth": 1.1}
-    axis.add_patch(Ellipse((56, 58), 88, 118, **line))
-    for x in (38.3, 73.5):
-        axis.add_patch(Ellipse((x, 51.6), 15, 7, **line))
-        axis.add_patch(Ellipse((x, 51.6), 3, 3, facecolor=INK, edgecolor=INK))
-        axis.plot([x - 10, x, x + 10], [43, 40.5, 43], color=INK, linewidth=1.1)
-    axis.plot([56, 52, 50, 56, 61], [50, 66, 72, 74, 72], color=INK, linewidth=1.1)
-    axis.plot([41.5, 50, 56, 62, 70.7], [92.3, 90.5, 91.5, 90.5, 92.2], color=INK, linewidth=1.1)
-    axis.plot([41.5, 56, 70.7], [92.3, 97, 92.2], color=INK, linewidth=1.1)
-    axis.set(xlim=(0, 112), ylim=(112, 0))
-
-
-def _colour_map() -> "ListedColormap":
-    """PuOr without its dark ends, on which the drawn face would not be seen."""
-    from matplotlib import colormaps
-    from matplotlib.colors import ListedColormap
-
-    return ListedColormap(colormaps["PuOr_r"](np.linspace(0.15, 0.85, 255)))
 
 
 def _baseline_last(curves: Mapping[str, Curve]) -> list[tuple[str, Curve]]:

@@ -16,15 +16,17 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import read_json
 from pipeline_lib.core.tables import FAITHFULNESS, MANIFEST, PAIRS, RANKS, REJECTS, SHARD_INDEX, read_table
 from pipeline_lib.report.figures import Curve
+from pipeline_lib.similarity.region_fits import RegionFit, read_region_fits
 
 Rows = list[dict[str, str]]
 
 
 @dataclass(frozen=True)
 class Sections:
-    """Which matrix items of dvc.yaml the page shows, as params.yaml names them."""
+    """What the page shows, as params.yaml names it; `region_trainings` are positions and groups, one a training stage."""
 
     networks: Sequence[str]
+    region_trainings: Sequence[str]
     positions: Sequence[str]
     explained: Sequence[str]
     reranked: str
@@ -72,7 +74,9 @@ class Rebuild:
     scores: pa.Table
     roc: Mapping[str, Mapping[str, Curve]]
     calibration: Mapping[str, Mapping[str, Any]]
-    region_weights: Mapping[str, Any]
+    region_fits: Mapping[str, RegionFit]
+    weight_map: bytes
+    regions: Rows
     reranking: Mapping[str, Mapping[str, Any]]
     ranks: pa.Table
     explained: Sequence[Explained]
@@ -96,12 +100,14 @@ def read_rebuild(data: Path, sections: Sections) -> Rebuild:
         manifest=manifest,
         rejects=rejects,
         trainings={name: read_training(data / "train" / name) for name in sections.networks},
-        region_trainings={name: read_training(data / "train_region" / name) for name in sections.positions},
+        region_trainings={name: read_training(data / "train_region" / name) for name in sections.region_trainings},
         verification=read_json(data / "verify" / "metrics.json"),
         scores=_read_scores(data / "verify" / "scores.parquet"),
         roc=_read_roc(data / "verify" / "roc.csv"),
         calibration=read_json(data / "verify" / "calibration.json"),
-        region_weights=read_json(data / "region_weights" / "weights.json"),
+        region_fits=read_region_fits(data / "region_weights" / "weights.json", sections.positions),
+        weight_map=_read_picture(data / "region_weights" / "weight_map.png"),
+        regions=read_csv(data / "verify" / "regions.csv"),
         reranking=read_json(data / "rerank" / "metrics.json"),
         ranks=read_table(data / "rerank" / "ranks.parquet", RANKS),
         explained=[read_explained(data / "explain" / name, name) for name in sections.explained],
@@ -188,6 +194,13 @@ def _read_scores(path: Path) -> pa.Table:
     if missing:
         raise DataError("The pair scores lack columns.", got=table.column_names, allowed=PAIRS.names, where=path)
     return table
+
+
+def _read_picture(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError("A picture is missing; run the stage that draws it.", where=path) from None
 
 
 def _read_roc(path: Path) -> dict[str, dict[str, Curve]]:

@@ -9,11 +9,11 @@ import numpy as np
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import SPLITS
-from pipeline_lib.patches.grid import parse_region
 from pipeline_lib.report import figures, strips
 from pipeline_lib.report.html import data_uri, render
 from pipeline_lib.report.inputs import Explained, Rebuild, first_protocol
-from pipeline_lib.report.tables import headline_table, reranking_table
+from pipeline_lib.report.region_table import regions_table
+from pipeline_lib.report.tables import headline_scores, headline_table, reranking_table
 from pipeline_lib.shards.images import encode_png
 
 BASELINE = figures.BASELINE
@@ -58,7 +58,8 @@ def build_page(
         "calibration": _calibration(rebuild, score),
         "histograms": _svg(_histograms(rebuild, protocol, score)),
         "rocs": [(name, _svg(_roc(rebuild, name))) for name in rebuild.roc],
-        "weights": _svg(_weights(rebuild.region_weights["weights"])),
+        "regions": regions_table(rebuild.regions, rebuild.region_fits),
+        "weight_map": data_uri(rebuild.weight_map),
         "explained": [_explained(item, num_example_pairs) for item in rebuild.explained],
         "reranking": reranking_table(rebuild.reranking),
         "reranked_network": rebuild.sections.reranked,
@@ -107,16 +108,11 @@ def _histograms(rebuild: Rebuild, protocol: str, score: str) -> bytes:
 
 
 def _roc(rebuild: Rebuild, protocol: str) -> bytes:
+    curves = rebuild.roc[protocol]
     # The mean-centred cosines lie on the plain ones to within a line's width; the table has their figures.
-    shown = {name: curve for name, curve in rebuild.roc[protocol].items() if not name.startswith("cosine_centred:")}
+    shown = {name: curves[name] for name in headline_scores(curves) if not name.startswith("cosine_centred:")}
     impostors = {int(row["num_impostor"]) for row in rebuild.verification[protocol].values()}
     return figures.roc_figure(shown, max(impostors))
-
-
-def _weights(weights: Mapping[str, float]) -> bytes:
-    regions = {name: parse_region(name) for name in weights}
-    boxes = {name: (region.x, region.y, region.size_px, region.size_px) for name, region in regions.items()}
-    return figures.region_weights_figure(weights, boxes)
 
 
 def _explained(item: Explained, num_pairs: int) -> dict[str, object]:

@@ -1,12 +1,13 @@
 """The headline figures as rows of text, for the page and for the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.similarity.region_fits import COMBINATION_PREFIX, widest_combination
 
-SCORE_ORDER = ("raw_pixel", "cosine:", "cosine_centred:", "region_weighted", "dam_r", "dam_l")
+SCORE_ORDER = ("raw_pixel", "cosine:", "cosine_centred:", COMBINATION_PREFIX, "dam_r", "dam_l")
 NO_FIGURE = "–"
 
 
@@ -22,7 +23,8 @@ class Table:
 def headline_table(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
     """Verification figures, one row a protocol and score, from the content of data/verify/metrics.json.
 
-    TAR columns appear for every FAR that some row has; a row whose impostors cannot resolve one shows a dash.
+    TAR columns appear for every FAR that some row has; a row whose impostors cannot resolve one shows a dash. Of the
+    combinations of regions the widest is shown; region_table has them all.
 
     Raises:
         DataError: a row lacks one of the figures every row has.
@@ -42,10 +44,17 @@ def headline_table(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Ta
     )
     rows, groups = [], []
     for protocol, scores in sorted(metrics.items(), key=lambda item: (item[0] == "val", item[0])):
-        for number, score in enumerate(sorted(scores, key=_score_rank)):
+        for number, score in enumerate(sorted(headline_scores(scores), key=_score_rank)):
             rows.append(_headline_row(protocol, score, scores[score], rates))
             groups.append(number == 0)
     return Table(columns, tuple(rows), tuple(groups))
+
+
+def headline_scores(names: Iterable[str]) -> list[str]:
+    """The names without those of combinations of regions narrower than the widest one there is."""
+    listed = list(names)
+    widest = widest_combination(listed)
+    return [name for name in listed if name == widest or not name.startswith(COMBINATION_PREFIX)]
 
 
 def reranking_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:

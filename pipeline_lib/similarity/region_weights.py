@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.core.files import read_json, write_json
 
 Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -47,57 +45,6 @@ class RegionWeights:
         return np.asarray(values @ self.weights)
 
 
-@dataclass(frozen=True)
-class TrainingPairs:
-    """Pairs of rows a, b, int64 (N,); genuine, bool (N,); fold, int64 (N,). No identity stands in two folds."""
-
-    a: Rows
-    b: Rows
-    genuine: Bools
-    folds: Rows
-
-
-def draw_training_pairs(
-    identities: Sequence[str], splits: Sequence[str], num_pairs: int, num_folds: int, rng: np.random.Generator
-) -> TrainingPairs:
-    """Draw pairs of training images, half genuine, half impostor, in folds of disjoint identities.
-
-    The training identities are dealt to the folds at random; a fold's pairs are of its own identities. A genuine pair
-    is of an identity drawn uniformly among those with two images, and two of its images; an impostor pair is of two
-    identities and one image of each. Pairs are drawn independently, so one may come twice.
-
-    Args:
-        identities, splits: N, of the images; only rows of split "train" are drawn.
-        num_pairs: about how many; num_folds times the nearest even number below num_pairs / num_folds, at least 2.
-        num_folds: at least 2.
-        rng: the identities are sorted first, so equal sets of images give equal pairs.
-
-    Raises:
-        DataError: a training identity is also in another split (names it); too few identities or images for the folds.
-    """
-    rows_of: dict[str, list[int]] = {}
-    for row, (identity, split) in enumerate(zip(identities, splits, strict=True)):
-        if split == "train":
-            rows_of.setdefault(identity, []).append(row)
-    others = {identity for identity, split in zip(identities, splits, strict=True) if split != "train"}
-    shared = sorted(others & set(rows_of))
-    if shared:
-        raise DataError("Region weights may see training identities only.", got=shared[:10], allowed="no test identity")
-    if len(rows_of) < 2 * num_folds:
-        allowed = f"at least two for each of {num_folds} folds"
-        where = "region_weights.num_cross_validation_folds"
-        raise DataError("There are too few training identities.", got=len(rows_of), allowed=allowed, where=where)
-    names = rng.permutation(sorted(rows_of))
-    num_each = max(num_pairs // (2 * num_folds), 1)
-    parts = []
-    for fold in range(num_folds):
-        own = [np.array(rows_of[name], np.int64) for name in names[fold::num_folds]]
-        pairs = np.concatenate([_genuine(own, num_each, rng), _impostor(own, num_each, rng)])
-        parts.append((pairs, np.arange(2 * num_each) < num_each, np.full(2 * num_each, fold)))
-    pairs, genuine, folds = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return TrainingPairs(pairs[:, 0], pairs[:, 1], genuine, folds)
-
-
 def fit_region_weights(
     positions: Sequence[str], cosines: npt.ArrayLike, genuine: Bools, folds: Rows, strengths: Sequence[float]
 ) -> RegionWeights:
@@ -123,68 +70,37 @@ def fit_region_weights(
     for strength in sorted(strengths):
         held_out = []
         for fold in np.unique(folds):
-            weights, intercept = _fit(values[folds != fold], genuine[folds != fold], strength)
+            rest = folds != fold
+            weights, intercept = fit_logistic(values[rest], genuine[rest], strength, np.ones(int(rest.sum())))
             logits = values[folds == fold] @ weights + intercept
             held_out.append(np.logaddexp(0.0, np.where(genuine[folds == fold], -logits, logits)))
         log_losses[strength] = float(np.concatenate(held_out).mean())
     best = min(log_losses, key=log_losses.__getitem__)
-    weights, intercept = _fit(values, genuine, best)
+    weights, intercept = fit_logistic(values, genuine, best, np.ones(len(values)))
     return RegionWeights(list(positions), weights, intercept, best, log_losses)
 
 
-def write_region_weights(path: Path, found: RegionWeights) -> None:
-    """Write the weights as JSON, by position."""
-    weights = dict(zip(found.positions, found.weights.tolist(), strict=True))
-    losses = {f"{strength:g}": loss for strength, loss in found.log_losses.items()}
-    write_json(
-        path, {"weights": weights, "intercept": found.intercept, "strength": found.strength, "log_losses": losses}
-    )
+def fit_logistic(cosines: Doubles, genuine: Bools, strength: float, counts: Doubles) -> tuple[Doubles, float]:
+    """Weights and intercept of one regression, for cosines as they are.
 
+        minimise ½‖w'‖² + C·Σ_n counts_n·log(1 + exp(-y_n(w'·z_n + b))),  z = (cosines - mean)/σ,  y = ±1
 
-def read_region_weights(path: Path, positions: Sequence[str]) -> RegionWeights:
-    """Read the weights, in the order of `positions`.
-
-    Raises:
-        DataError: the file is missing or damaged, or its positions are not these.
+    Args:
+        cosines: (N, K), finite.
+        genuine: bool (N,), both classes.
+        strength: C.
+        counts: (N,), positive; how often each pair counts, in the mean and σ too, as if its row stood there so often.
     """
-    raw = read_json(path)
-    try:
-        weights = {str(name): float(weight) for name, weight in raw["weights"].items()}
-        losses = {float(strength): float(loss) for strength, loss in raw["log_losses"].items()}
-        intercept, strength = float(raw["intercept"]), float(raw["strength"])
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        problem = "The region weights are damaged; rerun the fit_region_weights stage."
-        raise DataError(problem, got=repr(error), where=path) from error
-    if sorted(weights) != sorted(positions):
-        problem = "The region weights are for other positions; rerun the fit_region_weights stage."
-        raise DataError(problem, got=sorted(weights), allowed=sorted(positions), where=path)
-    return RegionWeights(list(positions), np.array([weights[name] for name in positions]), intercept, strength, losses)
-
-
-def _fit(cosines: Doubles, genuine: Bools, strength: float) -> tuple[Doubles, float]:
     from sklearn.linear_model import LogisticRegression
 
-    mean, spread = cosines.mean(axis=0), cosines.std(axis=0)
+    mean = np.average(cosines, axis=0, weights=counts)
+    spread = np.sqrt(np.average((cosines - mean) ** 2, axis=0, weights=counts))
     # A region that never varies beyond the rounding of float32 cosines must not be blown up to one that does.
     spread = np.where(spread > CONSTANT_BELOW, spread, 1.0)
     model = LogisticRegression(C=strength, tol=1e-8, max_iter=1000)
-    model.fit((cosines - mean) / spread, genuine)
+    model.fit((cosines - mean) / spread, genuine, sample_weight=counts)
     weights = model.coef_[0] / spread
     return weights, float(model.intercept_[0] - weights @ mean)
-
-
-def _genuine(own: list[Rows], num: int, rng: np.random.Generator) -> Rows:
-    several = [rows for rows in own if len(rows) > 1]
-    if not several:
-        got = f"a fold of {len(own)} identities with one image each"
-        raise DataError("A fold has no genuine pair.", got=got, allowed="an identity with two images in each fold")
-    drawn = [several[index] for index in rng.integers(len(several), size=num)]
-    return np.stack([rng.choice(rows, 2, replace=False) for rows in drawn])
-
-
-def _impostor(own: list[Rows], num: int, rng: np.random.Generator) -> Rows:
-    chosen = [rng.choice(len(own), 2, replace=False) for _ in range(num)]
-    return np.array([[rng.choice(own[a]), rng.choice(own[b])] for a, b in chosen], np.int64)
 
 
 def _check(positions: Sequence[str], cosines: Doubles, genuine: Bools, folds: Rows) -> None:

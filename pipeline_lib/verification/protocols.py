@@ -15,6 +15,7 @@ from pipeline_lib.verification.kfold import cosine_fold_accuracy, score_fold_acc
 from pipeline_lib.verification.roc import area_under, equal_error_rate, roc_curve, tars_at_fars, thinned
 
 VALIDATION = "val"
+POSITION_PREFIX = "region."  # of the scores of single regions, which have a table of their own (region_table)
 MAX_CURVE_POINTS = 300
 Metrics = dict[str, dict[str, dict[str, float]]]
 
@@ -51,7 +52,7 @@ def protocol_rows(table: pa.Table) -> Iterator[tuple[str, npt.NDArray[np.int64]]
 
 def is_cosine(score: str) -> bool:
     """Whether a score is a cosine of feature vectors, whose folds' thresholds step through squared distances."""
-    return score.startswith(("cosine:", "cosine_centred:"))
+    return score.startswith(("cosine:", "cosine_centred:", POSITION_PREFIX))
 
 
 def score_metrics(
@@ -140,8 +141,9 @@ def flat_metrics(metrics: Metrics) -> dict[str, float]:
 
 
 def score_names(table: pa.Table) -> list[str]:
-    """The columns of a score table that are scores."""
-    return [name for name in table.column_names if name not in PAIRS.names]
+    """The columns of a score table that are scores of whole faces: all but the single regions'."""
+    columns = [name for name in table.column_names if name not in PAIRS.names]
+    return [name for name in columns if not name.startswith(POSITION_PREFIX)]
 
 
 def _numpy(table: pa.Table, column: str) -> npt.NDArray[np.generic]:

@@ -1,4 +1,4 @@
-"""The score columns of a table of pairs: raw pixels, cosines, mean-centred cosines, weighted regions, DAM."""
+"""The score columns of a table of pairs: raw pixels, cosines, mean-centred cosines, regions, DAM."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,8 +17,8 @@ from pipeline_lib.similarity.cosine import Floats, cosine, unit
 from pipeline_lib.similarity.dam import log_dam, log_lid, nearest_cosines
 from pipeline_lib.similarity.lid import read_lid
 from pipeline_lib.similarity.region_cosines import position_names, region_cosines
-from pipeline_lib.similarity.region_weights import read_region_weights
-from pipeline_lib.verification.protocols import protocol_rows
+from pipeline_lib.similarity.region_fits import read_region_fits
+from pipeline_lib.verification.protocols import POSITION_PREFIX, protocol_rows
 
 PAIR_BLOCK = 128  # 256 images of 147 KiB as floats
 Rows = npt.NDArray[np.int64]
@@ -94,19 +94,29 @@ def centred_cosines(vectors: Floats, a: Rows, b: Rows, folds: npt.NDArray[np.int
     return scores
 
 
-def region_scores(folder: Path, weights_path: Path, pairs: pa.Table) -> Floats:
-    """The column "region_weighted": Σ_i w_i·S_local,i (RRFNet, eq. 2), float32 (N,).
+def region_scores(folder: Path, weights_path: Path, pairs: pa.Table) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """A column for each combination of regions, and one for each region alone, float32 (N,).
+
+    "regions_28", "regions_56", "regions_28_56", as many as the positions allow: Σ_i w_i·S_local,i (RRFNet, eq. 2).
+    "region.<position>": S_local of that position, a plain cosine (eq. 1).
 
     Args:
         folder: the region embeddings; their grid names the positions.
         weights_path: the weights of the same positions.
 
     Raises:
-        DataError: a file is missing, positions differ, or an image has no region features.
+        DataError: a file is missing, positions differ, a combination is missing, or an image has no region features.
     """
-    weights = read_region_weights(weights_path, position_names(read_embeddings(folder)))
+    positions = position_names(read_embeddings(folder))
+    fits = read_region_fits(weights_path, positions)
     cosines = region_cosines(folder, pairs["image_a"].to_pylist(), pairs["image_b"].to_pylist())
-    return weights.score(cosines).astype(np.float32)
+    columns = {name: cosines[:, place] for place, name in enumerate(positions)}
+    combined = {
+        name: fit.weights.score(np.stack([columns[member] for member in fit.weights.positions], axis=1))
+        for name, fit in fits.items()
+    }
+    single = {f"{POSITION_PREFIX}{name}": values for name, values in columns.items()}
+    return {name: values.astype(np.float32) for name, values in combined.items()}, single
 
 
 def dam_scores(

@@ -34,6 +34,12 @@ def changed(repository: Path, tmp_path: Path) -> Callable[[Callable[[Any], None]
         ("train", "batch_size", 0, r"train\.batch_size"),
         ("regions", "positions", ["p56_x56_y0"], "p56_x56_y0 is no unique patch position"),
         ("regions", "positions", ["p56_x0_y0", "p56_x0_y0"], "twice"),
+        (
+            "region_weights",
+            "num_bootstrap",
+            1,
+            r"region_weights\.num_bootstrap: Input should be greater than or equal to 2",
+        ),
         ("explain", "networks", ["iresnet"], "iresnet is no rrfnet"),
         ("register", "network", "resnet", "networks does not define"),
     ],

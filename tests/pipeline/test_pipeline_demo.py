@@ -30,7 +30,7 @@ def test_every_stage_left_its_files(built: Checkout) -> None:
     # Of the 24 people, 13 are for training, and scale=smoke takes 12 of them.
     assert inputs + pq.read_table(data / "ingest/rejects.parquet").num_rows == 23 * 6
     scores = pq.read_table(data / "verify/scores.parquet")
-    for name in ("raw_pixel", "cosine:iresnet", "cosine:rrfnet56", "region_weighted", "dam_r", "dam_l"):
+    for name in ("raw_pixel", "cosine:iresnet", "cosine:rrfnet56", "regions_56", "region.p56_x0_y28", "dam_r", "dam_l"):
         assert scores[name].null_count == 0
     metrics = json.loads((data / "verify/metrics.json").read_text())
     assert {"val", "synthetic"} <= set(metrics)

@@ -20,10 +20,14 @@ from pipeline_lib.core.tables import (
 )
 from pipeline_lib.shards.images import encode_png
 from pipeline_lib.shards.writer import ShardWriter
+from pipeline_lib.similarity.region_bootstrap import Uncertainty
+from pipeline_lib.similarity.region_fits import RegionFit, write_region_fits
+from pipeline_lib.similarity.region_weights import RegionWeights
+from pipeline_lib.verification.region_table import REGION_COLUMNS
 
 HOSTILE = "<script>alert('x')</script>"
 NETWORKS, EXPLAINED, POSITIONS = ("iresnet", "rrfnet56"), ("rrfnet56",), ("p56_x0_y28", "p56_x28_y28")
-SCORES = ("raw_pixel", "cosine:iresnet", "cosine_centred:iresnet", "cosine:rrfnet56", "region_weighted")
+SCORES = ("raw_pixel", "cosine:iresnet", "cosine_centred:iresnet", "cosine:rrfnet56", "regions_56")
 NUM_IDENTITIES, IMAGES_EACH = 4, 3
 
 
@@ -41,7 +45,7 @@ def write_rebuild(data: Path, protocol: str = "synthetic") -> None:
         _training(data / "train" / name)
     for name in POSITIONS:
         _training(data / "train_region" / name)
-    _json(data / "region_weights" / "weights.json", {"weights": dict(zip(POSITIONS, (0.7, -0.2), strict=True))})
+    _regions(data, protocol)
     for name in EXPLAINED:
         _explanation(data / "explain" / name)
     reason = f"there was no champion {HOSTILE}"
@@ -119,6 +123,20 @@ def _verification(folder: Path, images: list[tuple[str, str]], protocol: str, rn
     _json(folder / "calibration.json", dict.fromkeys(SCORES, fitted))
     curve = [(name, score, far, far**0.3) for name in metrics for score in SCORES for far in (0.0, 0.1, 0.5, 1.0)]
     _csv(folder / "roc.csv", [("protocol", "score", "far", "tar"), *curve])
+
+
+def _regions(data: Path, protocol: str) -> None:
+    spread = Uncertainty(np.array([0.05, 0.3]), np.array([[0.6, 0.8], [-0.8, 0.4]]), 20, 0)
+    fits = {
+        "regions_56": RegionFit(RegionWeights(list(POSITIONS), np.array([0.7, -0.2]), 0.1, 1.0, {1.0: 0.3}), spread)
+    }
+    write_region_fits(data / "region_weights" / "weights.json", fits)
+    (data / "region_weights" / "weight_map.png").write_bytes(encode_png(np.zeros((8, 8, 3), np.uint8)))
+    kinds = {f"region.{name}": "position" for name in POSITIONS}
+    kinds |= {"regions_56": "combination", "cosine:iresnet": "whole_face"}
+    figures = (0.8125, 0.0125, 0.75, 0.3, 20, 20)
+    rows = [(name, kind, score, *figures) for name in (protocol, "val") for score, kind in kinds.items()]
+    _csv(data / "verify" / "regions.csv", [REGION_COLUMNS, *rows])
 
 
 def _reranking(folder: Path, images: list[tuple[str, str]]) -> None:

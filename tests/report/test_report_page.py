@@ -14,7 +14,7 @@ from pipeline_lib.report.inputs import Sections, gallery_images, read_rebuild
 from pipeline_lib.report.page import Provenance, build_page
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
-SECTIONS = Sections(NETWORKS, POSITIONS, EXPLAINED, reranked="iresnet", registered="rrfnet56")
+SECTIONS = Sections(NETWORKS, POSITIONS, POSITIONS, EXPLAINED, reranked="iresnet", registered="rrfnet56")
 PROVENANCE = Provenance({"Code": [("git commit", f"abc {HOSTILE}")]}, [], f"key: {HOSTILE}")
 
 
@@ -94,6 +94,9 @@ def test_page_shows_the_figures_of_all_stages(page: str) -> None:
         "95.40 ± 2.00 %",  # the trained network in the headline table
         "raw_pixel",
         "70.0 % accuracy of raw pixels there",
+        "81.25 ± 1.25 +0.70 ± 0.05",  # a region's accuracy on val and its weight
+        "eye, nose and cheek",
+        "combined: regions_56",
         "50.0 → 62.5 %",
         "no_face",
         "0.6000 ± 0.0000",  # insertion area of the own map
@@ -119,7 +122,8 @@ def test_number_of_example_pairs_is_kept_and_both_kinds_come_first(data: Path) -
     [
         "ingest/manifest.parquet", "align/rejects.parquet", "train/iresnet/history.csv", "train_region/p56_x0_y28/metrics.json",
         "verify/metrics.json", "verify/scores.parquet", "verify/roc.csv", "verify/calibration.json",
-        "region_weights/weights.json", "rerank/ranks.parquet", "explain/rrfnet56/curves.csv", "explain/rrfnet56/pictures",
+        "verify/regions.csv", "region_weights/weights.json", "region_weights/weight_map.png",
+        "rerank/ranks.parquet", "explain/rrfnet56/curves.csv", "explain/rrfnet56/pictures",
         "register/registered.json",
     ],
 )  # fmt: skip
@@ -142,7 +146,7 @@ def test_network_without_training_is_shown_as_imported(data: Path, tmp_path: Pat
 
 
 def test_score_that_the_registered_network_lacks_is_an_error(data: Path) -> None:
-    sections = Sections(NETWORKS, POSITIONS, EXPLAINED, reranked="iresnet", registered="other")
+    sections = Sections(NETWORKS, POSITIONS, POSITIONS, EXPLAINED, reranked="iresnet", registered="other")
     read = gallery_images(data / "align")
     with pytest.raises(DataError, match="cosine:other"):
         build_page(read_rebuild(data, sections), PROVENANCE, read, read, 1)

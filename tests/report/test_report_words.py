@@ -110,6 +110,13 @@ def test_headline_without_a_figure_names_it() -> None:
         headline_table({"lfw": {"dam_r": {key: value for key, value in ROW.items() if key != "auc"}}})
 
 
+def test_headline_shows_the_widest_combination_only() -> None:
+    scores = ["regions_28", "dam_r", "regions_56", "regions_28_56", "cosine:n"]
+    shown = [row[1] for row in headline_table({"lfw": dict.fromkeys(scores, ROW)}).rows]
+    assert shown == ["cosine:n", "regions_28_56", "dam_r"]
+    assert [row[1] for row in headline_table({"lfw": {"regions_28": ROW}}).rows] == ["regions_28"]
+
+
 def test_reranking_table_puts_all_last() -> None:
     stage = {"p_at_1": 0.5, "rp": 0.25, "map_at_r": 0.125}
     row = {"cosine": stage, "emd_reranked": {**stage, "p_at_1": 0.75}, "num_queries": 4, "num_left_out": 1}

@@ -1,16 +1,11 @@
-"""Region weights: pairs of training identities, the regression, its file."""
+"""Region weights: pairs of training identities, the regression."""
 
 import numpy as np
 import pytest
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.similarity.region_weights import (
-    RegionWeights,
-    draw_training_pairs,
-    fit_region_weights,
-    read_region_weights,
-    write_region_weights,
-)
+from pipeline_lib.similarity.region_pairs import draw_training_pairs
+from pipeline_lib.similarity.region_weights import RegionWeights, fit_logistic, fit_region_weights
 
 IDENTITIES = [f"id{i:02d}" for i in range(12) for _ in range(3)]
 TRAIN = ["train"] * 36
@@ -33,6 +28,9 @@ def test_pairs_are_half_genuine_and_of_disjoint_identities():
     assert (pairs.a != pairs.b).all()
     in_fold = [set(names[pairs.a[pairs.folds == fold]]) | set(names[pairs.b[pairs.folds == fold]]) for fold in range(4)]
     assert sum(map(len, in_fold)) == len(set.union(*in_fold)) == 12
+    number_of = dict(zip(names[pairs.a].tolist(), pairs.people[:, 0].tolist(), strict=True))
+    assert len(set(number_of.values())) == len(number_of)  # a number an identity, the same on both sides
+    assert [number_of[name] for name in names[pairs.b]] == pairs.people[:, 1].tolist()
 
 
 def test_pairs_follow_the_seed_and_are_of_training_images_only():
@@ -114,18 +112,12 @@ def test_refusals():
         fit_region_weights(POSITIONS, cosines, genuine, np.zeros(40, int), [1.0])  # one fold leaves nothing to fit on
 
 
-def test_file_round_trip_by_name(tmp_path):
-    path = tmp_path / "weights.json"
-    found = RegionWeights(POSITIONS, np.array([1.0, 2.0, -0.5]), 9.0, 0.1, {0.1: 0.2, 1.0: 0.3})
-    write_region_weights(path, found)
-    read = read_region_weights(path, POSITIONS[::-1])
-    assert read.positions == POSITIONS[::-1]
-    assert read.weights.tolist() == [-0.5, 2.0, 1.0]
-    assert (read.intercept, read.strength, read.log_losses) == (9.0, 0.1, {0.1: 0.2, 1.0: 0.3})
-    with pytest.raises(DataError, match="other positions"):
-        read_region_weights(path, POSITIONS[:2])
-    path.write_text("{}")
-    with pytest.raises(DataError, match="damaged"):
-        read_region_weights(path, POSITIONS)
-    with pytest.raises(DataError, match="missing"):
-        read_region_weights(tmp_path / "absent.json", POSITIONS)
+def test_a_count_stands_for_so_many_rows():
+    cosines, genuine, _ = planted(60, np.random.default_rng(5))
+    counts = np.arange(60) % 3 + 1
+    weights, intercept = fit_logistic(cosines, genuine, 0.5, counts.astype(float))
+    repeated = np.repeat(np.arange(60), counts)
+    expected, constant = fit_logistic(cosines[repeated], genuine[repeated], 0.5, np.ones(len(repeated)))
+    # Mean, σ and loss are one and the same; 1e-5: the solver stops at a gradient of 1e-8.
+    np.testing.assert_allclose(weights, expected, rtol=1e-5, atol=1e-5)
+    assert intercept == pytest.approx(constant, abs=1e-5)

@@ -1,4 +1,4 @@
-"""The score columns: mean-centring by hand, pixels, weighted regions and DAM from files."""
+"""The score columns: mean-centring by hand, pixels, regions and DAM from files."""
 
 import dataclasses
 from pathlib import Path
@@ -17,7 +17,9 @@ from pipeline_lib.similarity.anchors import Anchors, write_anchors
 from pipeline_lib.similarity.cosine import cosine, unit
 from pipeline_lib.similarity.dam import log_dam, log_lid, nearest_cosines
 from pipeline_lib.similarity.lid import LidSettings, fit_lid, write_lid
-from pipeline_lib.similarity.region_weights import RegionWeights, write_region_weights
+from pipeline_lib.similarity.region_bootstrap import Uncertainty
+from pipeline_lib.similarity.region_fits import RegionFit, write_region_fits
+from pipeline_lib.similarity.region_weights import RegionWeights
 from pipeline_lib.verification.scores import (
     centred_cosines,
     cosine_scores,
@@ -116,21 +118,57 @@ def test_pixel_features_keep_colour_and_lose_brightness():
     assert not pixel_features(grey).any()
 
 
-def test_weighted_regions_from_files(tmp_path):
-    patches = RNG.normal(size=(NUM, 2, 5)).astype(np.float32)
+def fit(**weights: float) -> RegionFit:
+    values = np.array(list(weights.values()))
+    spread = Uncertainty(np.ones(len(values)), np.zeros((len(values), 2)), 2, 0)
+    return RegionFit(RegionWeights(list(weights), values, 0.5, 1.0, {1.0: 0.1}), spread)
+
+
+@pytest.fixture
+def regions_folder(tmp_path) -> Path:
+    """Two features an image: of p56_x0_y28 and of p28_x14_y0, in this order."""
+    patches = np.random.default_rng(1).normal(size=(NUM, 2, 5)).astype(np.float32)
     grid = np.array([[0, 28, 56, 56], [14, 0, 28, 28]], np.int64)
     regions = embedded(np.zeros((NUM, 0)))
     write_embeddings(tmp_path, dataclasses.replace(regions, patches=patches, patch_keys=regions.keys, grid=grid))
-    weights = tmp_path / "weights.json"
+    return tmp_path
+
+
+def test_regions_from_files(regions_folder):
+    from pipeline_lib.embedding.store import read_embeddings
+
+    patches = read_embeddings(regions_folder, with_patches=True).patches
+    weights = regions_folder / "weights.json"
     # In another order than the grid's: they are matched by name.
-    write_region_weights(
-        weights, RegionWeights(["p28_x14_y0", "p56_x0_y28"], np.array([-1.0, 3.0]), 0.5, 1.0, {1.0: 0.1})
+    fits = {
+        "regions_28": fit(p28_x14_y0=2.0),
+        "regions_56": fit(p56_x0_y28=0.5),
+        "regions_28_56": fit(p28_x14_y0=-1.0, p56_x0_y28=3.0),
+    }
+    write_region_fits(weights, fits)
+    combined, single = region_scores(regions_folder, weights, PAIR_TABLE)
+    assert list(combined) == ["regions_28", "regions_56", "regions_28_56"]
+    assert list(single) == ["region.p56_x0_y28", "region.p28_x14_y0"]
+    large, small = (float(cosine(patches[4, i], patches[7, i])) for i in range(2))
+    assert (single["region.p56_x0_y28"][3], single["region.p28_x14_y0"][3]) == (
+        pytest.approx(large),
+        pytest.approx(small),
     )
-    found = region_scores(tmp_path, weights, PAIR_TABLE)
-    local = [cosine(patches[4, i], patches[7, i]) for i in range(2)]
-    assert found[3] == pytest.approx(3 * local[0] - local[1], abs=1e-6)  # float32
+    for name, expected in (("regions_28", 2 * small), ("regions_56", large / 2), ("regions_28_56", 3 * large - small)):
+        assert combined[name].dtype == np.float32
+        assert combined[name][3] == pytest.approx(expected, abs=1e-6)  # float32
     with pytest.raises(DataError, match="missing"):
-        region_scores(tmp_path, tmp_path / "absent.json", PAIR_TABLE)
+        region_scores(regions_folder, regions_folder / "absent.json", PAIR_TABLE)
+
+
+def test_weights_of_other_regions_and_lacking_combinations_are_refused(regions_folder):
+    weights = regions_folder / "weights.json"
+    write_region_fits(weights, {"regions_56": fit(p56_x0_y28=0.5)})
+    with pytest.raises(DataError, match=r"other positions[\s\S]*p28_x14_y0"):
+        region_scores(regions_folder, weights, PAIR_TABLE)
+    write_region_fits(weights, {"regions_28_56": fit(p28_x14_y0=-1.0, p56_x0_y28=3.0)})
+    with pytest.raises(DataError, match=r"other combinations[\s\S]*regions_28_56[\s\S]*regions_56"):
+        region_scores(regions_folder, weights, PAIR_TABLE)
 
 
 @pytest.fixture

@@ -17,12 +17,14 @@ from pipeline_lib.core.tables import OCCLUSIONS, PAIRS, SHARD_INDEX, table_from_
 from pipeline_lib.embedding.store import read_embeddings
 from pipeline_lib.shards.images import encode_png
 from pipeline_lib.shards.writer import ShardWriter
+from pipeline_lib.similarity.region_fits import read_region_fits
 from pipeline_lib.verification.calibration import read_calibrations
 from stages import build_anchors, embed, embed_regions, fit_region_weights, verify
 
 SPLITS = {"train": range(12), "val": range(12, 17), "test": range(17, 22)}
 IMAGES_PER_IDENTITY = 3
 POSITIONS = ["p28_x14_y28", "p56_x28_y28"]
+COMBINATIONS = ["regions_28", "regions_56", "regions_28_56"]
 NETWORKS = {"iresnet": {"arch": "iresnet"}, "rrfnet56": {"arch": "rrfnet", "patch_px": 56, "layout": "cross5"}}
 SMALL = {"blocks": (1, 1, 1, 1), "width": 0.125, "embedding_dim": 16}
 
@@ -81,7 +83,7 @@ def write_params(repository: Path, path: Path) -> None:
     params["embed"] = {"networks": list(NETWORKS), "batch_size": 8, "mirror": True}
     params["explain"]["networks"], params["register"]["network"] = ["rrfnet56"], "rrfnet56"
     params["regions"]["positions"] = POSITIONS
-    params["region_weights"] |= {"num_pairs": 80, "num_cross_validation_folds": 3}
+    params["region_weights"] |= {"num_pairs": 80, "num_cross_validation_folds": 3, "num_bootstrap": 4}
     params["dam"] |= {"network": "iresnet", "num_neighbours": 4}
     params["dam"]["lid"] |= {"hidden_dim": 8, "num_steps": 30, "batch_size": 16}
     params["verify"]["false_accept_rates"] = [0.1, 0.01]
@@ -149,7 +151,8 @@ def test_scores_hold_the_pairs_and_a_column_each(built):
 
     table = pq.read_table(built / "verify/scores.parquet")
     cosines = [f"{kind}:{network}" for network in NETWORKS for kind in ("cosine", "cosine_centred")]
-    assert table.column_names == [*PAIRS.names, "raw_pixel", *cosines, "region_weighted", "dam_r", "dam_l"]
+    single = [f"region.{name}" for name in POSITIONS]
+    assert table.column_names == [*PAIRS.names, "raw_pixel", *cosines, *COMBINATIONS, "dam_r", "dam_l", *single]
     assert table.num_rows == 40
     for name in table.column_names[len(PAIRS.names) :]:
         assert str(table.schema.field(name).type) == "float"
@@ -163,7 +166,8 @@ def test_metrics_calibrations_and_curves(built):
     assert {figures["num_dropped"] for figures in metrics["val"].values()} == {0}
     # The patterns are 16 px squares: pixels see them, and so do regions and, through random filters, whole faces.
     assert metrics["synthetic"]["raw_pixel"]["auc"] > 0.99
-    assert metrics["synthetic"]["region_weighted"]["auc"] > 0.8
+    assert metrics["synthetic"]["regions_28_56"]["auc"] > 0.8
+    assert not [name for name in metrics["synthetic"] if name.startswith("region.")]
     for figures in metrics["synthetic"].values():
         assert (figures["num_genuine"], figures["num_impostor"]) == (10, 10)
         assert "tar@0.1" in figures
@@ -176,12 +180,52 @@ def test_metrics_calibrations_and_curves(built):
     assert {(row["protocol"], row["score"]) for row in rows} == {(p, s) for p in metrics for s in metrics[p]}
 
 
+def test_table_of_regions_is_that_of_the_scores(built):
+    import pyarrow.parquet as pq
+
+    with (built / "verify/regions.csv").open() as handle:
+        rows = list(csv.DictReader(handle))
+    order = [*(f"region.{name}" for name in POSITIONS), *COMBINATIONS, "cosine:iresnet"]
+    assert [row["score"] for row in rows if row["protocol"] == "synthetic"] == order
+    assert {row["protocol"] for row in rows} == {"val", "synthetic"}
+    table = pq.read_table(built / "verify/scores.parquet").to_pandas()
+    table = table[table.protocol == "synthetic"]
+    genuine, impostor = (table[table.genuine == wanted]["region.p56_x28_y28"].to_numpy() for wanted in (True, False))
+    (row,) = (row for row in rows if (row["protocol"], row["score"]) == ("synthetic", "region.p56_x28_y28"))
+    auc = np.mean(genuine[:, None] > impostor) + np.mean(genuine[:, None] == impostor) / 2  # Mann-Whitney, all pairs
+    assert float(row["auc"]) == pytest.approx(auc, abs=1e-12)
+    metrics = read_json(built / "verify/metrics.json")["synthetic"]
+    (row,) = (row for row in rows if (row["protocol"], row["score"]) == ("synthetic", "regions_28_56"))
+    assert float(row["eer"]) == metrics["regions_28_56"]["eer"]
+
+
 def test_anchors_and_weights(built):
     metrics = read_json(built / "anchors/metrics.json")
     assert (metrics["num_anchors"], metrics["num_training_images"]) == (12, 36)
     assert metrics["lid_rmse"] > 0
-    assert set(read_json(built / "region_weights/weights.json")["weights"]) == set(POSITIONS)
-    assert read_json(built / "region_weights/metrics.json")["training_accuracy"] > 0.7
+    fits = read_region_fits(built / "region_weights/weights.json", POSITIONS)
+    assert list(fits) == COMBINATIONS
+    assert {fit.uncertainty.num_samples for fit in fits.values()} == {4}
+    metrics = read_json(built / "region_weights/metrics.json")
+    assert set(metrics) == set(COMBINATIONS)
+    assert metrics["regions_28_56"]["training_accuracy"] > 0.7
+    assert not [key for row in metrics.values() for key in row if key.startswith("weight")]
+    assert (built / "region_weights/weight_map.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_weights_and_their_errors_are_in_mlflow(built):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{built}/mlflow.db")
+    (experiment,) = (found for found in client.search_experiments() if found.name == "face-verifier")
+    (run,) = client.search_runs([experiment.experiment_id], "tags.stage = 'fit_region_weights'")
+    fits = read_region_fits(built / "region_weights/weights.json", POSITIONS)
+    for name, fit in fits.items():
+        assert run.data.metrics[f"{name}/strength"] == fit.weights.strength
+        logged = [run.data.metrics[f"{name}/standard_error.{position}"] for position in fit.weights.positions]
+        assert logged == fit.uncertainty.standard_errors.tolist()
+        assert run.data.metrics[f"{name}/weight.{fit.weights.positions[0]}"] == fit.weights.weights[0]
+    assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"weights.json", "weight_map.png"}
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def write_shards(folder: Path, rows: list[tuple[str, int, int, str]]) -> None:
 def write_networks(root: Path) -> None:
     """Untrained networks, their normalisation fitted to noise; they tell the patterns apart better than by chance."""
     specs = {f"networks/{name}": NetworkSpec(**fields, **SMALL) for name, fields in NETWORKS.items()}
-    specs |= {f"region_networks/{name}": NetworkSpec("iresnet", **SMALL, input_px=int(name[1:3])) for name in POSITIONS}
+    specs |= {f"region_networks/{name}/{name}": NetworkSpec("iresnet", **SMALL, input_px=int(name[1:3])) for name in POSITIONS}
     for seed, (folder, spec) in enumerate(specs.items()):
         torch.manual_seed(seed)
         network = build_network(spec)
@@ -82,7 +82,7 @@ def write_params(repository: Path, path: Path) -> None:
     params["networks"] = {name: {**params["networks"][name], **fields} for name, fields in NETWORKS.items()}
     params["embed"] = {"networks": list(NETWORKS), "batch_size": 8, "mirror": True}
     params["explain"]["networks"], params["register"]["network"] = ["rrfnet56"], "rrfnet56"
-    params["regions"]["positions"] = POSITIONS
+    params["regions"] |= {"positions": POSITIONS, "groups": {}}
     params["region_weights"] |= {"num_pairs": 80, "num_cross_validation_folds": 3, "num_bootstrap": 4}
     params["dam"] |= {"network": "iresnet", "num_neighbours": 4}
     params["dam"]["lid"] |= {"hidden_dim": 8, "num_steps": 30, "batch_size": 16}

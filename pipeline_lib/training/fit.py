@@ -56,8 +56,8 @@ def fit(
 
     Returns:
         The history, and figures by name: images, identities, parameters (of all networks), steps, what the last row says,
-        the speed and the data-wait share of the whole history (means weighted by steps), and the wall time of this call,
-        less than the training's if it was resumed.
+        speed and data-wait share of the whole training, and the wall time of this call, less than the training's if it
+        was resumed.
 
     Raises:
         As loop.train_networks.
@@ -74,7 +74,7 @@ def fit(
         "num_identities": num_classes,
         "num_steps": history[-1]["step"],
         **last,
-        **_means_over_steps(history),
+        **means_over_time(history),
         "wall_time_s": round(time.monotonic() - started, 1),
     }
 
@@ -103,10 +103,10 @@ def write_fitted(
     shutil.rmtree(resume_folder(out), ignore_errors=True)
 
 
-def _means_over_steps(history: list[Row]) -> Row:
-    steps = [
-        row["step"] - before for row, before in zip(history, [0.0, *(row["step"] for row in history)], strict=False)
-    ]
-    seconds = [num / row["images_per_s"] for num, row in zip(steps, history, strict=True)]  # in batches
-    waits = [row["data_wait_share"] * time for row, time in zip(history, seconds, strict=True)]
-    return {"images_per_s": sum(steps) / sum(seconds), "data_wait_share": sum(waits) / sum(seconds)}
+def means_over_time(history: list[Row]) -> Row:
+    """images_per_s and data_wait_share of the whole training from those of its rows."""
+    ends = [row["step"] for row in history]
+    steps = [end - start for start, end in zip([0.0, *ends], ends, strict=False)]
+    times = [num / row["images_per_s"] for num, row in zip(steps, history, strict=True)]  # in units of a batch a second
+    waits = [row["data_wait_share"] * time for row, time in zip(history, times, strict=True)]
+    return {"images_per_s": sum(steps) / sum(times), "data_wait_share": sum(waits) / sum(times)}

@@ -148,3 +148,50 @@ def test_a_killed_rank_is_named_by_the_others(tmp_path: Path, repository: Path) 
     for code, output in start([tmp_path], repository, 3, "--network", "iresnet", "--checkpoint-every", "2"):
         assert code == 0, output
     assert "training goes on after step 2" in (tmp_path / "rank0.txt").read_text()
+
+
+@pytest.mark.parametrize("head", ["elasticface_arc", "adaface"])
+def test_heads_with_drawn_margins_or_running_statistics_are_the_same_in_any_world(
+    head: str, tmp_path: Path, repository: Path
+) -> None:
+    rows = {}
+    for world in (1, 2):
+        folder = tmp_path / str(world)
+        for code, output in start([folder], repository, world, "--network", "plain", "--head", head):
+            assert code == 0, output
+        rows[world] = json.loads((folder / "history.json").read_text())
+    for one, many in zip(rows[1], rows[2], strict=True):
+        assert many == pytest.approx(one, rel=1e-5)  # as without: the order of float32 sums
+
+
+def test_partial_fc_trains_as_the_whole_head_and_its_shards_move_to_another_world(
+    tmp_path: Path, repository: Path, worlds: dict[int, Path]
+) -> None:
+    whole = ("--network", "plain", "--partial-fc", "1.0")
+    sampled = ("--network", "plain", "--partial-fc", "0.5", "--checkpoint-every", "5")
+    for code, output in start([tmp_path / "whole"], repository, 2, *whole):
+        assert code == 0, output
+    rows = json.loads((tmp_path / "whole" / "history.json").read_text())
+    for found in rows:  # initial class weights are drawn in another way than the whole head's
+        assert 0 < found["loss"] < 6
+    for code, output in start([tmp_path / "one"], repository, 1, *whole):
+        assert code == 0, output
+    alone = json.loads((tmp_path / "one" / "history.json").read_text())
+    for one, many in zip(alone, rows, strict=True):
+        # as with the whole head on each rank; the loss falls to 1e-3, where logits of order 8 still round at 1e-6
+        assert many == pytest.approx(one, rel=1e-5, abs=2e-6)
+
+    stop = ("--signal", "SIGTERM", "--signal-step", "6", "--signal-rank", "0")
+    for code, _ in start([tmp_path / "moved"], repository, 2, *sampled, *stop):
+        assert code == 3
+    shards = sorted(path.name for path in (tmp_path / "moved" / "resume" / "it").iterdir())
+    assert shards == [f"partial_fc-step000000007-rank0000{rank}-of00002.safetensors" for rank in (0, 1)]
+    for code, output in start([tmp_path / "moved"], repository, 1, *sampled):
+        assert code == 0, output
+    assert json.loads((tmp_path / "moved" / "logged.json").read_text()) == list(range(8, 13))
+
+    for path in (tmp_path / "moved" / "resume" / "it").iterdir():
+        path.unlink()
+    ((code, output),) = start([tmp_path / "moved"], repository, 1, *sampled)
+    assert code == 3
+    assert "There are no PartialFC shards of the checkpoint's step" in output

@@ -11,7 +11,7 @@ from pipeline_lib.backbones.build import build_network
 from pipeline_lib.backbones.checkpoints import load_network
 from pipeline_lib.backbones.spec import NetworkSpec
 from pipeline_lib.core.errors import CheckpointError
-from pipeline_lib.training.fit import initial_network, resume_folder, size_figures, write_fitted
+from pipeline_lib.training.fit import initial_network, means_over_time, resume_folder, size_figures, write_fitted
 
 SPEC = NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8, input_px=28)
 
@@ -37,15 +37,26 @@ def test_files_of_a_trained_network(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     resume_folder(out).mkdir(parents=True)
     row = {"step": 2, "epoch": 0.5, "loss": 1.5, "learning_rate": 0.1, "images_per_s": 7.0}
     network = build_network(SPEC)
-    write_fitted(network, [row], {"loss": 1.5}, True, out, record)
-    assert load_network(out).spec == SPEC
+    rows = [row, {**row, "val_auc": 0.9}]
+    write_fitted({out / "a": network, out / "b": network}, rows, {"loss": 1.5}, True, out, record)
+    assert load_network(out / "a").spec == load_network(out / "b").spec == SPEC
     with (record / "history.csv").open() as handle:
-        rows = list(csv.DictReader(handle))
-    assert [{name: float(value) for name, value in found.items()} for found in rows] == [row]
+        found = list(csv.DictReader(handle))
+    assert [{name: float(value) for name, value in one.items() if value} for one in found] == rows
     assert json.loads((record / "metrics.json").read_text()) == {"loss": 1.5, "trained": True}
     assert not resume_folder(out).exists()
 
 
 def test_size_figures_count_every_parameter() -> None:
     network = build_network(NetworkSpec("mobilefacenet", (), embedding_dim=128))
-    assert size_figures(network) == {"num_parameters": 999_552, "num_steps": 0}
+    assert size_figures({"one": network}) == {"num_parameters": 999_552, "num_steps": 0}
+    assert size_figures({"one": network, "two": network})["num_parameters"] == 2 * 999_552
+
+
+def test_figures_of_a_training_weigh_its_rows_by_their_time() -> None:
+    # 10 steps at 20 images a second take twice the time of 10 at 40, in steps of any size
+    rows = [
+        {"step": 10.0, "images_per_s": 20.0, "data_wait_share": 0.3},
+        {"step": 20.0, "images_per_s": 40.0, "data_wait_share": 0.0},
+    ]
+    assert means_over_time(rows) == {"images_per_s": pytest.approx(20 / 0.75), "data_wait_share": pytest.approx(0.2)}

@@ -18,7 +18,7 @@ import yaml
 from pipeline_lib.backbones.build import build_network
 from pipeline_lib.backbones.checkpoints import load_network
 from pipeline_lib.backbones.spec import NetworkSpec
-from pipeline_lib.core.tables import OCCLUSIONS, SHARD_INDEX, table_from_rows, write_table
+from pipeline_lib.core.tables import OCCLUSIONS, PAIRS, SHARD_INDEX, table_from_rows, write_table
 from pipeline_lib.shards.images import encode_png
 from pipeline_lib.shards.writer import ShardWriter
 
@@ -30,6 +30,7 @@ def picture(side: int, rng: np.random.Generator) -> bytes:
 
 
 def write_images(folder: Path, index: Path, side: int, members: list[str]) -> None:
+    """12 images of three people to train on, and four of two others to validate with."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     with ShardWriter(folder, "set", images_per_shard=100) as writer:
@@ -39,6 +40,12 @@ def write_images(folder: Path, index: Path, side: int, members: list[str]) -> No
             writer.write(
                 f"i{i}", content, image_id=f"i{i}", identity=person, split="train", landmarks=landmarks, score=1.0
             )
+        for i in range(4):
+            content = {member: picture(side, rng) for member in members}
+            person, landmarks = f"other{i % 2}", np.zeros((5, 2), np.float32)
+            writer.write(
+                f"v{i}", content, image_id=f"v{i}", identity=person, split="val", landmarks=landmarks, score=1.0
+            )
     write_table(index, writer.index(), SHARD_INDEX)
 
 
@@ -47,16 +54,26 @@ def checkout(tmp_path: Path, repository: Path) -> Path:
     """A folder with params.yaml and small data, in which the stages can run."""
     params = yaml.safe_load((repository / "params.yaml").read_text())
     params["train"] |= {"batch_size": 4, "warmup_epochs": 1, "threads_per_process": 1, "num_processes": 2}
-    params["train"] |= {"checkpoint_every_steps": 2, "log_every_steps": 1, "use_occluded": True}
+    params["train"] |= {
+        "micro_batch_size": 2,
+        "validate_every_epochs": 1,
+        "checkpoint_every_steps": 2,
+        "log_every_steps": 1,
+        "use_occluded": True,
+    }
     params["networks"]["iresnet"] = {**TINY, "epochs": 2}
     params["networks"]["imported"] = {**TINY, "epochs": 0, "checkpoint": "published.pth"}
-    params["regions"]["network"] = {**TINY, "epochs": 1}
+    params["regions"] |= {"network": {**TINY, "epochs": 1}, "positions": ["p28_x0_y0"]}
+    params["regions"]["groups"] = {"both": ["p28_x0_y14", "p56_x28_y28"]}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     data = tmp_path / "data"
     write_images(data / "align" / "shards", data / "align" / "index.parquet", 112, ["png"])
     write_images(data / "occlude" / "shards", data / "occlude" / "index.parquet", 112, ["png"])
     rows = [{"key": "i0", "image_id": "i0", "kind": "crop", "purpose": "train", "drawn": "{}"}]
     write_table(data / "occlude" / "occlusions.parquet", table_from_rows(rows, OCCLUSIONS), OCCLUSIONS)
+    pairs = [("v0", "v2", True), ("v1", "v3", True), ("v0", "v1", False), ("v2", "v3", False)]
+    rows = [{"protocol": "val", "fold": 0, "image_a": a, "image_b": b, "genuine": genuine} for a, b, genuine in pairs]
+    write_table(data / "ingest" / "pairs.parquet", table_from_rows(rows, PAIRS), PAIRS)
     position = data / "patches" / "p28_x0_y0"
     write_images(position, position / "index.parquet", 38, ["patch.png", "mirror.png"])
     return tmp_path
@@ -75,8 +92,9 @@ def run(words: list[str], checkout: Path, repository: Path) -> subprocess.Comple
     return subprocess.run(words, cwd=checkout, env=environment(repository), capture_output=True, text=True, timeout=300)
 
 
+VALIDATION = ("--aligned", "data/align", "--pairs", "data/ingest/pairs.parquet")
 FACES = (
-    "--network", "iresnet", "--aligned", "data/align", "--occluded", "data/occlude",
+    "--network", "iresnet", "--aligned", "data/align", "--occluded", "data/occlude", "--pairs", "data/ingest/pairs.parquet",
     "--out", "data/networks/iresnet", "--record", "data/train/iresnet",
 )  # fmt: skip
 
@@ -113,7 +131,9 @@ def test_two_processes_train_stop_on_sigterm_and_go_on(checkout: Path, repositor
     assert (metrics["num_images"], metrics["num_identities"], metrics["num_steps"]) == (13, 3, 8)
     with (checkout / "data" / "train" / "iresnet" / "history.csv").open() as handle:
         rows = list(csv.DictReader(handle))
-    assert list(rows[0]) == ["step", "epoch", "loss", "learning_rate", "images_per_s"]
+    columns = ["gradient_norm", "images_per_s", "data_wait_share", "peak_memory_bytes", "val_auc", "val_eer"]
+    assert list(rows[0]) == ["step", "epoch", "loss", "learning_rate", *columns]
+    assert [bool(row["val_auc"]) for row in rows] == 2 * [False, False, False, True]
     assert [int(row["step"]) for row in rows] == list(range(1, 9))
     assert float(rows[-1]["loss"]) == pytest.approx(metrics["loss"])
     assert not resume.parent.exists()
@@ -121,19 +141,61 @@ def test_two_processes_train_stop_on_sigterm_and_go_on(checkout: Path, repositor
 
 @pytest.mark.slow
 def test_a_region_network(checkout: Path, repository: Path) -> None:
-    options = ["--position", "p28_x0_y0", "--patches", "data/patches/p28_x0_y0"]
+    options = ["--position", "p28_x0_y0", "--patches", "data/patches/p28_x0_y0", *VALIDATION]
     options += ["--out", "data/region_networks/p28_x0_y0", "--record", "data/train_region/p28_x0_y0"]
     done = run(command(1, "train_region", *options), checkout, repository)
     assert done.returncode == 0, done.stderr
-    assert load_network(checkout / "data" / "region_networks" / "p28_x0_y0").spec.input_px == 28
+    assert load_network(checkout / "data" / "region_networks" / "p28_x0_y0" / "p28_x0_y0").spec.input_px == 28
     metrics = json.loads((checkout / "data" / "train_region" / "p28_x0_y0" / "metrics.json").read_text())
     assert (metrics["num_images"], metrics["num_steps"]) == (12, 3)
 
 
 @pytest.mark.slow
+def test_a_group_of_region_networks(checkout: Path, repository: Path) -> None:
+    options = [
+        "--group",
+        "both",
+        *VALIDATION,
+        "--out",
+        "data/region_networks/both",
+        "--record",
+        "data/train_region/both",
+    ]
+    done = run(command(2, "train_regions", *options), checkout, repository)
+    assert done.returncode == 0, done.stderr
+    for name, side in (("p28_x0_y14", 28), ("p56_x28_y28", 56)):
+        assert load_network(checkout / "data" / "region_networks" / "both" / name).spec.input_px == side
+    metrics = json.loads((checkout / "data" / "train_region" / "both" / "metrics.json").read_text())
+    assert (metrics["num_images"], metrics["num_steps"]) == (12, 3)
+    assert {"loss.p28_x0_y14", "loss.p56_x28_y28", "val_auc", "val_auc.p56_x28_y28"} <= set(metrics)
+    unknown = run(command(1, "train_regions", "--group", "nobody", *options[2:]), checkout, repository)
+    assert unknown.returncode != 0
+    assert "An unknown group of regions" in unknown.stderr
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_told_to_stop_saves_and_exits_with_0(checkout: Path, repository: Path) -> None:
+    params = yaml.safe_load((checkout / "params.yaml").read_text())
+    params["networks"]["iresnet"]["epochs"] = 500
+    (checkout / "params.yaml").write_text(yaml.safe_dump(params))
+    words = [sys.executable, "-m", "stages.train", *FACES]
+    process = subprocess.Popen(words, cwd=checkout, env=environment(repository), stderr=subprocess.PIPE, text=True)
+    resume = checkout / ".resume" / "networks" / "iresnet" / "checkpoint.safetensors"
+    deadline = time.monotonic() + 120
+    while not resume.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 0, errors
+    assert "run it again to go on from there" in errors
+    assert resume.exists()
+    assert not (checkout / "data" / "networks").exists()
+
+
+@pytest.mark.slow
 def test_published_weights_are_imported_without_data(checkout: Path, repository: Path) -> None:
     published = build_network(NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8), seed=77)
-    options = ["--network", "imported", "--aligned", "nowhere", "--occluded", "nowhere"]
+    options = ["--network", "imported", "--aligned", "nowhere", "--occluded", "nowhere", "--pairs", "nowhere"]
     options += ["--out", "data/networks/imported", "--record", "data/train/imported"]
     words = [sys.executable, "-m", "stages.train", *options]
     torch.save(published.state_dict(), checkout / "published.pth")

@@ -50,7 +50,9 @@ def write_shards(folder: Path, rows: list[tuple[str, int, int, str]]) -> None:
 def write_networks(root: Path) -> None:
     """Untrained networks, their normalisation fitted to noise; they tell the patterns apart better than by chance."""
     specs = {f"networks/{name}": NetworkSpec(**fields, **SMALL) for name, fields in NETWORKS.items()}
-    specs |= {f"region_networks/{name}/{name}": NetworkSpec("iresnet", **SMALL, input_px=int(name[1:3])) for name in POSITIONS}
+    specs |= {
+        f"region_networks/{name}/{name}": NetworkSpec("iresnet", **SMALL, input_px=int(name[1:3])) for name in POSITIONS
+    }
     for seed, (folder, spec) in enumerate(specs.items()):
         torch.manual_seed(seed)
         network = build_network(spec)

@@ -10,6 +10,7 @@ import torch
 from pipeline_lib.backbones.spec import NetworkSpec
 from pipeline_lib.core.params import Network, Params
 from pipeline_lib.core.world import World, process_group
+from pipeline_lib.registry.network_package import log_networks
 from pipeline_lib.registry.tracking import stage_run
 from pipeline_lib.training import settings as train_settings
 from pipeline_lib.training.data import TrainingSet
@@ -58,4 +59,6 @@ def train(
             history, figures = fit(named, open_training(), settings, world, out, logger, validate)
         if run:
             write_fitted(networks, history, figures, section.epochs > 0, out, record)
-            run.log_metrics(figures)
+            num_steps = int(figures["num_steps"])
+            run.log_metrics(figures, num_steps)  # at the last step: they are no first points of the rows' curves
+            log_networks(run, specs, num_steps)

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from tiny_verifier import register_tiny
 
+from pipeline_lib.registry import network_package
 from pipeline_lib.registry.example import example_photographs
-from pipeline_lib.registry.package import REQUIREMENTS, pinned_requirements
+from pipeline_lib.registry.logged_model import pinned
+from pipeline_lib.registry.package import REQUIREMENTS
 
 STRANGER = """
 import base64, json, sys
@@ -78,28 +80,37 @@ def test_model_answers_in_another_process_and_folder(workplace: Path, tmp_path_f
     assert (model / "artifacts" / "tiny" / "network.safetensors").is_file()
     assert not list(model.rglob("*.pkl"))
     assert not list(model.rglob("__pycache__"))
-    assert (model / "requirements.txt").read_text().split() == pinned_requirements()
+    assert (model / "requirements.txt").read_text().split() == pinned(REQUIREMENTS)
     example = json.loads((model / "input_example.json").read_text())
     assert base64.b64decode(example["inputs"]["data"][0][0]).startswith(b"\x89PNG")
 
 
-def test_requirements_cover_what_the_models_code_imports(repository: Path, tmp_path: Path) -> None:
-    """Every third-party module that the verifier's import closure names at module level is required or comes with mlflow."""
-    code = "import pipeline_lib.registry.verifier, sys; print('\\n'.join(m for m in sys.modules if m.startswith('pipeline_lib')))"
+@pytest.mark.parametrize(
+    ("imported", "loaded_late", "requirements"),
+    [
+        ("registry.verifier", "faces.detect_dlib", REQUIREMENTS),
+        ("backbones.checkpoints", "registry.network_model", network_package.REQUIREMENTS),
+    ],
+)
+def test_requirements_cover_what_the_models_code_imports(
+    imported: str, loaded_late: str, requirements: tuple[str, ...], repository: Path, tmp_path: Path
+) -> None:
+    """Every third-party module that a model's import closure names at module level is required or comes with mlflow."""
+    code = f"import pipeline_lib.{imported}, sys; print('\\n'.join(m for m in sys.modules if m.startswith('pipeline_lib')))"
     loaded = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path
     ).stdout.split()
-    modules = {"pipeline_lib.faces.detect_dlib", *loaded}
-    imported = set()
+    modules = {f"pipeline_lib.{loaded_late}", *loaded}
+    named: set[str] = set()
     for module in modules:
         path = repository / (module.replace(".", "/") + ".py")
         for node in ast.walk(ast.parse(path.read_text())) if path.is_file() else ():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-            imported |= {name.split(".")[0] for name in names}
-    third_party = imported - set(sys.stdlib_module_names) - {"pipeline_lib"} - OF_MLFLOW
-    assert {DISTRIBUTIONS.get(name, name) for name in third_party} <= set(REQUIREMENTS)
+            named |= {name.split(".")[0] for name in names}
+    third_party = named - set(sys.stdlib_module_names) - {"pipeline_lib"} - OF_MLFLOW
+    assert {DISTRIBUTIONS.get(name, name) for name in third_party} <= set(requirements)
 
 
 def test_requirements_are_pinned_without_local_versions() -> None:
-    assert all(line.count("==") == 1 and "+" not in line for line in pinned_requirements())
+    assert all(line.count("==") == 1 and "+" not in line for line in pinned(REQUIREMENTS))

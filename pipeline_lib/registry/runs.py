@@ -44,7 +44,7 @@ def provenance_groups(run: StageRun) -> dict[str, list[tuple[str, str]]]:
 
 def _line(item: Any) -> dict[str, str]:
     metrics, begun = item.data.metrics, datetime.fromtimestamp(item.info.start_time / 1000, UTC)
-    wall, peak = metrics.get("wall_time_s"), metrics.get("peak_memory_bytes")
+    wall, peak = metrics.get("stage/wall_time_s"), metrics.get("stage/peak_memory_bytes")
     return {
         "stage": item.data.tags["stage"],
         "status": item.info.status,

@@ -20,8 +20,12 @@ class RegistryError(PipelineError):
 
 
 def tracking_uri() -> str:
-    """MLFLOW_TRACKING_URI if it is set, else `sqlite:///<working directory>/mlflow.db`."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    """MLFLOW_TRACKING_URI if it is set, else mlflow.db of the repository in which DVC runs us, else of the working directory.
+
+    DVC's queue runs an experiment in a copy of the repository that it deletes at the end; DVC_ROOT names the original.
+    """
+    folder = Path(os.environ.get("DVC_ROOT") or Path.cwd())
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
 
 
 def shown_uri(uri: str) -> str:

@@ -20,12 +20,14 @@ from pipeline_lib.core.errors import Interrupted
 from pipeline_lib.core.params import load_params
 from pipeline_lib.registry import lineage
 from pipeline_lib.registry.store import artifact_folder, open_client, store_lock, tracking_uri
+from pipeline_lib.registry.system_metrics import system_metrics
 
 log = logging.getLogger("face_verifier")
 
 DEFAULT_EXPERIMENT = "face-verifier"
 MAX_VALUE_CHARACTERS = 500
 MAX_PARAMS_A_BATCH, MAX_METRICS_A_BATCH = 100, 1000  # MLflow's limits
+EXPERIMENT_NAME = "DVC_EXP_NAME"  # `dvc exp run` sets it to the name that `dvc exp show` lists
 PARAMS_FILE, LOCK_FILE = Path("params.yaml"), Path("dvc.lock")
 
 
@@ -68,7 +70,8 @@ def stage_run(stage: str, params: Mapping[str, object], inputs: Mapping[str, Pat
 
     A stage that raises ends as FAILED (the error becomes tag `error`), one stopped by Ctrl-C or Interrupted as KILLED.
     One that is killed leaves its run RUNNING; the next run of that stage in the same rebuild marks it KILLED. Wall time and peak
-    memory become metrics. Opening a run takes about 3.5 s, nearly all of it importing MLflow; a metric about 10 ms.
+    memory of the process become metrics below stage/, those of the machine below system/ while it runs. Opening a run takes
+    about 3.5 s, nearly all of it importing MLflow; a metric about 10 ms.
 
     Raises:
         RegistryError: the store cannot be opened.
@@ -77,7 +80,8 @@ def stage_run(stage: str, params: Mapping[str, object], inputs: Mapping[str, Pat
     started = time.monotonic()
     status = "FINISHED"
     try:
-        yield run
+        with system_metrics(run.run_id, tracking_uri()):
+            yield run
     except (KeyboardInterrupt, Interrupted):
         status = "KILLED"
         raise
@@ -86,7 +90,7 @@ def stage_run(stage: str, params: Mapping[str, object], inputs: Mapping[str, Pat
         run.set_tags({"error": f"{type(error).__name__}: {error}"})
         raise
     finally:
-        run.log_metrics({"wall_time_s": time.monotonic() - started, **_peak_memory()})
+        run.log_metrics({"stage/wall_time_s": time.monotonic() - started, **_peak_memory()})
         run.client.set_terminated(run.run_id, status)
         with store_lock(tracking_uri()):
             _close_parent(run)
@@ -126,6 +130,7 @@ def _start(stage: str, params: Mapping[str, object], inputs: Mapping[str, Path])
         "git_checkout": checkout,
         "mlflow.source.git.commit": commit,
         "dvc_lock_sha256": _sha256_if_there(LOCK_FILE),
+        **({"dvc_experiment": os.environ[EXPERIMENT_NAME]} if EXPERIMENT_NAME in os.environ else {}),
         **{f"hardware.{key}": value for key, value in lineage.hardware().items()},
         **{f"version.{key}": value for key, value in lineage.versions().items()},
     }
@@ -228,7 +233,7 @@ def _peak_memory() -> dict[str, float]:
     """Peak resident memory of this process and of its largest finished child, in bytes (Linux counts KiB)."""
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    return {"peak_memory_bytes": float(own), "largest_child_peak_memory_bytes": float(child)}
+    return {"stage/peak_memory_bytes": float(own), "stage/largest_child_peak_memory_bytes": float(child)}
 
 
 def _sha256_if_there(path: Path) -> str:

@@ -59,8 +59,8 @@ def test_run_records_what_it_was_made_from(workplace: Path, monkeypatch: pytest.
     assert found.data.params["align.detector"] == "dlib"
     assert found.data.params["align.nested.values"] == "[1, 2]"
     assert found.data.params["long"] == "y" * MAX_VALUE_CHARACTERS + "... (1000 characters)"
-    assert {"wall_time_s", "peak_memory_bytes"} <= found.data.metrics.keys()
-    assert found.data.metrics["peak_memory_bytes"] > 2**25  # a Python with MLflow needs more than 32 MiB
+    assert {"stage/wall_time_s", "stage/peak_memory_bytes"} <= found.data.metrics.keys()
+    assert found.data.metrics["stage/peak_memory_bytes"] > 2**25  # a Python with MLflow needs more than 32 MiB
     assert [(m.step, m.value) for m in client.get_metric_history(run.run_id, "loss")] == [(10, 2.0), (20, 1.0)]
     (dataset,) = found.inputs.dataset_inputs
     assert (dataset.dataset.name, dataset.dataset.digest) == ("table", "9dd4e461268c8034f5c8564e155c67a6")  # md5 of "x"
@@ -86,6 +86,14 @@ def test_interrupted_stage_is_killed(workplace: Path) -> None:
     with pytest.raises(KeyboardInterrupt), stage_run("align", {}, {}) as run:
         raise KeyboardInterrupt
     assert open_client().get_run(run.run_id).info.status == "KILLED"
+
+
+def test_experiment_of_dvc_is_named(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_EXP_NAME", "puffy-ox")
+    with stage_run("align", {}, {}) as run:
+        pass
+    client = open_client()
+    assert {client.get_run(one).data.tags["dvc_experiment"] for one in (run.run_id, run.parent_run_id)} == {"puffy-ox"}
 
 
 def test_other_params_are_another_rebuild(workplace: Path, repository: Path) -> None:
@@ -167,6 +175,8 @@ def test_store_that_cannot_be_opened_is_a_clear_error(workplace: Path, monkeypat
 
 def test_uris_and_their_artifacts(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tracking_uri() == f"sqlite:///{workplace}/mlflow.db"
+    monkeypatch.setenv("DVC_ROOT", "/srv/x")  # set by DVC, also in the copy in which its queue runs an experiment
+    assert tracking_uri() == "sqlite:////srv/x/mlflow.db"
     assert artifact_folder("sqlite:////srv/x/mlflow.db") == "/srv/x/mlartifacts"
     assert artifact_folder("http://host:5000") is None
     assert shown_uri("http://user:secret@host:5000/x") == "http://host:5000/x"

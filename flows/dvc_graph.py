@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -43,10 +43,17 @@ def stage_graph(root: Path) -> dict[str, list[str]]:
     }
 
 
-def run_stage(root: Path, stage: str, log: Callable[[str], None], force: bool = False) -> Literal["ran", "cached"]:
+def run_stage(
+    root: Path,
+    stage: str,
+    log: Callable[[str], None],
+    force: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> Literal["ran", "cached"]:
     """Bring one stage up to date with `dvc repro --single-item`, passing its output to `log` line by line.
 
-    Returns "cached" if DVC found nothing to run. The stages upstream must be up to date and none of them running.
+    `environment` adds to this process's own. Returns "cached" if DVC found nothing to run. The stages upstream must be up
+    to date and none of them running.
 
     Raises:
         StageFailed: the command's exit code was not 0.
@@ -54,7 +61,7 @@ def run_stage(root: Path, stage: str, log: Callable[[str], None], force: bool = 
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", *(["--force"] if force else []), stage]
     # The stages' own `python` and `torchrun` must be those of this environment, also when it was not activated.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, **(environment or {}), "PATH": path, "DVC_NO_ANALYTICS": "1", "PYTHONUNBUFFERED": "1"}
     tail: list[str] = []
     cached = False
     with _stopped_with_us(

@@ -1,5 +1,6 @@
 """The rebuild: the DVC graph as a Prefect flow, one task a stage, independent stages at once up to a limit."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,24 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.dvc_graph import StageFailed, read_metrics, run_stage, stage_graph
+from flows.gpus import GpuPool, visible_gpus
+from pipeline_lib.core.params import load_params
 
-MAX_STAGES_AT_ONCE = 2
+MAX_STAGES_AT_ONCE = int(os.environ.get("STAGES_AT_ONCE", "2"))
+TRAINING_STAGES = ("train", "train_region", "train_regions")
+gpus = GpuPool(visible_gpus())  # of this process, whose threads the stages' tasks are
 
 
 # Caching is DVC's alone: two caches would disagree.
 @task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE)
 def build_stage(root: Path, stage: str) -> "State[str]":
-    """Bring one DVC stage up to date; a stage with nothing to do ends in the state Cached."""
-    outcome = run_stage(root, stage, get_run_logger().info)
+    """Bring one DVC stage up to date; a stage with nothing to do ends in the state Cached.
+
+    Where CUDA_VISIBLE_DEVICES names GPUs, a training stage sees train.num_processes of them, its own while it runs.
+    """
+    trains = stage.partition("@")[0] in TRAINING_STAGES
+    with gpus.lent(load_params(root / "params.yaml").train.num_processes if trains else 0) as environment:
+        outcome = run_stage(root, stage, get_run_logger().info, environment=environment)
     if outcome == "cached":
         return Completed(name="Cached", message="DVC: nothing changed", data=outcome)
     return Completed(message="DVC: ran", data=outcome)

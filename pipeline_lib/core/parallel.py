@@ -5,7 +5,10 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TypeVar
+
+from pipeline_lib.core.memory import keep_freed_memory
 
 B = TypeVar("B")
 R = TypeVar("R")
@@ -49,8 +52,13 @@ def map_batches(function: Callable[[B], R], batches: Iterable[B], num_workers: i
 
 def _windowed(client: "object", function: Callable[[B], R], batches: Iterable[B], window: int) -> Iterator[R]:
     remaining = iter(batches)
-    submit = client.submit  # type: ignore[attr-defined]
-    in_flight = deque(submit(function, batch, pure=False) for batch in itertools.islice(remaining, window))
+    submit = partial(client.submit, _on_worker, function, pure=False)  # type: ignore[attr-defined]
+    in_flight = deque(submit(batch) for batch in itertools.islice(remaining, window))
     while in_flight:
         yield in_flight.popleft().result()
-        in_flight.extend(submit(function, batch, pure=False) for batch in itertools.islice(remaining, 1))
+        in_flight.extend(submit(batch) for batch in itertools.islice(remaining, 1))
+
+
+def _on_worker(function: Callable[[B], R], batch: B) -> R:
+    keep_freed_memory()
+    return function(batch)

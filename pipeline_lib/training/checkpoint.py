@@ -25,6 +25,8 @@ About = dict[str, str]
 CHECKPOINT = "checkpoint.safetensors"
 STATE = "state"  # name of the JSON text among the file's metadata
 FORMAT = 2
+# Settings that may change between a stop and its rerun: they change what is shown and how fast, not what is learned.
+INDECISIVE = ("validate_every_epochs", "compile", "checkpoint_every_steps", "log_every_steps", "num_loader_threads")
 log = logging.getLogger("face_verifier")
 
 
@@ -127,10 +129,11 @@ def training_about(learners: Mapping[str, Learner], settings: TrainSettings, dat
         for key, value in learner.model.state_dict().items():
             weights.update(f"{name}/{key}".encode())
             weights.update(_bytes(value))
+    decisive = {key: value for key, value in dataclasses.asdict(settings).items() if key not in INDECISIVE}
     return {
         "networks": json.dumps({name: learner.model.network.spec.to_json() for name, learner in learners.items()}),
         "initial weights": weights.hexdigest(),
-        "settings": json.dumps(dataclasses.asdict(settings)),
+        "settings": json.dumps(decisive),
         "images": dataset.digest,
         "number of classes": str(len(dataset.classes)),
         "classes": hashlib.sha256("\n".join(dataset.classes).encode()).hexdigest(),

@@ -118,3 +118,5 @@ def test_about_changes_with_whatever_decides_the_result() -> None:
     }
     for key, other in others.items():
         assert [name for name in about if about[name] != other[name]] == [key]
+    faster = dataclasses.replace(AVERAGED, num_loader_threads=9, log_every_steps=7, checkpoint_every_steps=5)
+    assert training_about(learners(0), faster, dataset()) == about

@@ -14,7 +14,7 @@ from pipeline_lib.registry.network_package import log_networks
 from pipeline_lib.registry.tracking import stage_run
 from pipeline_lib.training import settings as train_settings
 from pipeline_lib.training.data import TrainingSet
-from pipeline_lib.training.fit import fit, initial_network, size_figures, write_fitted
+from pipeline_lib.training.fit import fit, forget_training, initial_network, size_figures, write_fitted
 from pipeline_lib.training.loop import Row
 from pipeline_lib.verification.validation import ValidationSet
 
@@ -58,7 +58,8 @@ def train(
             logger = run.log_metrics if run else lambda figures, step: None
             history, figures = fit(named, open_training(), settings, world, out, logger, validate)
         if run:
-            write_fitted(networks, history, figures, section.epochs > 0, out, record)
+            write_fitted(networks, history, figures, section.epochs > 0, record)
             num_steps = int(figures["num_steps"])
             run.log_metrics(figures, num_steps)  # at the last step: they are no first points of the rows' curves
             log_networks(run, specs, num_steps)
+            forget_training(out)

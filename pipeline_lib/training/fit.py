@@ -86,9 +86,9 @@ def size_figures(networks: Mapping[str, FaceNetwork]) -> Row:
 
 
 def write_fitted(
-    networks: Mapping[Path, FaceNetwork], history: list[Row], figures: Row, trained: bool, out: Path, record: Path
+    networks: Mapping[Path, FaceNetwork], history: list[Row], figures: Row, trained: bool, record: Path
 ) -> None:
-    """Write each network to its folder, history.csv and metrics.json to `record`, and delete the training state of `out`.
+    """Write each network to its folder, history.csv and metrics.json to `record`.
 
     metrics.json is the figures and `trained`, false for weights that were only imported.
     """
@@ -100,6 +100,10 @@ def write_fitted(
         writer.writeheader()
         writer.writerows(history)
     write_json(record / "metrics.json", {**figures, "trained": trained})
+
+
+def forget_training(out: Path) -> None:
+    """Delete the training state of `out`, once all that the training was for is written."""
     shutil.rmtree(resume_folder(out), ignore_errors=True)
 
 

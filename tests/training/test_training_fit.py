@@ -11,7 +11,14 @@ from pipeline_lib.backbones.build import build_network
 from pipeline_lib.backbones.checkpoints import load_network
 from pipeline_lib.backbones.spec import NetworkSpec
 from pipeline_lib.core.errors import CheckpointError
-from pipeline_lib.training.fit import initial_network, means_over_time, resume_folder, size_figures, write_fitted
+from pipeline_lib.training.fit import (
+    forget_training,
+    initial_network,
+    means_over_time,
+    resume_folder,
+    size_figures,
+    write_fitted,
+)
 
 SPEC = NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8, input_px=28)
 
@@ -38,13 +45,16 @@ def test_files_of_a_trained_network(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     row = {"step": 2, "epoch": 0.5, "loss": 1.5, "learning_rate": 0.1, "images_per_s": 7.0}
     network = build_network(SPEC)
     rows = [row, {**row, "val_auc": 0.9}]
-    write_fitted({out / "a": network, out / "b": network}, rows, {"loss": 1.5}, True, out, record)
+    write_fitted({out / "a": network, out / "b": network}, rows, {"loss": 1.5}, True, record)
     assert load_network(out / "a").spec == load_network(out / "b").spec == SPEC
     with (record / "history.csv").open() as handle:
         found = list(csv.DictReader(handle))
     assert [{name: float(value) for name, value in one.items() if value} for one in found] == rows
     assert json.loads((record / "metrics.json").read_text()) == {"loss": 1.5, "trained": True}
+    assert resume_folder(out).exists()
+    forget_training(out)
     assert not resume_folder(out).exists()
+    forget_training(out)  # nothing there: an import has no state
 
 
 def test_size_figures_count_every_parameter() -> None:

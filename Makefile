@@ -9,7 +9,7 @@ export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup repro test lint ui retinaface
+.PHONY: setup repro test lint bench ui retinaface
 .DEFAULT_GOAL := repro
 
 setup: .venv/.installed
@@ -38,6 +38,13 @@ lint: setup
 	ruff check .
 	ruff format --check .
 	mypy
+
+bench: setup
+	python -m benchmarks.train_step
+	python -m benchmarks.processes
+	python -m benchmarks.regions_together
+	python -m benchmarks.partial_fc
+	python -m benchmarks.cuda_step
 
 ui: setup
 	python -m flows.serve

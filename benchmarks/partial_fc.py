@@ -6,14 +6,12 @@
 One process plays rank 0: it holds that rank's classes, and the gathered batch is drawn as it is. Labels are drawn from
 its own classes, since no other rank is there for the rest, so it samples all positives where a real rank has one in
 `ranks`. Nothing is sent, so the time is that of the arithmetic. Memory is the growth of the process's peak resident size
-over what it was before the head was built, through two steps. The heads take their timed steps in turn; a line of JSON
-is printed, with the whole head's figures over PartialFC's as ratios.
+over what it was before the head was built, through two steps. The heads take their timed steps in turn; the ratios
+are the whole head's figures over each one's.
 """
 
 import argparse
 import gc
-import json
-import platform
 import re
 import time
 from collections.abc import Callable
@@ -23,6 +21,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
+from benchmarks.common import report, spread
 from pipeline_lib.core.memory import keep_freed_memory
 from pipeline_lib.heads.build import HeadSettings, build_head
 from pipeline_lib.heads.class_sample import class_range
@@ -77,14 +76,8 @@ def resident_bytes(key: str) -> int:
     return 1024 * int(found[1])
 
 
-def cpu_name() -> str:
-    """The processor's model name."""
-    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    return found[1] if found else platform.machine()
-
-
-def compare(args: argparse.Namespace) -> dict[str, object]:
-    """Memory of each, then timed steps in turn."""
+def compare(args: argparse.Namespace) -> None:
+    """Memory of each, then timed steps in turn; prints the report."""
     first, last = class_range(args.classes, 0, args.ranks)
     num_local = last - first
     generator = torch.Generator().manual_seed(0)
@@ -114,27 +107,30 @@ def compare(args: argparse.Namespace) -> dict[str, object]:
                 times[name].append(time.perf_counter() - started)
     medians = {name: median(values) for name, values in times.items()}
     shard_bytes = 4 * num_local * args.dim
-    return {
-        "benchmark": "partial_fc",
-        "config": {name: getattr(args, name) for name in ("classes", "dim", "rate", "ranks", "batch", "steps")},
-        "local_classes": num_local,
-        "weight_and_momentum_bytes": 2 * shard_bytes,
-        "peak_memory_bytes": memory,
-        "step_s": {
-            name: {"median": round(medians[name], 4), "min": round(min(values), 4), "max": round(max(values), 4)}
-            for name, values in times.items()
-        },
-        "whole_head_over_partial_fc": {
-            "memory": round(memory["whole_head"] / memory["partial_fc"], 2),
-            "step": round(medians["whole_head"] / medians["partial_fc"], 2),
-        },
-        "hardware": f"{cpu_name()}, {torch.get_num_threads()} threads",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-    }
+    config = {name: getattr(args, name) for name in ("classes", "dim", "rate", "ranks", "batch", "steps")}
+    rows: list[dict[str, object]] = [
+        {
+            "head": name,
+            "memory, MiB": memory[name] / 2**20,
+            "step, ms": 1e3 * medians[name],
+            "memory ratio": memory["whole_head"] / memory[name],
+            "step ratio": medians["whole_head"] / medians[name],
+        }
+        for name in steps
+    ]
+    report(
+        "partial_fc",
+        config,
+        rows,
+        local_classes=num_local,
+        weight_and_momentum_bytes=2 * shard_bytes,
+        peak_memory_bytes=memory,
+        step_s={name: spread(values) for name, values in times.items()},
+    )
 
 
 def main() -> None:
-    """Print one line of JSON."""
+    """Measure, and print a table and a line of JSON."""
     parser = argparse.ArgumentParser(description="PartialFC against the whole softmax head, one rank's share.")
     parser.add_argument("--classes", type=int, default=1_000_000, help="of all ranks together")
     parser.add_argument("--dim", type=int, default=512)
@@ -146,7 +142,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.quick:
         args.classes, args.steps = 200_000, 3
-    print(json.dumps(compare(args)))
+    compare(args)
 
 
 if __name__ == "__main__":

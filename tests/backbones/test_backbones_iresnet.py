@@ -1,13 +1,14 @@
 """IResNet: the public code's layout and sizes, the stride-1 variant, and its forward pass against an oracle."""
 
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 
 from pipeline_lib.backbones.build import build_network
-from pipeline_lib.backbones.iresnet import IResNet
+from pipeline_lib.backbones.iresnet import Block, IResNet, Projection
 from pipeline_lib.backbones.network import FaceNetwork
 from pipeline_lib.backbones.spec import NetworkSpec
 
@@ -148,3 +149,38 @@ def test_narrow_networks_train_without_harm_to_memory(width: float) -> None:
     for _ in range(2):
         network(torch.rand(8, 3, 56, 56)).square().sum().backward()
     assert all(torch.isfinite(value.grad).all() for value in network.parameters() if value.grad is not None)
+
+
+@pytest.mark.parametrize(("stride", "side"), [(1, 5), (2, 6), (2, 7), (2, 1), (3, 7)])
+def test_projection_is_a_strided_convolution(stride: int, side: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    layer = Projection(3, 16, stride)
+    x = torch.randn(2, 3, side, side, generator=generator, requires_grad=True)
+    weights = torch.randn(2, 16, -(-side // stride), -(-side // stride), generator=generator)
+    found = torch.autograd.grad((layer(x) * weights).sum(), (x, layer.weight))
+    out = torch.nn.functional.conv2d(x, layer.weight, stride=stride)
+    expected = torch.autograd.grad((out * weights).sum(), (x, layer.weight))
+    torch.testing.assert_close(layer(x), out, rtol=1e-5, atol=1e-6)  # float32 sums over 3 channels in another order
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)  # and over pixels
+    assert list(layer.state_dict()) == ["weight"]
+
+
+def test_gradients_of_all_maps_stay_channels_last() -> None:
+    network = build_network(NetworkSpec("iresnet", (2, 2, 2, 2), 0.125, 8))
+    strides = {}
+
+    def watch(name: str) -> Callable[..., None]:
+        def after_forward(module: torch.nn.Module, inputs: tuple[torch.Tensor], out: torch.Tensor) -> None:
+            out.register_hook(
+                lambda grad: strides.__setitem__(name, grad.is_contiguous(memory_format=torch.channels_last))
+            )
+
+        return after_forward
+
+    for name, module in network.named_modules():
+        if isinstance(module, Block | torch.nn.Conv2d):
+            module.register_forward_hook(watch(name))
+    network(torch.rand(2, 3, 112, 112)).square().sum().backward()
+    assert len(strides) == 8 + 1 + 2 * 8 + 4  # blocks, conv1, their convolutions, projections
+    assert all(strides.values()), [name for name, is_channels_last in strides.items() if not is_channels_last]

@@ -1,0 +1,74 @@
+"""Every benchmark runs in its quick size and reports what docs/benchmarks.md says; its figures are for that page alone."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def quick_run(name: str, repository: Path) -> tuple[list[str], dict[str, Any]]:
+    """The lines of the table, and the JSON below it."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", "--quick"],
+        cwd=repository,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    *table, line = done.stdout.splitlines()
+    report = json.loads(line)
+    assert report["benchmark"] == name
+    assert report["hardware"].endswith("1 threads")
+    assert set(report["versions"]) == {"python", "torch"}
+    return table, report
+
+
+def test_train_step(repository: Path) -> None:
+    table, report = quick_run("train_step", repository)
+    (row,) = report["rows"]
+    assert len(table) == 2
+    assert table[0].split()[:2] == ["network", "batch"]
+    assert row["network"] == "demo"
+    assert 0 < row["share"] < 1.5  # a product of another size may be a little faster than the one it is measured by
+    assert row["GFLOP/s"] == pytest.approx(row["GFLOP/step"] / row["step_s"]["median"], rel=1e-3)  # step_s has 4 digits
+    groups = [row[name] for name in ("convolution", "normalisation", "activation", "optimiser", "other")]
+    assert sum(groups) == pytest.approx(1, abs=1e-9)  # sums of five float64
+    assert min(groups) > 0
+    assert row["convolution"] > row["optimiser"]
+    assert 0 <= row["wait"] < 1
+    assert row["data"] > 0
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_processes(repository: Path) -> None:
+    _, report = quick_run("processes", repository)
+    (row,) = report["rows"]
+    assert row["two over one"] == pytest.approx(row["two"] / row["one process, images/s"], rel=1e-3)  # 4 digits
+    assert 0.5 < row["two over one"] < 3  # a busy machine may give the second process little
+
+
+def test_regions_together(repository: Path) -> None:
+    _, report = quick_run("regions_together", repository)
+    (row,) = report["rows"]
+    assert (row["regions"], row["steps"]) == (4, 2)
+    assert row["together/apart"] == pytest.approx(row["together, s"] / row["apart, s"], rel=1e-3)  # 4 digits
+    assert row["vectorised, s"] > 0
+
+
+def test_cuda_step_says_that_there_is_no_gpu(repository: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.cuda_step", "--quick"],
+        cwd=repository,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=180,
+    )
+    assert done.stdout == "cuda_step: no CUDA device here, nothing measured\n"

@@ -71,7 +71,9 @@ def test_history_machine_and_networks_of_a_group(
     system = {name for name in run.data.metrics if name.startswith("system/")}
     assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= system
 
-    model = import_mlflow().pyfunc.load_model(f"runs:/{run.info.run_id}/network")
+    mlflow = import_mlflow()
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")  # another test of this process may have set its own
+    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/network")
     for position, side in zip(POSITIONS, (28, 56), strict=True):
         patches = np.random.default_rng(0).uniform(-1, 1, (2, 3, side, side)).astype(np.float32)
         with torch.inference_mode():

@@ -19,7 +19,7 @@ def keep_freed_memory() -> bool:
 
     glibc maps every allocation above 32 MiB afresh and unmaps it when freed, so each activation of a training step is
     page-faulted in and zeroed by the kernel again and again: measured at 40 % to 50 % of a step of a narrow IResNet on the
-    CPU, and at 55 % of the time of face detection. The price is that the process stays at its peak size. Call it before
+    CPU, and at 12 % to 22 % of the time of face detection. The price is that the process stays at its peak size. Call it before
     the work starts; a second call does nothing.
 
     Returns:

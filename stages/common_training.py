@@ -54,7 +54,7 @@ def train(
         history, figures = list[Row](), size_figures(named)
         if section.epochs:
             validate = open_validation(world).measure if params.train.validate_every_epochs else None
-            settings = train_settings.from_params(params.train, section.epochs)
+            settings = train_settings.from_params(params.train, section)
             logger = run.log_metrics if run else lambda figures, step: None
             history, figures = fit(named, open_training(), settings, world, out, logger, validate)
         if run:

@@ -18,7 +18,7 @@ def main(data: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Optio
     """Read every stage's outputs below DATA and write OUT/index.html."""
     params = load_params()
     sections = Sections(
-        networks=params.embed.networks,
+        networks=list(params.networks),
         region_trainings=[*params.regions.positions, *params.regions.groups],
         positions=params.regions.all_positions,
         explained=params.explain.networks,

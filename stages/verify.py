@@ -31,8 +31,8 @@ def main(
 ) -> None:
     """Score the pairs whose images were aligned, and write scores, calibrations, metrics, regions and ROC curves."""
     params = load_params()
-    dam, networks = params.dam, params.embed.networks
-    logged = {"verify": params.verify.model_dump(), "dam": dam.model_dump(), "embed": {"networks": networks}}
+    dam, networks = params.dam, list(params.networks)
+    logged = {"verify": params.verify.model_dump(), "dam": dam.model_dump(), "networks": networks}
     inputs = {"pairs": pairs, "aligned": aligned, "embedded": embedded, "embedded_regions": embedded_regions}
     inputs |= {"region_weights": region_weights, "anchors": anchors}
     with stage_run("verify", params=logged, inputs=inputs) as run:

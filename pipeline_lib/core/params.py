@@ -70,11 +70,48 @@ class Align(Section):
     max_reject_share: Share
 
 
+class Head(Section):
+    """Margin head. `margin` is in radians for arcface, adaface, curricularface and elasticface_arc, in cosine for cosface,
+    elasticface_cos and uniface, 0 for normface.
+
+    The rest belong to single kinds; null is the kind's default: `gradient` straight_through; `h` 0.333; `t_alpha` 0.01,
+    the weight of a batch in running statistics; `margin_std` 0.05, in the margin's unit; `negative_weight` 1; `r` 1 (the
+    threshold starts at ln(10 C r)).
+    """
+
+    kind: Literal[
+        "arcface", "cosface", "normface", "adaface", "curricularface", "elasticface_arc", "elasticface_cos", "uniface"
+    ]
+    scale: Annotated[float, Field(gt=0)]
+    margin: Annotated[float, Field(ge=0)]
+    gradient: Literal["straight_through", "exact"] | None = None
+    h: Annotated[float, Field(gt=0)] | None = None
+    t_alpha: Annotated[float, Field(gt=0, le=1)] | None = None
+    margin_std: Annotated[float, Field(ge=0)] | None = None
+    negative_weight: Annotated[float, Field(gt=0)] | None = None
+    r: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _settings_belong_to_the_kind(self) -> "Head":
+        kinds_with = {
+            "gradient": ("arcface",),
+            "h": ("adaface",),
+            "t_alpha": ("adaface", "curricularface"),
+            "margin_std": ("elasticface_arc", "elasticface_cos"),
+            "negative_weight": ("uniface",),
+            "r": ("uniface",),
+        }
+        for key, kinds in kinds_with.items():
+            if getattr(self, key) is not None and self.kind not in kinds:
+                raise ValueError(f"{key} belongs to kind {' and '.join(kinds)}, not to {self.kind}")
+        return self
+
+
 class Network(Section):
     """A network's shape and its training length. `checkpoint` imports published weights; epochs 0 then trains nothing.
 
     `blocks`: counts of the four stages, or a published IResNet's by name. `backbone`: rrfnet's network over patches.
-    depth, heads and token_px belong to vit.
+    depth, heads and token_px belong to vit. `head` is this network's in place of train.head.
     """
 
     arch: Literal["iresnet", "mobilefacenet", "bagnet17", "bagnet33", "vit", "rrfnet"]
@@ -92,6 +129,7 @@ class Network(Section):
     heads: Positive | None = None
     token_px: Positive | None = None
     epochs: NonNegative
+    head: Head | None = None
     checkpoint: str | None = None
 
     @model_validator(mode="after")
@@ -163,43 +201,6 @@ class Occlude(Section):
     seed: int
 
 
-class Head(Section):
-    """Margin head. `margin` is in radians for arcface, adaface, curricularface and elasticface_arc, in cosine for cosface,
-    elasticface_cos and uniface, 0 for normface.
-
-    The rest belong to single kinds; null is the kind's default: `gradient` straight_through; `h` 0.333; `t_alpha` 0.01,
-    the weight of a batch in running statistics; `margin_std` 0.05, in the margin's unit; `negative_weight` 1; `r` 1 (the
-    threshold starts at ln(10 C r)).
-    """
-
-    kind: Literal[
-        "arcface", "cosface", "normface", "adaface", "curricularface", "elasticface_arc", "elasticface_cos", "uniface"
-    ]
-    scale: Annotated[float, Field(gt=0)]
-    margin: Annotated[float, Field(ge=0)]
-    gradient: Literal["straight_through", "exact"] | None = None
-    h: Annotated[float, Field(gt=0)] | None = None
-    t_alpha: Annotated[float, Field(gt=0, le=1)] | None = None
-    margin_std: Annotated[float, Field(ge=0)] | None = None
-    negative_weight: Annotated[float, Field(gt=0)] | None = None
-    r: Annotated[float, Field(gt=0, le=1)] | None = None
-
-    @model_validator(mode="after")
-    def _settings_belong_to_the_kind(self) -> "Head":
-        kinds_with = {
-            "gradient": ("arcface",),
-            "h": ("adaface",),
-            "t_alpha": ("adaface", "curricularface"),
-            "margin_std": ("elasticface_arc", "elasticface_cos"),
-            "negative_weight": ("uniface",),
-            "r": ("uniface",),
-        }
-        for key, kinds in kinds_with.items():
-            if getattr(self, key) is not None and self.kind not in kinds:
-                raise ValueError(f"{key} belongs to kind {' and '.join(kinds)}, not to {self.kind}")
-        return self
-
-
 class Train(Section):
     """What all training stages share.
 
@@ -233,9 +234,8 @@ class Train(Section):
 
 
 class Embed(Section):
-    """Which networks embed the aligned and occluded images; `mirror` adds the mirrored image's features."""
+    """How every network embeds the aligned and occluded images; `mirror` adds the mirrored image's features."""
 
-    networks: Annotated[list[str], Field(min_length=1)]
     batch_size: Positive
     mirror: bool
 
@@ -346,12 +346,10 @@ class Params(Section):
             "explain.networks": self.explain.networks,
             "register.network": [self.register_.network],
         }
-        for key, names in {"embed.networks": self.embed.networks, **named}.items():
+        for key, names in named.items():
             for name in names:
                 if name not in self.networks:
                     raise ValueError(f"{key} names {name}, which networks does not define")
-                if name not in self.embed.networks:
-                    raise ValueError(f"{key} names {name}, which embed.networks leaves out")
         for name in [*self.explain.networks, self.register_.network]:
             if self.networks[name].arch != "rrfnet":
                 raise ValueError(f"{name} is no rrfnet: explain.networks and register.network need one")

@@ -64,10 +64,10 @@ class TrainSettings:
             )
 
 
-def from_params(train: Any, epochs: int) -> TrainSettings:
-    """The settings of a `train` section (core.params.Train, not imported: training needs no pydantic)."""
+def from_params(train: Any, network: Any) -> TrainSettings:
+    """The settings of sections `train` and `networks.<name>` (core.params, not imported: training needs no pydantic)."""
     return TrainSettings(
-        epochs=epochs,
+        epochs=network.epochs,
         batch_size=train.batch_size,
         micro_batch_size=train.micro_batch_size,
         learning_rate=train.learning_rate,
@@ -75,7 +75,7 @@ def from_params(train: Any, epochs: int) -> TrainSettings:
         weight_decay=train.weight_decay,
         clip_norm=train.clip_norm,
         warmup_epochs=train.warmup_epochs,
-        head=HeadSettings(**dict(train.head)),
+        head=HeadSettings(**dict(network.head or train.head)),
         partial_fc_rate=train.partial_fc_rate,
         shift_px=train.shift_px,
         ema_decay=train.ema_decay,

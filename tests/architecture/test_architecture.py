@@ -101,7 +101,7 @@ def test_params_are_the_composed_demo(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", ["demo", "cfp_lfw", "image_folder"])
-@pytest.mark.parametrize("scale", ["demo", "smoke", "small", "paper"])
+@pytest.mark.parametrize("scale", ["demo", "smoke", "small", "tables", "paper"])
 def test_every_composition_is_valid(data: str, scale: str, tmp_path: Path) -> None:
     check_params(compose(tmp_path, f"data={data}", f"scale={scale}"), where=f"{data}/{scale}")
 

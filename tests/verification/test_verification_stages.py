@@ -82,7 +82,7 @@ def write_params(repository: Path, path: Path) -> None:
     """The demo's parameters, cut to this set's size."""
     params = yaml.safe_load((repository / "params.yaml").read_text())
     params["networks"] = {name: {**params["networks"][name], **fields} for name, fields in NETWORKS.items()}
-    params["embed"] = {"networks": list(NETWORKS), "batch_size": 8, "mirror": True}
+    params["embed"] = {"batch_size": 8, "mirror": True}
     params["explain"]["networks"], params["register"]["network"] = ["rrfnet56"], "rrfnet56"
     params["regions"] |= {"positions": POSITIONS, "groups": {}}
     params["region_weights"] |= {"num_pairs": 80, "num_cross_validation_folds": 3, "num_bootstrap": 4}

@@ -10,6 +10,7 @@ from pipeline_lib.core.params import load_params
 from pipeline_lib.registry.runs import latest_runs, provenance_groups
 from pipeline_lib.registry.tracking import PARAMS_FILE, stage_run
 from pipeline_lib.report.inputs import Sections, gallery_images, read_rebuild
+from pipeline_lib.report.network_table import describe_network
 from pipeline_lib.report.page import Provenance, build_page
 from stages.common import run_stage
 
@@ -18,7 +19,7 @@ def main(data: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Optio
     """Read every stage's outputs below DATA and write OUT/index.html."""
     params = load_params()
     sections = Sections(
-        networks=list(params.networks),
+        networks={name: describe_network(network, params.train.head) for name, network in params.networks.items()},
         region_trainings=[*params.regions.positions, *params.regions.groups],
         positions=params.regions.all_positions,
         explained=params.explain.networks,

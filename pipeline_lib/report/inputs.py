@@ -23,9 +23,12 @@ Rows = list[dict[str, str]]
 
 @dataclass(frozen=True)
 class Sections:
-    """What the page shows, as params.yaml names it; `region_trainings` are positions and groups, one a training stage."""
+    """What the page shows, as params.yaml names it.
 
-    networks: Sequence[str]
+    `networks`: name -> what it is and what it was trained with. `region_trainings`: positions and groups, one a stage.
+    """
+
+    networks: Mapping[str, tuple[str, str]]
     region_trainings: Sequence[str]
     positions: Sequence[str]
     explained: Sequence[str]

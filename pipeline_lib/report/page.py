@@ -12,6 +12,7 @@ from pipeline_lib.core.tables import SPLITS
 from pipeline_lib.report import figures, strips
 from pipeline_lib.report.html import data_uri, render
 from pipeline_lib.report.inputs import Explained, Rebuild, first_protocol
+from pipeline_lib.report.network_table import networks_table
 from pipeline_lib.report.region_table import regions_table
 from pipeline_lib.report.tables import headline_scores, headline_table, reranking_table
 from pipeline_lib.shards.images import encode_png
@@ -55,6 +56,7 @@ def build_page(
         "registered": rebuild.registered,
         "protocol": protocol,
         "headline": headline_table(rebuild.verification),
+        "networks": networks_table(rebuild),
         "calibration": _calibration(rebuild, score),
         "histograms": _svg(_histograms(rebuild, protocol, score)),
         "rocs": [(name, _svg(_roc(rebuild, name))) for name in rebuild.roc],

@@ -26,7 +26,8 @@ from pipeline_lib.similarity.region_weights import RegionWeights
 from pipeline_lib.verification.region_table import REGION_COLUMNS
 
 HOSTILE = "<script>alert('x')</script>"
-NETWORKS, EXPLAINED, POSITIONS = ("iresnet", "rrfnet56"), ("rrfnet56",), ("p56_x0_y28", "p56_x28_y28")
+EXPLAINED, POSITIONS = ("rrfnet56",), ("p56_x0_y28", "p56_x28_y28")
+NETWORKS = {"iresnet": ("iresnet 1-1-1-1", "arcface"), "rrfnet56": ("RRFNet-56, cross5", "uniface")}
 SCORES = ("raw_pixel", "cosine:iresnet", "cosine_centred:iresnet", "cosine:rrfnet56", "regions_56")
 NUM_IDENTITIES, IMAGES_EACH = 4, 3
 

@@ -9,7 +9,7 @@ export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup repro test lint bench ui retinaface
+.PHONY: setup repro params test lint bench ui retinaface
 .DEFAULT_GOAL := repro
 
 setup: .venv/.installed
@@ -30,6 +30,11 @@ else
 	dvc exp run --set-param data=$(DATA) --set-param scale=$(SCALE)
 endif
 	face-verifier summary
+
+# params.yaml from conf/, for plain dvc and for the flow; repro composes its own.
+params: setup
+	python -c 'import sys; from dvc.utils.hydra import compose_and_dump; \
+	compose_and_dump("params.yaml", "$(CURDIR)/conf", None, "config", None, sys.argv[1:])' data=$(DATA) scale=$(SCALE)
 
 test: setup retinaface lint
 	pytest -n 2 --dist loadfile

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours (told apart under the common colour-vision deficiencies), with a dash pattern each.
-STYLES = (("#0072b2", "-"), ("#d55e00", "-"), ("#009e73", "--"), ("#cc79a7", "-."), ("#56b4e9", "--"), ("#e69f00", ":"))
+# Okabe and Ito's, told apart under the common colour-vision deficiencies.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+DASHES = ("-", "--", "-.", ":")
+MAX_LEGEND_INSIDE = 8
 BASELINE = "raw_pixel"
 GENUINE, IMPOSTOR = "#0072b2", "#d55e00"
 INK, SOFT = "#1d2329", "#5d6873"
@@ -29,14 +31,18 @@ def roc_figure(curves: Mapping[str, Curve], num_impostor: int) -> bytes:
         curves: score name -> (far, tar), each in [0, 1], ascending.
         num_impostor: pairs; the lowest FAR drawn is 1 / num_impostor.
     """
-    figure, axis = _one(5.4, 4.0)
+    figure, axis = _one(_width_with_legend(5.4, len(curves)), 4.0)
     lowest = 1.0 / max(num_impostor, 2)
-    for (name, (far, tar)), (colour, dashes) in zip(_baseline_last(curves), _styles(curves), strict=True):
-        axis.plot(np.maximum(far, lowest), tar, color=colour, linestyle=dashes, linewidth=1.6, label=name)
+    named = {name: curve for name, curve in curves.items() if name != BASELINE}
+    for number, (name, (far, tar)) in enumerate(named.items()):
+        axis.plot(np.maximum(far, lowest), tar, **_style(number), linewidth=1.6, label=name)
+    if BASELINE in curves:
+        far, tar = curves[BASELINE]
+        axis.plot(np.maximum(far, lowest), tar, color=SOFT, linestyle=(0, (1, 1)), linewidth=1.6, label=BASELINE)
     axis.set(xscale="log", xlim=(lowest, 1.0), ylim=(0.0, 1.02))
     axis.set_xlabel(f"false accept rate ({num_impostor} impostor pairs)")
     axis.set_ylabel("true accept rate")
-    axis.legend(fontsize=8, frameon=False, loc="lower right")
+    _legend(axis, len(curves), "lower right")
     return _svg(figure)
 
 
@@ -73,8 +79,8 @@ def faithfulness_figure(curves: Mapping[str, Mapping[str, Curve]]) -> bytes:
     """
     figure, axes = _several(len(curves), 4.2, 3.0)
     for axis, (kind, methods) in zip(axes, curves.items(), strict=True):
-        for (method, (share, score)), (colour, dashes) in zip(methods.items(), STYLES, strict=False):
-            axis.plot(share, score, color=colour, linestyle=dashes, linewidth=1.6, label=method)
+        for number, (method, (share, score)) in enumerate(methods.items()):
+            axis.plot(share, score, **_style(number), linewidth=1.6, label=method)
         axis.set_title(f"{kind} ({'higher' if kind == 'insertion' else 'lower'} is better)", fontsize=10)
         axis.set_xlabel("share of pixels, most salient first")
         axis.legend(fontsize=8, frameon=False)
@@ -88,22 +94,30 @@ def loss_figure(histories: Mapping[str, Curve]) -> bytes:
     Args:
         histories: network name -> (epochs done, loss).
     """
-    figure, axis = _one(5.4, 3.4)
-    styles = [STYLES[number % len(STYLES)] for number in range(len(histories))]
-    for (name, (epoch, loss)), (colour, dashes) in zip(histories.items(), styles, strict=True):
-        axis.plot(epoch, loss, color=colour, linestyle=dashes, linewidth=1.4, label=name)
+    figure, axis = _one(_width_with_legend(5.4, len(histories)), 3.4)
+    for number, (name, (epoch, loss)) in enumerate(histories.items()):
+        axis.plot(epoch, loss, **_style(number), linewidth=1.4, label=name)
     axis.set(xlabel="epoch", ylabel="training loss", ylim=(0.0, None))
-    axis.legend(fontsize=8, frameon=False, ncols=2 if len(histories) > 4 else 1)
+    _legend(axis, len(histories), "best")
     return _svg(figure)
 
 
-def _baseline_last(curves: Mapping[str, Curve]) -> list[tuple[str, Curve]]:
-    return sorted(curves.items(), key=lambda item: item[0] == BASELINE)
+def _style(number: int) -> dict[str, Any]:
+    """Colour and dashes of the number-th line: 24 differ, and no two of the same colour are dashed alike."""
+    turn, colour = divmod(number, len(COLOURS))
+    return {"color": COLOURS[colour], "linestyle": DASHES[(number + turn) % len(DASHES)]}
 
 
-def _styles(curves: Mapping[str, Curve]) -> list[tuple[str, str]]:
-    others = [STYLES[number % len(STYLES)] for number in range(sum(name != BASELINE for name in curves))]
-    return [*others, *([(SOFT, (0, (1, 1)))] if BASELINE in curves else [])]  # type: ignore[list-item]
+def _width_with_legend(width: float, num_lines: int) -> float:
+    return width + (2.6 if num_lines > MAX_LEGEND_INSIDE else 0.0)
+
+
+def _legend(axis: "Axes", num_lines: int, inside: str) -> None:
+    """Within the axes at `inside`, or beside them where many lines would hide what they name."""
+    if num_lines > MAX_LEGEND_INSIDE:
+        axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    else:
+        axis.legend(fontsize=8, frameon=False, loc=inside)
 
 
 def _one(width: float, height: float) -> "tuple[Figure, Axes]":

@@ -1,12 +1,15 @@
 """Two gloo processes on two cores against one process on one core: images a second with the same global batch.
 
-    python -m benchmarks.processes            IResNet-18 at width 1, batch 32, and the demo's network, batch 64
+    python -m benchmarks.processes            IResNet-18 at width 1 and the demo's network, batch 64
     python -m benchmarks.processes --quick    the demo's network, within seconds
 
 Each process has one thread, one loader thread, and a core that both share. The worlds take turns; each is forked from
 this process, which has paid for the imports, and runs the engine's train_networks on the same drawn faces in the same
 micro-batches, so both do the same arithmetic (train.micro_batch_size). The speed is what the engine logs, without the
 first row, in which memory is fresh.
+
+What two cores of the machine can be to one is measured beside it, without the engine: two processes that share nothing, of
+matrix products (cores alone) and of passes over more memory than the cache holds (the memory they share).
 """
 
 import argparse
@@ -14,7 +17,10 @@ import json
 import os
 import socket
 import tempfile
+import time
+from collections.abc import Callable
 from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 import torch
@@ -26,8 +32,11 @@ from pipeline_lib.training.loop import train_networks
 from pipeline_lib.training.sources import training_faces
 from pipeline_lib.training.trainee import new_trainee
 
-BATCH_SIZES = {"iresnet18": 32, "demo": 64}
+BATCH_SIZES = {"iresnet18": 64, "demo": 64}
+MICRO_BATCH_SIZES = {"iresnet18": 16, "demo": 32}
 WORLDS = (1, 2)
+PRODUCT_SIZE = 2000
+MEMORY_VALUES = 16_000_000  # float32: 64 MB, more than the caches of two cores
 
 
 def images_per_s(name: str, size: int, aligned: Path, num_steps: int, port: int) -> float:
@@ -53,7 +62,7 @@ def train(name: str, rank: int, size: int, aligned: Path, num_steps: int, folder
     steps_per_epoch = -(-len(dataset) // batch_size)
     settings = train_settings(
         batch_size,
-        micro_batch_size=batch_size // max(WORLDS),
+        micro_batch_size=MICRO_BATCH_SIZES[name],
         epochs=-(-(num_steps + 1) // steps_per_epoch),
     )
     with process_group() as world:
@@ -62,6 +71,54 @@ def train(name: str, rank: int, size: int, aligned: Path, num_steps: int, folder
         seconds = sum(batch_size / row["images_per_s"] for row in history[1:])
         if world.is_main:
             (folder / "speed.json").write_text(json.dumps(batch_size * len(history[1:]) / seconds))
+
+
+def multiply() -> Callable[[], object]:
+    """A matrix product, which the cores' arithmetic bounds."""
+    a, b, out = (torch.rand(PRODUCT_SIZE, PRODUCT_SIZE) for _ in range(3))
+    return lambda: torch.mm(a, b, out=out)
+
+
+def pass_over() -> Callable[[], object]:
+    """One pass over memory, as normalisation and activations make, which the memory bounds."""
+    values = torch.rand(MEMORY_VALUES)
+    return lambda: values.mul_(1.0)
+
+
+def runs_per_s(build: Callable[[], Callable[[], object]], size: int, duration_s: float) -> float:
+    """Calls a second of `size` processes together, each on a core of its own."""
+
+    def work(core: int) -> None:
+        os.sched_setaffinity(0, {core})
+        run, num_runs = build(), 0
+        run()
+        started = time.perf_counter()
+        while (spent := time.perf_counter() - started) < duration_s:
+            run()
+            num_runs += 1
+        speeds.put(num_runs / spent)
+
+    context = get_context("fork")
+    speeds: SimpleQueue[float] = context.SimpleQueue()
+    processes = [context.Process(target=work, args=(core,)) for core in sorted(os.sched_getaffinity(0))[:size]]
+    for process in processes:
+        process.start()
+    total = sum(speeds.get() for _ in processes)
+    for process in processes:
+        process.join()
+    return total
+
+
+def measure_machine(repeats: int, duration_s: float) -> dict[str, dict[str, float]]:
+    """Two processes over one, of products and of passes over memory."""
+    ratios = {}
+    for name, build in (("products", multiply), ("memory", pass_over)):
+        speeds = {size: list[float]() for size in WORLDS}
+        for _ in range(repeats):
+            for size in WORLDS:
+                speeds[size].append(runs_per_s(build, size, duration_s))
+        ratios[name] = paired_ratio(speeds[2], speeds[1])
+    return ratios
 
 
 def free_port() -> int:
@@ -103,7 +160,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_faces(Path(folder), num_images=128, num_identities=16)
         rows = [measure(name, Path(folder), args.steps, args.repeats) for name in args.networks]
-    report("processes", {"steps": args.steps, "repeats": args.repeats, "load": os.getloadavg()[0]}, rows)
+    machine = measure_machine(args.repeats, duration_s=0.2 if args.quick else 2.0)
+    shares = ", ".join(f"{name} {ratio['median']:.2f}" for name, ratio in machine.items())
+    print(f"two processes that share nothing but the machine, over one: {shares}")
+    report(
+        "processes", {"steps": args.steps, "repeats": args.repeats, "load": os.getloadavg()[0]}, rows, machine=machine
+    )
 
 
 if __name__ == "__main__":

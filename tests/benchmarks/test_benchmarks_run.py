@@ -51,6 +51,7 @@ def test_processes(repository: Path) -> None:
     (row,) = report["rows"]
     assert row["two over one"] == pytest.approx(row["two"] / row["one process, images/s"], rel=1e-3)  # 4 digits
     assert 0.5 < row["two over one"] < 3  # a busy machine may give the second process little
+    assert all(0.3 < report["machine"][what]["median"] < 4 for what in ("products", "memory"))
 
 
 def test_regions_together(repository: Path) -> None:

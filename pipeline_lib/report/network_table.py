@@ -55,5 +55,5 @@ def _figures(rebuild: Rebuild, protocols: list[str], score: str) -> list[str]:
         if row is None:
             found = sorted(rebuild.verification[protocol])
             raise DataError("The verification figures lack a score.", got=found, allowed=score, where=protocol)
-        cells.append(f"{100 * row['accuracy_mean']:.2f} ± {100 * row['accuracy_std']:.2f} ({row['auc']:.3f})")
+        cells.append(f"{100 * row['accuracy_mean']:.2f} ({row['auc']:.3f})")
     return cells

@@ -1,7 +1,6 @@
 """The rebuild flow on a real Prefect server (sqlite, loopback) and a real DVC pipeline."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 from tiny_pipeline import make_tiny_pipeline
 
 from flows.dvc_graph import StageFailed, run_stage, stage_graph
+from flows.serve import stop
 from pipeline_lib.core.errors import PipelineError
 
 BIN = Path(sys.executable).parent
@@ -46,8 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         wait_for(lambda: httpx.get(environment["PREFECT_API_URL"] + "/health").status_code == 200, 120)
         yield environment
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+        stop(process)
 
 
 def wait_for(condition, timeout_s: float) -> None:
@@ -179,6 +178,5 @@ def test_scheduled_run_completes(server: dict[str, str], repository: Path, tmp_p
 
         wait_for(completed, 240)
     finally:
-        os.killpg(worker.pid, signal.SIGTERM)
-        worker.wait(60)
+        stop(worker)  # a worker whose next scheduled run has just begun may not end by itself
     assert (folder / "metrics.json").exists()

@@ -1,19 +1,17 @@
 """The DVC graph as plain data, and one stage's run: the only file here that knows DVC."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from flows.processes import Processes
 from pipeline_lib.core.errors import PipelineError
 
 UNCHANGED = "didn't change, skipping"  # the line DVC prints for a stage whose inputs are those of dvc.lock
 FROM_RUN_CACHE = "is cached - skipping run, checking out outputs"
-STOP_GRACE_S = 30.0  # a stage that is told to stop may save a checkpoint first
 
 
 class StageFailed(PipelineError):
@@ -47,13 +45,14 @@ def run_stage(
     root: Path,
     stage: str,
     log: Callable[[str], None],
+    processes: Processes,
     force: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> Literal["ran", "cached"]:
     """Bring one stage up to date with `dvc repro --single-item`, passing its output to `log` line by line.
 
-    `environment` adds to this process's own. Returns "cached" if DVC found nothing to run. The stages upstream must be up
-    to date and none of them running.
+    It runs among `processes`, by which another thread can stop it. `environment` adds to this process's own. Returns "cached"
+    if DVC found nothing to run. The stages upstream must be up to date and none of them running.
 
     Raises:
         StageFailed: the command's exit code was not 0.
@@ -64,17 +63,7 @@ def run_stage(
     environment = {**os.environ, **(environment or {}), "PATH": path, "DVC_NO_ANALYTICS": "1", "PYTHONUNBUFFERED": "1"}
     tail: list[str] = []
     cached = False
-    with _stopped_with_us(
-        subprocess.Popen(
-            command,
-            cwd=root,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-    ) as process:
+    with processes.start(command, cwd=root, env=environment) as process:
         for line in _lines(process):
             log(line)
             tail = [*tail[-20:], line]
@@ -98,19 +87,3 @@ def _lines(process: "subprocess.Popen[str]") -> Iterator[str]:
     for line in process.stdout:
         if line.strip():
             yield line.rstrip()
-
-
-@contextmanager
-def _stopped_with_us(process: "subprocess.Popen[str]") -> "Iterator[subprocess.Popen[str]]":
-    """Wait for the process; if we are interrupted, its whole process group is told to stop, and killed after a grace time."""
-    try:
-        yield process
-        process.wait()
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(STOP_GRACE_S)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()

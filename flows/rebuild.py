@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +15,48 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.dvc_graph import StageFailed, read_metrics, run_stage, stage_graph
 from flows.gpus import GpuPool, visible_gpus
+from flows.processes import Processes
+from pipeline_lib.core.errors import PipelineError
 from pipeline_lib.core.params import load_params
 
-MAX_STAGES_AT_ONCE = int(os.environ.get("STAGES_AT_ONCE", "2"))
 TRAINING_STAGES = ("train", "train_region", "train_regions")
 gpus = GpuPool(visible_gpus())  # of this process, whose threads the stages' tasks are
 
 
+def stages_at_once() -> int:
+    """STAGES_AT_ONCE, 2 if unset.
+
+    Raises:
+        PipelineError: it is no whole number above 0.
+    """
+    text = os.environ.get("STAGES_AT_ONCE", "2")
+    if not text.isdecimal() or int(text) < 1:
+        raise PipelineError("This is not a number of stages.", got=text, allowed="1 or more", where="STAGES_AT_ONCE")
+    return int(text)
+
+
+# Not the task runner's max_workers: its threads also wait for stages upstream, and those would keep ready ones out.
+slots = threading.BoundedSemaphore(stages_at_once())
+STOP_GRACE_S = 25.0  # a stage may save a checkpoint first; Prefect's worker kills a cancelled flow after 30
+
+
 # Caching is DVC's alone: two caches would disagree.
 @task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE)
-def build_stage(root: Path, stage: str) -> "State[str]":
+def build_stage(root: Path, stage: str, processes: Processes) -> "State[str]":
     """Bring one DVC stage up to date; a stage with nothing to do ends in the state Cached.
 
     Where CUDA_VISIBLE_DEVICES names GPUs, a training stage sees train.num_processes of them, its own while it runs.
     """
     trains = stage.partition("@")[0] in TRAINING_STAGES
-    with gpus.lent(load_params(root / "params.yaml").train.num_processes if trains else 0) as environment:
-        outcome = run_stage(root, stage, get_run_logger().info, environment=environment)
+    num_gpus = load_params(root / "params.yaml").train.num_processes if trains else 0
+    with gpus.lent(num_gpus) as environment, slots:
+        outcome = run_stage(root, stage, get_run_logger().info, processes, environment=environment)
     if outcome == "cached":
         return Completed(name="Cached", message="DVC: nothing changed", data=outcome)
     return Completed(message="DVC: ran", data=outcome)
 
 
-@flow(name="rebuild", task_runner=ThreadPoolTaskRunner(max_workers=MAX_STAGES_AT_ONCE))  # type: ignore[arg-type]
+@flow(name="rebuild", task_runner=ThreadPoolTaskRunner())  # type: ignore[arg-type]
 def rebuild(root: str = ".", retries: int = 1, retry_delay_s: float = 10.0) -> dict[str, str]:
     """Bring every stage of dvc.yaml up to date and publish metrics and links as artifacts.
 
@@ -52,14 +72,21 @@ def rebuild(root: str = ".", retries: int = 1, retry_delay_s: float = 10.0) -> d
         StageFailed: a stage failed after its retries; stages that do not depend on it have run.
     """
     folder = Path(root).resolve()
-    one_stage = build_stage.with_options(retries=retries, retry_delay_seconds=retry_delay_s)
+    processes = Processes()
+    one_stage = build_stage.with_options(
+        retries=retries, retry_delay_seconds=retry_delay_s, retry_condition_fn=lambda *_: not processes.stopped
+    )
     futures: dict[str, PrefectFuture[Any]] = {}
-    for stage, upstream in stage_graph(folder).items():
-        futures[stage] = one_stage.submit(
-            folder, stage, wait_for=[futures[name] for name in upstream], return_state=False
-        )
-    for future in futures.values():
-        future.wait()
+    try:
+        for stage, upstream in stage_graph(folder).items():
+            futures[stage] = one_stage.submit(
+                folder, stage, processes, wait_for=[futures[name] for name in upstream], return_state=False
+            )
+        for future in futures.values():
+            future.wait()
+    except BaseException:  # Ctrl-C, or the flow run cancelled: its stages must not outlive it
+        processes.stop(STOP_GRACE_S)
+        raise
     states = {stage: future.state for stage, future in futures.items()}
     failed = {stage: state.message for stage, state in states.items() if not state.is_completed()}
     if failed:

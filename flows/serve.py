@@ -11,6 +11,7 @@ import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 
+from flows.processes import stop
 from pipeline_lib.core.errors import PipelineError
 
 HOST = "127.0.0.1"
@@ -48,18 +49,6 @@ def wait_until_up(url: str, process: "subprocess.Popen[bytes]") -> None:
     raise PipelineError("A server did not answer in time.", got=url, allowed=f"{START_TIMEOUT_S:.0f} s")
 
 
-def stop(process: "subprocess.Popen[bytes]") -> None:
-    """Ask a process group to end, and kill it if it does not."""
-    if process.poll() is not None:
-        return
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
 def main(root: Path = Path()) -> None:
     """Start everything, print the addresses, and stop everything at Ctrl-C or SIGTERM."""
     root = root.resolve()
@@ -84,7 +73,7 @@ def main(root: Path = Path()) -> None:
             process = subprocess.Popen(
                 [str(bin_dir / command[0]), *command[1:]], cwd=root, env=environment, start_new_session=True
             )
-            running.callback(stop, process)
+            running.callback(stop, process, grace_s=STOP_TIMEOUT_S)
             return process
 
         def call(*command: str) -> None:

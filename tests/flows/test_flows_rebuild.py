@@ -1,6 +1,7 @@
 """The rebuild flow on a real Prefect server (sqlite, loopback) and a real DVC pipeline."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -10,10 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tiny_pipeline import make_tiny_pipeline
+from tiny_pipeline import LONG_AND_SHORT_YAML, make_tiny_pipeline
 
 from flows.dvc_graph import StageFailed, run_stage, stage_graph
-from flows.serve import stop
+from flows.processes import Processes, stop
 from pipeline_lib.core.errors import PipelineError
 
 BIN = Path(sys.executable).parent
@@ -46,7 +47,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         wait_for(lambda: httpx.get(environment["PREFECT_API_URL"] + "/health").status_code == 200, 120)
         yield environment
     finally:
-        stop(process)
+        stop(process, grace_s=20.0)
 
 
 def wait_for(condition, timeout_s: float) -> None:
@@ -92,12 +93,21 @@ def test_broken_dvc_yaml_is_named(tmp_path: Path) -> None:
 def test_stage_runs_once_and_failure_shows_its_output(tmp_path: Path) -> None:
     make_tiny_pipeline(tmp_path)
     lines: list[str] = []
-    assert run_stage(tmp_path, "first", lines.append) == "ran"
-    assert run_stage(tmp_path, "first", lines.append) == "cached"
+    assert run_stage(tmp_path, "first", lines.append, Processes()) == "ran"
+    assert run_stage(tmp_path, "first", lines.append, Processes()) == "cached"
     assert any("echo hello" in line for line in lines)
     (tmp_path / "dvc.yaml").write_text("stages:\n  bad:\n    cmd: echo the reason && exit 3\n    outs: [bad.txt]\n")
     with pytest.raises(StageFailed, match="the reason"):
-        run_stage(tmp_path, "bad", lines.append)
+        run_stage(tmp_path, "bad", lines.append, Processes())
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", ""])
+def test_a_wrong_number_of_stages_is_named(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    from flows.rebuild import stages_at_once
+
+    monkeypatch.setenv("STAGES_AT_ONCE", text)
+    with pytest.raises(PipelineError, match="STAGES_AT_ONCE"):
+        stages_at_once()
 
 
 @pytest.mark.slow
@@ -124,6 +134,46 @@ def test_flow_runs_then_is_cached_and_publishes(server: dict[str, str], reposito
     assert [run["state_name"] for run in api(server, "task_runs") if run["name"] == "left"].count("Cached") == 1
     logs = [entry["message"] for entry in api(server, "logs", limit=200)]
     assert any("cat first.txt > left.txt" in message for message in logs), "a stage's output is not in the UI"
+
+
+@pytest.mark.slow
+def test_stages_that_wait_for_others_keep_no_slot(server: dict[str, str], repository: Path, tmp_path: Path) -> None:
+    """Two at once: `second` and `third` are submitted before `short`, but only `slow` runs when it could."""
+    folder = make_tiny_pipeline(tmp_path, pause_s=6, dvc_yaml=LONG_AND_SHORT_YAML)
+    order = list(stage_graph(folder))
+    assert order.index("second") < order.index("short"), "else this test tests nothing"
+    result = rebuild(server, repository, folder)
+    assert "OUTCOMES" in result.stdout, result.stderr
+    runs = {run["name"]: run for run in api(server, "task_runs")}
+    assert runs["short"]["end_time"] < runs["slow"]["end_time"], "a ready stage waited for one that was not"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_flow_stops_its_stages(
+    server: dict[str, str], repository: Path, tmp_path: Path, sent: signal.Signals
+) -> None:
+    """Ctrl-C, or a cancelled run: `left` is given time to save its work, `right` and `last` never start, nothing is retried."""
+    folder = make_tiny_pipeline(tmp_path)
+    (folder / "work.sh").write_text(
+        "trap 'sleep 2; echo yes > saved.txt; exit 1' TERM\necho try >> tries.log\nwhile true; do sleep 0.1; done\n"
+    )
+    text = (folder / "dvc.yaml").read_text().replace("cat first.txt > left.txt", "sh work.sh")
+    (folder / "dvc.yaml").write_text(
+        text.replace("deps: [first.txt]\n    outs: [right", "deps: [left.txt]\n    outs: [right")
+    )
+    code = f"from flows.rebuild import rebuild; rebuild({str(folder)!r}, retries=3, retry_delay_s=0)"
+    with (tmp_path / "flow.log").open("w") as log:
+        flow = subprocess.Popen([sys.executable, "-c", code], cwd=repository, env=server, stdout=log, stderr=log)
+    try:
+        wait_for((folder / "tries.log").exists, 60)
+        flow.send_signal(sent)
+        assert flow.wait(20) != 0
+    finally:
+        flow.kill()
+    assert (folder / "saved.txt").exists(), "the flow ended before its stage did"
+    assert (folder / "tries.log").read_text().count("try") == 1
+    assert not (folder / "right.txt").exists()
 
 
 @pytest.mark.slow
@@ -178,5 +228,5 @@ def test_scheduled_run_completes(server: dict[str, str], repository: Path, tmp_p
 
         wait_for(completed, 240)
     finally:
-        stop(worker)  # a worker whose next scheduled run has just begun may not end by itself
+        stop(worker, grace_s=20.0)  # a worker whose next scheduled run has just begun may not end by itself
     assert (folder / "metrics.json").exists()

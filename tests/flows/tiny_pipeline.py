@@ -24,11 +24,34 @@ stages:
     metrics: [metrics.json]
 """
 
+# In this order (the longest way to the end first) `second` and `third` come before `short`.
+LONG_AND_SHORT_YAML = """
+stages:
+  slow:
+    cmd: sleep ${pause_s} && echo 1 > slow.txt
+    outs: [slow.txt]
+  second:
+    cmd: cat slow.txt > second.txt
+    deps: [slow.txt]
+    outs: [second.txt]
+  third:
+    cmd: cat second.txt > third.txt
+    deps: [second.txt]
+    outs: [third.txt]
+  short:
+    cmd: echo 1 > short.txt
+    outs: [short.txt]
+  last:
+    cmd: cat third.txt short.txt > last.txt
+    deps: [third.txt, short.txt]
+    outs: [last.txt]
+"""
 
-def make_tiny_pipeline(folder: Path, pause_s: float = 0.0) -> Path:
-    """A git and DVC repository in `folder`: first -> left, right -> last."""
+
+def make_tiny_pipeline(folder: Path, pause_s: float = 0.0, dvc_yaml: str = DVC_YAML) -> Path:
+    """A git and DVC repository in `folder`: first -> left, right -> last, or another dvc.yaml."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "dvc.yaml").write_text(DVC_YAML)
+    (folder / "dvc.yaml").write_text(dvc_yaml)
     (folder / "params.yaml").write_text(f"greeting: hello\npause_s: {pause_s}\n")
     (folder / "numbers.json").write_text('{"lfw": {"accuracy": 0.5}}')
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):

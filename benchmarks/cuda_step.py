@@ -51,8 +51,8 @@ def fresh_trainee(name: str, settings: TrainSettings) -> Trainee:
 
 def engine_step(trainee: Trainee, settings: TrainSettings, device: torch.device) -> Step:
     """A step of the engine."""
-    learner = Learner(trainee, settings, World(0, 0, 1, device))
-    return lambda batch: learner.take_step(micro_batches(batch, 0, settings.batch_size, device), RATE)
+    learner = Learner({"it": trainee}, settings, World(0, 0, 1, device))
+    return lambda batch: learner.take_step(micro_batches(batch, [0], settings.batch_size, device), RATE)
 
 
 def plain_step(trainee: Trainee, settings: TrainSettings, device: torch.device) -> Step:
@@ -67,7 +67,7 @@ def plain_step(trainee: Trainee, settings: TrainSettings, device: torch.device) 
     scaler = torch.amp.GradScaler(device.type)
 
     def step(batch: Batch) -> None:
-        (part,) = micro_batches(batch, 0, settings.batch_size, device)
+        (part,) = micro_batches(batch, [0], settings.batch_size, device)
         images = part.images.permute(0, 3, 1, 2).contiguous().float().div_(127.5).sub_(1)
         optimiser.zero_grad(set_to_none=True)
         with (
@@ -93,8 +93,8 @@ def measure(name: str, batch_size: int, num_steps: int, repeats: int, device: to
         "compiled": lambda: engine_step(fresh_trainee(name, settings), compiled, device),
         "plain": lambda: plain_step(fresh_trainee(name, settings), settings, device),
     }
-    learner = Learner(fresh_trainee(name, settings), settings, World(0, 0, 1, device))
-    flops = step_flops(learner, micro_batches(batch, 0, batch_size, device))
+    learner = Learner({name: fresh_trainee(name, settings)}, settings, World(0, 0, 1, device))
+    flops = step_flops(learner, micro_batches(batch, [0], batch_size, device))
     del learner
     steps, memory = {}, {}
     for contender, build in builds.items():

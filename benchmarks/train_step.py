@@ -51,7 +51,7 @@ class Steps:
     def __init__(self, name: str, dataset: TrainingSet, batch_size: int, num_steps: int) -> None:
         self.settings = train_settings(batch_size)
         network = build_network(NETWORKS[name])
-        self.learner = Learner(new_trainee(network, self.settings, len(dataset.classes)), self.settings, ONE)
+        self.learner = Learner({"it": new_trainee(network, self.settings, len(dataset.classes))}, self.settings, ONE)
         self.dataset, self.num_steps = dataset, num_steps
         self.loading_s = 0.0
 
@@ -72,7 +72,7 @@ class Steps:
 
     def take(self, batch: Batch) -> None:
         """One step."""
-        self.learner.take_step(micro_batches(batch, 0, self.settings.batch_size, ONE.device), RATE)
+        self.learner.take_step(micro_batches(batch, [0], self.settings.batch_size, ONE.device), RATE)
 
 
 def matrix_product() -> Callable[[], object]:
@@ -86,7 +86,7 @@ def measure(name: str, dataset: TrainingSet, batch_size: int, repeats: int) -> d
     """Steps and matrix products in turn; one row of the table."""
     steps, product = Steps(name, dataset, batch_size, repeats + 4), matrix_product()
     with contextlib.closing(steps.batches()) as batches:
-        flops = step_flops(steps.learner, micro_batches(next(batches), 0, batch_size, ONE.device))  # and warm up
+        flops = step_flops(steps.learner, micro_batches(next(batches), [0], batch_size, ONE.device))  # and warm up
         seconds(product)
         loading_before, times, waits, products = steps.loading_s, [], [], []
         for _ in range(repeats):

@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def save_checkpoint(folder: Path, learners: Mapping[str, Learner], progress: Progress, about: About) -> None:
+def save_checkpoint(folder: Path, learners: Sequence[Learner], progress: Progress, about: About) -> None:
     """Write weights, momentum, running means and progress; a kill in between leaves the previous checkpoint whole.
 
     Raises:
@@ -71,7 +71,7 @@ def check_writable(folder: Path) -> None:
         raise PipelineError("Training checkpoints cannot be written here.", got=error, where=folder) from error
 
 
-def load_checkpoint(folder: Path, learners: Mapping[str, Learner], about: About) -> Progress:
+def load_checkpoint(folder: Path, learners: Sequence[Learner], about: About) -> Progress:
     """Put a checkpoint's state in place and return its progress; a fresh start where there is none to use.
 
     A checkpoint of other settings, data, classes or initial weights, of another format, or a damaged one is not resumed;
@@ -95,11 +95,6 @@ def load_checkpoint(folder: Path, learners: Mapping[str, Learner], about: About)
         changes = "; ".join(f"{key} was {state['about'].get(key)}, is {about[key]}" for key in differ)
         log.warning("training starts anew: the checkpoint %s is of another training (%s)", path, changes)
         return Progress()
-    for name, learner in learners.items():
-        for parameter_name, parameter in learner.model.named_parameters():
-            if f"{name}/momentum.{parameter_name}" in tensors:
-                # empty_like keeps the parameter's channels_last memory, so that the optimiser's kernels stay the same
-                learner.optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter)
     with torch.no_grad():
         for name, place in _state(learners).items():
             place.copy_(tensors[name])
@@ -108,30 +103,22 @@ def load_checkpoint(folder: Path, learners: Mapping[str, Learner], about: About)
     return progress
 
 
-def _state(learners: Mapping[str, Learner]) -> dict[str, Tensor]:
+def _state(learners: Sequence[Learner]) -> dict[str, Tensor]:
     """Every tensor that a training goes on from, by name; the learners' own, not copies."""
-    tensors: dict[str, Tensor] = {}
-    for name, learner in learners.items():
-        tensors |= {f"{name}/model.{key}": value for key, value in learner.model.state_dict().items()}
-        for key, parameter in learner.model.named_parameters():
-            momentum = learner.optimiser.state.get(parameter, {}).get("momentum_buffer")
-            if momentum is not None:
-                tensors[f"{name}/momentum.{key}"] = momentum
-        if learner.average is not None:
-            tensors |= {f"{name}/average.{key}": value for key, value in learner.average.state_dict().items()}
-    return tensors
+    return {name: tensor for learner in learners for name, tensor in learner.state().items()}
 
 
-def training_about(learners: Mapping[str, Learner], settings: TrainSettings, dataset: TrainingSet) -> About:
+def training_about(learners: Sequence[Learner], settings: TrainSettings, dataset: TrainingSet) -> About:
     """What decides a training's result, as short texts: a checkpoint that says otherwise is of another training."""
     weights = hashlib.sha256()
-    for name, learner in learners.items():
-        for key, value in learner.model.state_dict().items():
+    trainees = {name: trainee for learner in learners for name, trainee in learner.trainees.items()}
+    for name, trainee in trainees.items():
+        for key, value in trainee.state_dict().items():
             weights.update(f"{name}/{key}".encode())
             weights.update(_bytes(value))
     decisive = {key: value for key, value in dataclasses.asdict(settings).items() if key not in INDECISIVE}
     return {
-        "networks": json.dumps({name: learner.model.network.spec.to_json() for name, learner in learners.items()}),
+        "networks": json.dumps({name: trainee.network.spec.to_json() for name, trainee in trainees.items()}),
         "initial weights": weights.hexdigest(),
         "settings": json.dumps(decisive),
         "images": dataset.digest,

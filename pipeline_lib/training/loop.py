@@ -1,6 +1,7 @@
 """The training loop: every network and head, one process or many, from the first step or from a checkpoint."""
 
 import contextlib
+import itertools
 import logging
 import math
 import time
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from pipeline_lib.backbones.network import FaceNetwork
+from pipeline_lib.backbones.stacked import STACKABLE
 from pipeline_lib.core.errors import DataError, Interrupted, PipelineError
 from pipeline_lib.core.memory import keep_freed_memory, peak_memory_bytes
 from pipeline_lib.core.world import World
@@ -31,6 +33,7 @@ Row = dict[str, float]
 Logger = Callable[[dict[str, float], int], None]
 Validate = Callable[[Mapping[str, FaceNetwork]], Row]
 MAX_NAMED = 8
+CACHED_VALUES = 1 << 19  # float32 in 2 MiB
 log = logging.getLogger("face_verifier")
 
 
@@ -47,7 +50,8 @@ def train_networks(
 
     A step: each network's loss of the rank's share of the global batch, gradients averaged over the ranks, the backbone's
     clipped, SGD at the rate of schedule.learning_rate (Learner.take_step). The networks know nothing of each other:
-    training them together gives the weights of training one after the other. On SIGTERM or SIGINT a checkpoint is
+    training them together gives the weights of training one after the other, up to the order of sums where small ones are
+    computed as one (side_by_side). On SIGTERM or SIGINT a checkpoint is
     written and Interrupted raised: after the step in a world of one, after the next over several ranks.
 
     Args:
@@ -105,13 +109,17 @@ class _Run:
         self.steps_per_epoch = math.ceil(len(dataset) / settings.batch_size)
         self.num_steps = settings.epochs * self.steps_per_epoch
         self.num_warmup_steps = round(settings.warmup_epochs * self.steps_per_epoch)
-        self.learners = {name: Learner(trainee, settings, world) for name, trainee in trainees.items()}
+        self.names = list(trainees)
+        self.learners = [Learner(some, settings, world) for some in side_by_side(trainees, self.micro_batch, world)]
         self.about = training_about(self.learners, settings, dataset)
         self.progress = load_checkpoint(resume_dir, self.learners, self.about)
         check_agreement(self.progress.step, world)
-        for name, learner in self.learners.items():
-            if isinstance(learner.model.head, PartialFC) and self.progress.step:
-                load_shards(resume_dir / name, learner.model.head)
+        self.sharded_heads = {
+            name: trainee.head for name, trainee in trainees.items() if isinstance(trainee.head, PartialFC)
+        }
+        if self.progress.step:
+            for name, head in self.sharded_heads.items():
+                load_shards(resume_dir / name, head)
         self.wait_s, self.row_step, self.row_time = 0.0, self.progress.step, time.monotonic()
 
     def go(self) -> None:
@@ -138,7 +146,7 @@ class _Run:
                         where=self.resume_dir,
                     )
         vote.finish()
-        for learner in self.learners.values():
+        for learner in self.learners:
             learner.agree()
             learner.finish()
 
@@ -148,7 +156,7 @@ class _Run:
 
     def batches(self) -> Generator[Batch, None, None]:
         """This rank's batches of the steps that are still to do, loaded ahead."""
-        model = next(iter(self.learners.values())).model  # several views are of networks and heads of one kind
+        model = next(iter(self.learners[0].trainees.values()))  # several views are of networks and heads of one kind
         draw_kept, needs_noise = model.network.draw_kept_patches, model.head.needs_noise
 
         def items() -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
@@ -165,8 +173,10 @@ class _Run:
 
     def take_step(self, batch: Batch) -> None:
         """One step of every network."""
-        for view, learner in enumerate(self.learners.values()):
-            parts = micro_batches(batch, view, self.micro_batch, self.world.device)
+        views = iter(range(len(self.names)))
+        for learner in self.learners:
+            own = list(itertools.islice(views, len(learner.trainees)))
+            parts = micro_batches(batch, own, self.micro_batch, self.world.device)
             learner.take_step(parts, self.rate(self.progress.step))
         self.progress.step += 1
 
@@ -193,7 +203,7 @@ class _Run:
         Raises:
             PipelineError: a loss is not finite; on all ranks alike.
         """
-        figures = torch.stack([learner.figures() for learner in self.learners.values()])  # (V,2,n)
+        figures = torch.cat([learner.figures() for learner in self.learners])  # (V,2,n)
         gathered = gather(figures.flatten(), self.world).view(self.world.size, *figures.shape)
         if not torch.isfinite(gathered[:, :, 0]).all():
             self.refuse(gathered[:, :, 0])
@@ -204,7 +214,7 @@ class _Run:
         bad = ~torch.isfinite(losses)
         first = int(bad.flatten(0, 1).any(dim=0).nonzero()[0, 0])
         ranks = bad[:, :, first].any(dim=1).nonzero()[:, 0].tolist()
-        networks = [name for name, is_bad in zip(self.learners, bad[:, :, first].any(dim=0), strict=True) if is_bad]
+        networks = [name for name, is_bad in zip(self.names, bad[:, :, first].any(dim=0), strict=True) if is_bad]
         step = self.progress.step - losses.shape[2] + first + 1
         epoch, place = divmod(step - 1, self.steps_per_epoch)
         plan = epoch_plan(len(self.dataset), self.world.size, ranks[0], self.share, self.settings.seed, epoch)
@@ -222,10 +232,10 @@ class _Run:
         """What the validation set says of the networks as they would come out now."""
         assert self.validate is not None, "due() asks for a validation only then"
         with contextlib.ExitStack() as stack:
-            networks = {}
-            for name, learner in self.learners.items():
+            networks: dict[str, FaceNetwork] = {}
+            for learner in self.learners:
                 learner.agree()
-                networks[name] = stack.enter_context(learner.result())
+                networks |= stack.enter_context(learner.results())
             return self.validate(networks)
 
     def log_row(self, validated: Row) -> None:
@@ -243,8 +253,8 @@ class _Run:
             "peak_memory_bytes": float(peak_memory_bytes(self.world.device)),
             **validated,
         }
-        if len(self.learners) > 1:
-            row |= {f"loss.{name}": float(loss) for name, loss in zip(self.learners, losses, strict=True)}
+        if len(self.names) > 1:
+            row |= {f"loss.{name}": float(loss) for name, loss in zip(self.names, losses, strict=True)}
         self.progress.history.append(row)
         self.progress.pending = []
         if self.world.is_main:
@@ -259,11 +269,27 @@ class _Run:
 
     def save(self) -> None:
         """Write the checkpoint: rank 0 what all ranks hold alike, each rank its shards of the heads."""
-        for name, learner in self.learners.items():
+        for learner in self.learners:
             learner.agree()
-            if isinstance(learner.model.head, PartialFC):
-                save_shards(self.resume_dir / name, learner.model.head)
+        for name, head in self.sharded_heads.items():
+            save_shards(self.resume_dir / name, head)
         if self.world.is_main:
             save_checkpoint(self.resume_dir, self.learners, self.progress, self.about)
-            for name in self.learners:
+            for name in self.names:
                 remove_other_steps(self.resume_dir / name, self.progress.step)
+
+
+def side_by_side(trainees: Mapping[str, Trainee], micro_batch: int, world: World) -> Iterator[dict[str, Trainee]]:
+    """Trainees in groups that are computed as one, in order.
+
+    On a CPU a small network loses most of its time between its layers and in loops over few channels; several as one lose
+    it once, as long as their maps stay in the cache (benchmarks.regions_together). On GPUs this was not measured, and each
+    is computed alone.
+    """
+    for spec, of_one_spec in itertools.groupby(trainees.items(), lambda item: item[1].network.spec):
+        size = 1
+        if world.device.type == "cpu" and spec.arch in STACKABLE:
+            first_map = micro_batch * spec.input_px**2 * 64 * spec.width
+            size = max(1, int(CACHED_VALUES / first_map))
+        while group := dict(itertools.islice(of_one_spec, size)):
+            yield group

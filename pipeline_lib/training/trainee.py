@@ -1,9 +1,12 @@
-"""Network and head as one module, from stored pixels to the loss."""
+"""Networks and heads as one module, from stored pixels to the loss."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from pipeline_lib.backbones.network import FaceNetwork
+from pipeline_lib.backbones.stacked import StackedNetworks
 from pipeline_lib.heads.build import build_head
 from pipeline_lib.heads.partial_fc import PartialFC
 from pipeline_lib.heads.softmax_margin import SoftmaxMarginHead
@@ -11,7 +14,7 @@ from pipeline_lib.training.settings import TrainSettings
 
 
 class Trainee(nn.Module):
-    """What one optimiser trains, and what data-parallel training replicates."""
+    """A network and its head: what is trained."""
 
     def __init__(self, network: FaceNetwork, head: SoftmaxMarginHead | PartialFC) -> None:
         super().__init__()
@@ -32,6 +35,23 @@ class Trainee(nn.Module):
             embeddings = self.network(inputs) if kept is None else self.network(inputs, kept)
         loss: Tensor = self.head(embeddings, labels, noise)
         return loss
+
+
+class StackedTrainees(nn.Module):
+    """V trainees whose networks are computed as one (StackedNetworks), each with its own head."""
+
+    def __init__(self, trainees: Sequence[Trainee]) -> None:
+        super().__init__()
+        self.network = StackedNetworks([trainee.network for trainee in trainees])
+        self.heads = nn.ModuleList(trainee.head for trainee in trainees)
+
+    def forward(self, images: Tensor, labels: Tensor, kept: None, noise: Tensor | None) -> Tensor:
+        """The losses (V,) of views uint8 (B,V,S,S,3) of one batch; otherwise as Trainee.forward."""
+        inputs = images.permute(0, 1, 4, 2, 3).float().div_(127.5).sub_(1)
+        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=images.device.type == "cuda"):
+            embeddings = self.network(inputs)
+        views = embeddings.unbind(1)
+        return torch.stack([head(view, labels, noise) for head, view in zip(self.heads, views, strict=True)])
 
 
 def new_trainee(network: FaceNetwork, settings: TrainSettings, num_classes: int) -> Trainee:

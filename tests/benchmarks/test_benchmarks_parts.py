@@ -16,7 +16,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import common, cuda_step
 from benchmarks.train_step import group
-from benchmarks.vectorised import Vectorised
 from pipeline_lib.backbones.build import build_network
 from pipeline_lib.backbones.iresnet import IResNet
 from pipeline_lib.backbones.spec import NetworkSpec
@@ -52,7 +51,7 @@ def counted_by_hooks(trainee: Trainee, batch: Batch) -> int:
 
     layers = [layer for layer in trainee.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
     handles = [layer.register_forward_hook(count) for layer in layers]
-    trainee(*micro_batches(batch, 0, 4, CPU)[0])
+    trainee(*micro_batches(batch, [0], 4, CPU)[0])
     for handle in handles:
         handle.remove()
     return total + 3 * 2 * 4 * trainee.head.weight.numel()
@@ -62,9 +61,9 @@ def counted_by_hooks(trainee: Trainee, batch: Batch) -> int:
 def test_flops_are_those_of_the_layers_counted_one_by_one(spec: NetworkSpec, side: int) -> None:
     batch = random_batch(1, side)
     trainee = new_trainee(build_network(spec), common.train_settings(4), 3)
-    learner = Learner(trainee, common.train_settings(4), ONE)
+    learner = Learner({"it": trainee}, common.train_settings(4), ONE)
     before = trainee.head.weight.detach().clone()
-    assert common.step_flops(learner, micro_batches(batch, 0, 4, CPU)) == counted_by_hooks(trainee, batch)
+    assert common.step_flops(learner, micro_batches(batch, [0], 4, CPU)) == counted_by_hooks(trainee, batch)
     assert not torch.equal(trainee.head.weight, before)  # it was a step
 
 
@@ -75,27 +74,6 @@ def test_flops_of_iresnet_50_are_the_published_ones() -> None:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(image)
     assert counter.get_total_flops() / 2e9 == pytest.approx(6.3, abs=0.05)  # its last digit
-
-
-def test_vectorised_steps_are_the_learners() -> None:
-    settings = replace(common.train_settings(4), clip_norm=0.5, learning_rate=0.1)  # low: every network is clipped
-    batch = random_batch(3, 28)
-
-    def fresh() -> list[Trainee]:
-        return [new_trainee(build_network(SMALL, seed), replace(settings, seed=seed), 3) for seed in range(3)]
-
-    vectorised = Vectorised(fresh(), settings)
-    learners = [Learner(trainee, settings, ONE) for trainee in fresh()]
-    for _ in range(2):
-        losses = vectorised.take_step(batch, 0.1)
-        for view, learner in enumerate(learners):
-            learner.take_step(micro_batches(batch, view, 4, CPU), 0.1)
-    expected = torch.stack([learner.figures()[0, -1] for learner in learners])
-    torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-4)  # float32 sums in another order, two steps deep
-    for view, learner in enumerate(learners):
-        for name, weight in learner.model.named_parameters():
-            found = vectorised.weights[name][view]
-            torch.testing.assert_close(found, weight.detach(), rtol=1e-3, atol=1e-4, msg=lambda text, n=name: n + text)
 
 
 def test_plain_step_of_the_gpu_benchmark_is_the_engines_up_to_float16() -> None:

@@ -59,7 +59,7 @@ def test_regions_together(repository: Path) -> None:
     (row,) = report["rows"]
     assert (row["regions"], row["steps"]) == (4, 2)
     assert row["together/apart"] == pytest.approx(row["together, s"] / row["apart, s"], rel=1e-3)  # 4 digits
-    assert row["vectorised, s"] > 0
+    assert row["decoding, s"] > 0
 
 
 def test_cuda_step_says_that_there_is_no_gpu(repository: Path) -> None:

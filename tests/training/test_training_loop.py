@@ -11,7 +11,9 @@ import pytest
 import torch
 from tiny_training import SETTINGS, dataset, one_process, trainee
 
+from pipeline_lib.backbones.build import build_network
 from pipeline_lib.backbones.network import FaceNetwork
+from pipeline_lib.backbones.spec import NetworkSpec
 from pipeline_lib.core.errors import DataError, ParamsError, PipelineError
 from pipeline_lib.core.world import World
 from pipeline_lib.heads.build import HeadSettings, build_head
@@ -21,7 +23,7 @@ from pipeline_lib.training.distributed import batch_shares
 from pipeline_lib.training.learner import Learner, micro_batches
 from pipeline_lib.training.settings import TrainSettings
 from pipeline_lib.training.stop import stop_request
-from pipeline_lib.training.trainee import Trainee
+from pipeline_lib.training.trainee import Trainee, new_trainee
 
 ONE = one_process()
 
@@ -100,7 +102,7 @@ def test_the_backbones_gradient_is_clipped_and_the_heads_is_not(tmp_path: Path) 
     settings = dataclasses.replace(SETTINGS, clip_norm=1e-3)
     run = run_of(settings, dataset(), tmp_path)
     run.take_step(next(run.batches()))
-    model = run.learners["it"].model
+    model = run.learners[0].model
     norm = torch.stack([p.grad.norm() for p in model.network.parameters() if p.grad is not None]).norm()
     assert norm.item() == pytest.approx(1e-3, rel=1e-3)
     assert model.head.weight.grad.norm() > 1e-2
@@ -114,9 +116,9 @@ def test_micro_batches_add_up_to_the_batch() -> None:
     batch = Batch([images], np.array([0, 1, 0, 1]), None, None, np.arange(4))
     gradients = []
     for size in (4, 2, 1):
-        learner = Learner(trainee(), dataclasses.replace(SETTINGS, clip_norm=1e9), ONE)
+        learner = Learner({"it": trainee()}, dataclasses.replace(SETTINGS, clip_norm=1e9), ONE)
         learner.model.eval()
-        parts = micro_batches(batch, 0, size, ONE.device)
+        parts = micro_batches(batch, [0], size, ONE.device)
         assert [len(part.labels) for part in parts] == [size] * (4 // size)
         learner.take_step(parts, 0.0)
         gradients.append({name: p.grad for name, p in learner.model.named_parameters() if p.grad is not None})
@@ -125,17 +127,56 @@ def test_micro_batches_add_up_to_the_batch() -> None:
             torch.testing.assert_close(other[name], gradient, rtol=1e-4, atol=1e-6)
 
 
-def test_networks_trained_together_are_those_trained_alone(tmp_path: Path) -> None:
-    settings = dataclasses.replace(SETTINGS, epochs=2)
-    together = {name: trainee(seed=seed) for name, seed in (("a", 1), ("b", 2))}
+@pytest.mark.parametrize("computed", ["as one", "alone"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"clip_norm": 0.05, "micro_batch_size": 2},  # every step is clipped, each network's by its own length
+        {"ema_decay": 0.5, "head": HeadSettings("curricularface", 8.0, 0.2)},  # a head with running statistics
+        {"partial_fc_rate": 1.0},
+    ],
+    ids=["plain", "clipped", "averaged", "sharded head"],
+)
+def test_networks_trained_together_are_those_trained_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, computed: str, changes: dict[str, object]
+) -> None:
+    if computed == "alone":
+        monkeypatch.setattr(loop, "CACHED_VALUES", 0)
+    settings = dataclasses.replace(SETTINGS, epochs=1, log_every_steps=1, **changes)
+    together = {name: trainee(settings, seed=seed) for name, seed in (("a", 1), ("b", 2))}
+    assert len(list(loop.side_by_side(together, 4, ONE))) == (1 if computed == "as one" else 2)
     history = train(settings, tmp_path / "both", together)
     for seed, name in ((1, "a"), (2, "b")):
-        alone = trainee(seed=seed)
+        alone = trainee(settings, seed=seed)
         rows = train(settings, tmp_path / name, {name: alone})
-        assert [row["loss"] for row in rows] == [row[f"loss.{name}"] for row in history]
-        wanted = alone.state_dict()
-        assert all(torch.equal(value, wanted[key]) for key, value in together[name].state_dict().items())
+        losses = [row["loss"] for row in rows]
+        wanted, found = alone.state_dict(), together[name].state_dict()
+        if computed == "alone":
+            assert [row[f"loss.{name}"] for row in history] == losses
+            assert all(torch.equal(value, wanted[key]) for key, value in found.items())
+        else:  # float32 sums in another order, three steps deep
+            assert [row[f"loss.{name}"] for row in history] == pytest.approx(losses, rel=1e-3)
+            for key, value in found.items():
+                torch.testing.assert_close(value, wanted[key], rtol=1e-3, atol=1e-4, msg=lambda text, k=key: k + text)
+        sharing = {tensor.untyped_storage().data_ptr() for tensor in found.values()}
+        assert len(sharing) == len(found), "a finished network keeps the others' weights in memory"
     assert [row["loss"] for row in history] == [pytest.approx((row["loss.a"] + row["loss.b"]) / 2) for row in history]
+
+
+def test_only_networks_of_one_shape_are_computed_as_one() -> None:
+    iresnet = NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8, input_px=28)
+    specs = {
+        "a": iresnet,
+        "b": iresnet,
+        "larger": dataclasses.replace(iresnet, input_px=56),
+        "c": iresnet,
+        "rrfnet": NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, patch_px=28, layout="no_corners33"),
+        "rrfnet too": NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, patch_px=28, layout="no_corners33"),
+    }
+    trainees = {name: new_trainee(build_network(spec), SETTINGS, 2) for name, spec in specs.items()}
+    groups = [list(group) for group in loop.side_by_side(trainees, 4, ONE)]
+    assert groups == [["a", "b"], ["larger"], ["c"], ["rrfnet"], ["rrfnet too"]]
 
 
 def test_the_running_mean_is_what_comes_out_and_is_validated(tmp_path: Path) -> None:
@@ -186,7 +227,7 @@ def test_pixels_become_values_from_minus_one_to_one() -> None:
     images = np.zeros((2, 28, 28, 3), np.uint8)
     images[1, :, :, 2] = 255
     images[1, 3, 4, 0] = 51
-    (part,) = micro_batches(Batch([images], np.array([0, 1]), None, None, np.arange(2)), 0, 2, torch.device("cpu"))
+    (part,) = micro_batches(Batch([images], np.array([0, 1]), None, None, np.arange(2)), [0], 2, torch.device("cpu"))
     it(*part)
     assert (seen[0][0] == -1).all()
     assert (seen[0][1, 2] == 1).all()

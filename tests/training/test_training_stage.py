@@ -36,7 +36,7 @@ def checkout(tmp_path: Path, repository: Path) -> Path:
     params["networks"]["iresnet"] = {**TINY, "epochs": 2}
     params["networks"]["imported"] = {**TINY, "epochs": 0, "checkpoint": "published.pth"}
     params["regions"] |= {"network": {**TINY, "epochs": 1}, "positions": ["p28_x0_y0"]}
-    params["regions"]["groups"] = {"both": ["p28_x0_y14", "p56_x28_y28"]}
+    params["regions"]["groups"] = {"three": ["p28_x0_y14", "p28_x14_y14", "p56_x28_y28"]}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     write_stage_data(tmp_path / "data")
     return tmp_path
@@ -115,23 +115,36 @@ def test_a_region_network(checkout: Path, repository: Path) -> None:
 
 @pytest.mark.slow
 def test_a_group_of_region_networks(checkout: Path, repository: Path) -> None:
-    options = [
-        "--group",
-        "both",
-        *VALIDATION,
-        "--out",
-        "data/region_networks/both",
-        "--record",
-        "data/train_region/both",
-    ]
-    done = run(command(2, "train_regions", *options), checkout, repository)
-    assert done.returncode == 0, done.stderr
-    for name, side in (("p28_x0_y14", 28), ("p56_x28_y28", 56)):
-        assert load_network(checkout / "data" / "region_networks" / "both" / name).spec.input_px == side
-    metrics = json.loads((checkout / "data" / "train_region" / "both" / "metrics.json").read_text())
+    """Two of three are computed as one; two processes and one train the same."""
+
+    def train(num_processes: int, name: str, group: str = "three") -> subprocess.CompletedProcess[str]:
+        options = [
+            "--group",
+            group,
+            *VALIDATION,
+            "--out",
+            f"data/region_networks/{name}",
+            "--record",
+            f"data/train_region/{name}",
+        ]
+        return run(command(num_processes, "train_regions", *options), checkout, repository)
+
+    losses = []
+    for num_processes, name in ((2, "three"), (1, "by_one")):
+        done = train(num_processes, name)
+        assert done.returncode == 0, done.stderr
+        with (checkout / "data" / "train_region" / name / "history.csv").open() as handle:
+            rows = list(csv.DictReader(handle))
+        losses.append([{key: float(value) for key, value in row.items() if key.startswith("loss")} for row in rows])
+    assert losses[0] == [
+        pytest.approx(row, rel=1e-3) for row in losses[1]
+    ]  # three steps of float32 sums in another order
+    for name, side in (("p28_x0_y14", 28), ("p28_x14_y14", 28), ("p56_x28_y28", 56)):
+        assert load_network(checkout / "data" / "region_networks" / "three" / name).spec.input_px == side
+    metrics = json.loads((checkout / "data" / "train_region" / "three" / "metrics.json").read_text())
     assert (metrics["num_images"], metrics["num_steps"]) == (12, 3)
     assert {"loss.p28_x0_y14", "loss.p56_x28_y28", "val_auc", "val_auc.p56_x28_y28"} <= set(metrics)
-    unknown = run(command(1, "train_regions", "--group", "nobody", *options[2:]), checkout, repository)
+    unknown = train(1, "three", group="nobody")
     assert unknown.returncode != 0
     assert "An unknown group of regions" in unknown.stderr
 

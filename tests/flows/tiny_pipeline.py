@@ -39,7 +39,7 @@ stages:
     deps: [second.txt]
     outs: [third.txt]
   short:
-    cmd: echo 1 > short.txt
+    cmd: printenv OMP_NUM_THREADS > short.txt
     outs: [short.txt]
   last:
     cmd: cat third.txt short.txt > last.txt

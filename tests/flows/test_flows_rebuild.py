@@ -164,7 +164,11 @@ def test_a_stopped_flow_stops_its_stages(
     (folder / "dvc.yaml").write_text(
         text.replace("deps: [first.txt]\n    outs: [right", "deps: [left.txt]\n    outs: [right")
     )
-    code = f"from flows.rebuild import rebuild; rebuild({str(folder)!r}, retries=3, retry_delay_s=0)"
+    # A shell that starts the tests in the background has SIGINT ignored, by its children too.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from flows.rebuild import rebuild; "
+    )
+    code += f"rebuild({str(folder)!r}, retries=3, retry_delay_s=0)"
     with (tmp_path / "flow.log").open("w") as log:
         flow = subprocess.Popen([sys.executable, "-c", code], cwd=repository, env=server, stdout=log, stderr=log)
     try:

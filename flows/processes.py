@@ -28,9 +28,14 @@ def stop(*processes: "subprocess.Popen[Any]", grace_s: float) -> None:
 
 
 class Processes:
-    """Those that run now, each in a thread that waits for it; another thread stops them all."""
+    """Those that run now, each in a thread that waits for it; another thread stops them all.
 
-    def __init__(self) -> None:
+    Args:
+        grace_s: how long one that is told to stop may take before it is killed.
+    """
+
+    def __init__(self, grace_s: float) -> None:
+        self._grace_s = grace_s
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[str]] = set()
         self.stopped = False
@@ -59,16 +64,16 @@ class Processes:
             process.wait()
         finally:
             if process.poll() is None:
-                stop(process, grace_s=0.0)
+                stop(process, grace_s=self._grace_s)
             with self._lock:
                 self._running.discard(process)
 
-    def stop(self, grace_s: float) -> None:
+    def stop(self) -> None:
         """Stop all that run, as `stop` does; none starts afterwards."""
         with self._lock:
             self.stopped = True
             running = list(self._running)
-        stop(*running, grace_s=grace_s)
+        stop(*running, grace_s=self._grace_s)
 
 
 def _signal(process: "subprocess.Popen[Any]", number: int) -> bool:

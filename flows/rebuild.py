@@ -82,7 +82,7 @@ def rebuild(root: str = ".", retries: int = 1, retry_delay_s: float = 10.0) -> d
         StageFailed: a stage failed after its retries; stages that do not depend on it have run.
     """
     folder = Path(root).resolve()
-    processes = Processes()
+    processes = Processes(STOP_GRACE_S)
     one_stage = build_stage.with_options(
         retries=retries, retry_delay_seconds=retry_delay_s, retry_condition_fn=lambda *_: not processes.stopped
     )
@@ -95,7 +95,7 @@ def rebuild(root: str = ".", retries: int = 1, retry_delay_s: float = 10.0) -> d
         for future in futures.values():
             future.wait()
     except BaseException:  # Ctrl-C, or the flow run cancelled: its stages must not outlive it
-        processes.stop(STOP_GRACE_S)
+        processes.stop()
         raise
     states = {stage: future.state for stage, future in futures.items()}
     failed = {stage: state.message for stage, state in states.items() if not state.is_completed()}

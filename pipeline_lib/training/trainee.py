@@ -30,8 +30,8 @@ class Trainee(nn.Module):
             kept: int64 (B,k), the patches that are not masked, or None.
             noise: float32 (B,), a standard normal number a sample, or None; for heads that draw their margins.
         """
-        inputs = images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)  # channels_last, as stored images are
-        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=images.device.type == "cuda"):
+        inputs = scaled(images)
+        with mixed_precision(images.device):
             embeddings = self.network(inputs) if kept is None else self.network(inputs, kept)
         loss: Tensor = self.head(embeddings, labels, noise)
         return loss
@@ -47,11 +47,20 @@ class StackedTrainees(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor, kept: None, noise: Tensor | None) -> Tensor:
         """The losses (V,) of views uint8 (B,V,S,S,3) of one batch; otherwise as Trainee.forward."""
-        inputs = images.permute(0, 1, 4, 2, 3).float().div_(127.5).sub_(1)
-        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=images.device.type == "cuda"):
-            embeddings = self.network(inputs)
+        with mixed_precision(images.device):
+            embeddings = self.network(scaled(images))
         views = embeddings.unbind(1)
         return torch.stack([head(view, labels, noise) for head, view in zip(self.heads, views, strict=True)])
+
+
+def scaled(images: Tensor) -> Tensor:
+    """uint8 (...,S,S,3) to float32 (...,3,S,S) in [-1,1]; the memory stays as stored, of (B,S,S,3) that is channels_last."""
+    return images.movedim(-1, -3).float().div_(127.5).sub_(1)
+
+
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """bfloat16 on GPUs; float32 on CPUs, where bfloat16 is slower."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
 
 
 def new_trainee(network: FaceNetwork, settings: TrainSettings, num_classes: int) -> Trainee:

@@ -93,12 +93,12 @@ def test_broken_dvc_yaml_is_named(tmp_path: Path) -> None:
 def test_stage_runs_once_and_failure_shows_its_output(tmp_path: Path) -> None:
     make_tiny_pipeline(tmp_path)
     lines: list[str] = []
-    assert run_stage(tmp_path, "first", lines.append, Processes()) == "ran"
-    assert run_stage(tmp_path, "first", lines.append, Processes()) == "cached"
+    assert run_stage(tmp_path, "first", lines.append, Processes(20.0)) == "ran"
+    assert run_stage(tmp_path, "first", lines.append, Processes(20.0)) == "cached"
     assert any("echo hello" in line for line in lines)
     (tmp_path / "dvc.yaml").write_text("stages:\n  bad:\n    cmd: echo the reason && exit 3\n    outs: [bad.txt]\n")
     with pytest.raises(StageFailed, match="the reason"):
-        run_stage(tmp_path, "bad", lines.append, Processes())
+        run_stage(tmp_path, "bad", lines.append, Processes(20.0))
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", ""])
@@ -158,7 +158,7 @@ def test_a_stopped_flow_stops_its_stages(
     """Ctrl-C, or a cancelled run: `left` is given time to save its work, `right` and `last` never start, nothing is retried."""
     folder = make_tiny_pipeline(tmp_path)
     (folder / "work.sh").write_text(
-        "trap 'sleep 2; echo yes > saved.txt; exit 1' TERM\necho try >> tries.log\nwhile true; do sleep 0.1; done\n"
+        "trap 'sleep 2; echo yes > saved.txt; exit 1' TERM\necho try >> tries.log\nfor second in $(seq 60); do sleep 1; done\n"
     )
     text = (folder / "dvc.yaml").read_text().replace("cat first.txt > left.txt", "sh work.sh")
     (folder / "dvc.yaml").write_text(

@@ -84,7 +84,7 @@ def plain_step(trainee: Trainee, settings: TrainSettings, device: torch.device) 
     return step
 
 
-def measure(name: str, batch_size: int, num_steps: int, repeats: int, device: torch.device) -> list[dict[str, object]]:
+def measure(name: str, batch_size: int, args: argparse.Namespace, device: torch.device) -> list[dict[str, object]]:
     """Each contender's memory, then blocks of steps in turn; a row of the table each."""
     settings, batch = train_settings(batch_size), random_batch(batch_size)
     compiled = dataclasses.replace(settings, compile=True)
@@ -93,6 +93,8 @@ def measure(name: str, batch_size: int, num_steps: int, repeats: int, device: to
         "compiled": lambda: engine_step(fresh_trainee(name, settings), compiled, device),
         "plain": lambda: plain_step(fresh_trainee(name, settings), settings, device),
     }
+    if args.without_compiled:
+        del builds["compiled"]
     learner = Learner({name: fresh_trainee(name, settings)}, settings, World(0, 0, 1, device))
     flops = step_flops(learner, micro_batches(batch, [0], batch_size, device))
     del learner
@@ -106,7 +108,7 @@ def measure(name: str, batch_size: int, num_steps: int, repeats: int, device: to
         memory[contender] = torch.cuda.max_memory_allocated(device) - before
 
     def block(step: Step) -> None:
-        for _ in range(num_steps):
+        for _ in range(args.steps):
             step(batch)
         torch.cuda.synchronize(device)
 
@@ -121,10 +123,10 @@ def measure(name: str, batch_size: int, num_steps: int, repeats: int, device: to
     times: dict[str, list[float]] = {contender: [] for contender in steps}
     peaks: list[float] = []
     products()
-    for _ in range(repeats):
+    for _ in range(args.repeats):
         peaks.append(20 * 2 * MATRIX**3 / seconds(products))
         for contender, step in steps.items():
-            times[contender].append(seconds(lambda: block(step)) / num_steps)  # noqa: B023 (called at once)
+            times[contender].append(seconds(lambda: block(step)) / args.steps)  # noqa: B023 (called at once)
     return [
         {
             "network": name,
@@ -149,6 +151,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, help="instead of the networks' own")
     parser.add_argument("--steps", type=int, default=20, help="of a block")
     parser.add_argument("--repeats", type=int, default=5, help="timed blocks of each")
+    parser.add_argument("--without-compiled", action="store_true", help="whose kernels take minutes to be made")
     parser.add_argument("--quick", action="store_true", help="iresnet50, batch 32, blocks of 3 steps, 2 repeats")
     args = parser.parse_args(arguments)
     if args.quick:
@@ -165,7 +168,7 @@ def main() -> None:
     device = torch.device("cuda", 0)
     rows = []
     for name in args.networks:
-        rows += measure(name, args.batch or BATCH_SIZES[name], args.steps, args.repeats, device)
+        rows += measure(name, args.batch or BATCH_SIZES[name], args, device)
     config = {"steps": args.steps, "repeats": args.repeats, "classes": NUM_CLASSES}
     report("cuda_step", config, rows, gpu=torch.cuda.get_device_name(device), cuda=torch.version.cuda)
 

@@ -60,7 +60,7 @@ def train_together(folder: Path, regions: list[Region], trainees: dict[str, Trai
 
 def train_from_one_decoding(folder: Path, regions: list[Region], trainees: dict[str, Trainee]) -> None:
     """All regions at once, each network computed alone."""
-    with mock.patch.object(loop, "CACHED_VALUES", 0):
+    with mock.patch.dict(loop.VALUES_AT_ONCE, cpu=0):
         train_together(folder, regions, trainees)
 
 

@@ -18,13 +18,14 @@ class PReLU(nn.PReLU):
     PyTorch's CPU kernel writes dL/da for each value before it sums and does not vectorise over channels_last maps; it
     took a quarter of a training step of a narrow IResNet. Working through chunks that stay in the cache takes about
     half its time. Values agree with PyTorch's up to the order of the sum in dL/da; everywhere else PyTorch's own is
-    used.
+    used, and in torch.compile, which would unroll the chunks.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> the same shape."""
         ours = (
-            x.device.type == "cpu"
+            not torch.compiler.is_compiling()
+            and x.device.type == "cpu"
             and x.dtype == torch.float32
             and torch.is_grad_enabled()
             and x.requires_grad

@@ -1,5 +1,7 @@
 """RRFNet: one network over all patches of a face; the embedding is the mean of theirs (papers/rrfnet.md, III-B)."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -69,6 +71,10 @@ class RRFNet(FaceNetwork):
         if self.num_kept == len(self.positions):
             return None
         return np.sort(rng.permutation(len(self.positions))[: self.num_kept])
+
+    def compile(self, *args: Any, **options: Any) -> None:
+        """nn.Module.compile for the network over patches alone: 33 slices in one kernel take it longer than all layers."""
+        self.backbone.compile(*args, **options)
 
     def _cut(self, images: Tensor) -> Tensor:
         assert self.spec.patch_px is not None, "NetworkSpec checks this"

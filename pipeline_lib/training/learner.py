@@ -45,6 +45,7 @@ class Learner:
 
     def __init__(self, trainees: Mapping[str, Trainee], settings: TrainSettings, world: World) -> None:
         self.settings, self.world = settings, world
+        torch.backends.cudnn.benchmark = True  # all micro-batches have one shape: cuDNN tries its kernels once
         self.trainees = {name: trainee.to(world.device).train() for name, trainee in trainees.items()}
         all_of_them = list(self.trainees.values())
         self.model: Trainee | StackedTrainees

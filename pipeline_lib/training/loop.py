@@ -33,7 +33,9 @@ Row = dict[str, float]
 Logger = Callable[[dict[str, float], int], None]
 Validate = Callable[[Mapping[str, FaceNetwork]], Row]
 MAX_NAMED = 8
-CACHED_VALUES = 1 << 19  # float32 in 2 MiB
+# Of the first maps of networks that are computed as one: 2 MiB of float32, which stay in a core's cache; and no more than
+# benchmarks.cuda_regions measures on a GPU, eight networks of width 1 on 64 images of 28 px.
+VALUES_AT_ONCE = {"cpu": 1 << 19, "cuda": 1 << 25}
 log = logging.getLogger("face_verifier")
 
 
@@ -283,13 +285,13 @@ def side_by_side(trainees: Mapping[str, Trainee], micro_batch: int, world: World
     """Trainees in groups that are computed as one, in order.
 
     On a CPU a small network loses most of its time between its layers and in loops over few channels; several as one lose
-    it once, as long as their maps stay in the cache (benchmarks.regions_together). On GPUs this was not measured, and each
-    is computed alone.
+    it once, as long as their maps stay in the cache (benchmarks.regions_together). On a GPU it is the launching of kernels
+    that takes the time of all but the large (benchmarks.cuda_regions).
     """
     for spec, of_one_spec in itertools.groupby(trainees.items(), lambda item: item[1].network.spec):
         size = 1
-        if world.device.type == "cpu" and spec.arch in STACKABLE:
+        if spec.arch in STACKABLE:
             first_map = micro_batch * spec.input_px**2 * 64 * spec.width
-            size = max(1, int(CACHED_VALUES / first_map))
+            size = max(1, int(VALUES_AT_ONCE[world.device.type] / first_map))
         while group := dict(itertools.islice(of_one_spec, size)):
             yield group

@@ -213,3 +213,10 @@ def test_every_layout_of_table_v(size_px: int, layout: str, backbone: str) -> No
     assert patches.shape == (1, len(network.grid), 8)
     assert embedding.shape == (1, 8)
     assert network.num_kept == len(network.grid) - round(0.4 * len(network.grid))
+
+
+def test_compile_leaves_the_cutting_out() -> None:
+    network = build_network(NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, patch_px=28, layout="no_corners33"))
+    network.compile()
+    assert network._compiled_call_impl is None
+    assert network.backbone._compiled_call_impl is not None

@@ -62,9 +62,16 @@ def test_regions_together(repository: Path) -> None:
     assert row["decoding, s"] > 0
 
 
-def test_cuda_step_says_that_there_is_no_gpu(repository: Path) -> None:
+def test_emd(repository: Path) -> None:
+    _, report = quick_run("emd", repository)
+    assert report["rows"][0]["device"] == "one core"
+    assert report["rows"][0]["pairs/s"] > 10
+
+
+@pytest.mark.parametrize("name", ["cuda_step", "cuda_regions"])
+def test_benchmarks_of_a_gpu_say_that_there_is_none(name: str, repository: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.cuda_step", "--quick"],
+        [sys.executable, "-m", f"benchmarks.{name}", "--quick"],
         cwd=repository,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
@@ -72,4 +79,4 @@ def test_cuda_step_says_that_there_is_no_gpu(repository: Path) -> None:
         check=True,
         timeout=180,
     )
-    assert done.stdout == "cuda_step: no CUDA device here, nothing measured\n"
+    assert done.stdout == f"{name}: no CUDA device here, nothing measured\n"

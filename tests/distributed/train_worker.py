@@ -156,7 +156,8 @@ def run(args: argparse.Namespace, folder: Path) -> None:
             assert not networks["it"].training
             faces = np.stack([drawn_faces().load(sample, 0, 0, 0)[0] for sample in range(world.rank, 8, world.size)])
             with torch.no_grad():
-                size = networks["it"](torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 127.5 - 1).abs().sum()
+                images = torch.from_numpy(faces).to(world.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+                size = networks["it"](images).abs().sum()
             return {"val_size": sum_over_ranks(size.double()).item()}
 
         logged: list[int] = []

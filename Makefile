@@ -49,9 +49,9 @@ bench: setup
 	python -m benchmarks.processes
 	python -m benchmarks.regions_together
 	python -m benchmarks.partial_fc
+	python -m benchmarks.networks_as_one
 	python -m benchmarks.emd
 	python -m benchmarks.cuda_step
-	python -m benchmarks.cuda_regions
 
 ui: setup
 	python -m flows.serve

@@ -38,8 +38,8 @@ def stages_at_once() -> int:
 def threads() -> dict[str, str]:
     """OMP_NUM_THREADS for a stage, its share of the cores, unless it is set.
 
-    More threads than cores wait for each other at the end of every loop: beside another stage on two cores, an embedding
-    took 282 s with two threads and 75 s with one.
+    More threads than cores wait for each other at the end of every loop, which made an embedding beside another stage
+    several times as slow.
     """
     share = max(1, len(os.sched_getaffinity(0)) // stages_at_once())
     return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(share))}

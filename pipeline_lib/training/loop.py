@@ -34,7 +34,7 @@ Logger = Callable[[dict[str, float], int], None]
 Validate = Callable[[Mapping[str, FaceNetwork]], Row]
 MAX_NAMED = 8
 # Of the first maps of networks that are computed as one: 2 MiB of float32, which stay in a core's cache; and no more than
-# benchmarks.cuda_regions measures on a GPU, eight networks of width 1 on 64 images of 28 px.
+# benchmarks.networks_as_one measures on a GPU, eight networks of width 1 on 64 images of 28 px.
 VALUES_AT_ONCE = {"cpu": 1 << 19, "cuda": 1 << 25}
 log = logging.getLogger("face_verifier")
 
@@ -286,7 +286,7 @@ def side_by_side(trainees: Mapping[str, Trainee], micro_batch: int, world: World
 
     On a CPU a small network loses most of its time between its layers and in loops over few channels; several as one lose
     it once, as long as their maps stay in the cache (benchmarks.regions_together). On a GPU it is the launching of kernels
-    that takes the time of all but the large (benchmarks.cuda_regions).
+    that takes the time of all but the large (benchmarks.networks_as_one).
     """
     for spec, of_one_spec in itertools.groupby(trainees.items(), lambda item: item[1].network.spec):
         size = 1

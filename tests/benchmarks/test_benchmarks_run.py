@@ -68,10 +68,17 @@ def test_emd(repository: Path) -> None:
     assert report["rows"][0]["pairs/s"] > 10
 
 
-@pytest.mark.parametrize("name", ["cuda_step", "cuda_regions"])
-def test_benchmarks_of_a_gpu_say_that_there_is_none(name: str, repository: Path) -> None:
+def test_networks_as_one(repository: Path) -> None:
+    _, report = quick_run("networks_as_one", repository)
+    (row,) = report["rows"]
+    assert row["networks"] == 2
+    alone, as_one = row["alone, ms a step"], row["as one, ms a step"]
+    assert row["alone over as one"] == pytest.approx(alone / as_one, rel=1e-3)  # 4 digits
+
+
+def test_cuda_step_says_that_there_is_no_gpu(repository: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", "--quick"],
+        [sys.executable, "-m", "benchmarks.cuda_step", "--quick"],
         cwd=repository,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
@@ -79,4 +86,4 @@ def test_benchmarks_of_a_gpu_say_that_there_is_none(name: str, repository: Path)
         check=True,
         timeout=180,
     )
-    assert done.stdout == f"{name}: no CUDA device here, nothing measured\n"
+    assert done.stdout == "cuda_step: no CUDA device here, nothing measured\n"

@@ -1,5 +1,7 @@
 """`make ui`: Prefect server, a worker with the deployments of prefect.yaml, and MLflow, on 127.0.0.1 until Ctrl-C."""
 
+import contextlib
+import json
 import os
 import signal
 import socket
@@ -10,6 +12,7 @@ import urllib.error
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from flows.processes import stop
 from pipeline_lib.core.errors import PipelineError
@@ -17,6 +20,7 @@ from pipeline_lib.core.errors import PipelineError
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 20.0
+CANCEL_TIMEOUT_S = 60.0  # the worker sees a cancelled run within 10 s, and its stages have 25 to save their work
 WORK_POOL = "face-verifier-local"
 
 
@@ -47,6 +51,39 @@ def wait_until_up(url: str, process: "subprocess.Popen[bytes]") -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(0.5)
     raise PipelineError("A server did not answer in time.", got=url, allowed=f"{START_TIMEOUT_S:.0f} s")
+
+
+def ask(url: str, body: dict[str, Any]) -> Any:
+    """What Prefect's REST API answers to a POST.
+
+    Raises:
+        ConnectionError: nobody listens there.
+        HTTPError: it refused.
+    """
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.load(response)
+    except urllib.error.URLError as error:
+        raise error.reason if isinstance(error.reason, ConnectionError) else error from None
+
+
+def cancel_rebuilds(api: str) -> None:
+    """Cancel the rebuilds that run and wait until they have ended.
+
+    A worker that is stopped kills its flows at once, and their stages would go on without anybody who knows of them.
+    """
+    unfinished = {"flow_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}}}
+    deadline = time.monotonic() + CANCEL_TIMEOUT_S
+    asked: set[str] = set()
+    while (runs := ask(f"{api}/flow_runs/filter", unfinished)) and time.monotonic() < deadline:
+        for run in runs:
+            if run["id"] not in asked:
+                print(f"Stopping the rebuild {run['name']}; Ctrl-C again does not wait for it.", flush=True)
+                state = "CANCELLED" if run["state"]["type"] == "PENDING" else "CANCELLING"
+                ask(f"{api}/flow_runs/{run['id']}/set_state", {"state": {"type": state, "name": state.capitalize()}})
+                asked.add(run["id"])
+        time.sleep(0.5)
 
 
 def main(root: Path = Path()) -> None:
@@ -113,6 +150,8 @@ def main(root: Path = Path()) -> None:
             raise PipelineError("A server ended by itself; its output is above.")
         except KeyboardInterrupt:
             print("Stopping.", flush=True)
+            with contextlib.suppress(ConnectionError, KeyboardInterrupt):  # still starting; a second Ctrl-C
+                cancel_rebuilds(api)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`make ui`: everything answers on the loopback address, and nothing is left after Ctrl-C."""
+"""`make ui`: everything answers on the loopback address, and nothing is left after Ctrl-C, a running rebuild neither."""
 
 import os
 import re
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tiny_pipeline import make_tiny_pipeline
 
 
 @pytest.mark.slow
@@ -21,6 +22,11 @@ def test_ui_answers_and_stops(repository: Path, tmp_path: Path, sent: signal.Sig
         "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
         "PYTHONUNBUFFERED": "1",
     }
+    folder = make_tiny_pipeline(tmp_path / "tiny")
+    work = "trap 'sleep 1; echo yes > saved.txt; exit 1' TERM\necho $$ > pid.txt\nfor second in $(seq 120); do sleep 1; done\n"
+    (folder / "work.sh").write_text(work)
+    text = (folder / "dvc.yaml").read_text()
+    (folder / "dvc.yaml").write_text(text.replace("cat first.txt > left.txt", "sh work.sh"))
     log = tmp_path / "ui.log"
     with log.open("w") as handle:
         process = subprocess.Popen(
@@ -43,9 +49,20 @@ def test_ui_answers_and_stops(repository: Path, tmp_path: Path, sent: signal.Sig
         deployments = httpx.post(f"{prefect}/api/deployments/filter", json={}).json()
         assert {item["name"] for item in deployments} == {"nightly", "on-demand"}
         assert [item["name"] for item in deployments if item["schedules"]] == ["nightly"]
+        (on_demand,) = (item["id"] for item in deployments if item["name"] == "on-demand")
+        started = httpx.post(
+            f"{prefect}/api/deployments/{on_demand}/create_flow_run", json={"parameters": {"root": str(folder)}}
+        )
+        started.raise_for_status()
+        while not (folder / "pid.txt").exists():
+            assert time.monotonic() < deadline, log.read_text()[-3000:]
+            time.sleep(0.5)
     finally:
         process.send_signal(sent)
         process.wait(120)
+    assert (folder / "saved.txt").exists(), "the stage was not given time to save its work"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((folder / "pid.txt").read_text()), 0)
     for address in (prefect, mlflow):
         with pytest.raises(httpx.ConnectError):
             httpx.get(address)

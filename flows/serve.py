@@ -73,17 +73,32 @@ def cancel_rebuilds(api: str) -> None:
 
     A worker that is stopped kills its flows at once, and their stages would go on without anybody who knows of them.
     """
-    unfinished = {"flow_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}}}
+
+    def unfinished() -> list[dict[str, Any]]:
+        states = {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}
+        found: list[dict[str, Any]] = ask(f"{api}/flow_runs/filter", {"flow_runs": {"state": states}})
+        return found
+
+    def put(run: dict[str, Any], state: str) -> None:
+        ask(f"{api}/flow_runs/{run['id']}/set_state", {"state": {"type": state, "name": state.capitalize()}})
+
     deadline = time.monotonic() + CANCEL_TIMEOUT_S
-    asked: set[str] = set()
-    while (runs := ask(f"{api}/flow_runs/filter", unfinished)) and time.monotonic() < deadline:
+    while (runs := unfinished()) and time.monotonic() < deadline:
         for run in runs:
-            if run["id"] not in asked:
+            if run["state"]["type"] == "RUNNING":  # one that is starting runs in a moment
                 print(f"Stopping the rebuild {run['name']}; Ctrl-C again does not wait for it.", flush=True)
-                state = "CANCELLED" if run["state"]["type"] == "PENDING" else "CANCELLING"
-                ask(f"{api}/flow_runs/{run['id']}/set_state", {"state": {"type": state, "name": state.capitalize()}})
-                asked.add(run["id"])
+                put(run, "CANCELLING")
         time.sleep(0.5)
+    for run in runs:
+        put(run, "CANCELLED")  # the worker does not know it: a killed session left it in the database, or it hangs
+        print(f"The rebuild {run['name']} did not end; see whether stages of it still run.", flush=True)
+
+
+def before_the_worker_ends(worker: "subprocess.Popen[bytes]", api: str) -> None:
+    """Cancel its rebuilds, unless it or the server is gone already."""
+    if worker.poll() is None:
+        with contextlib.suppress(ConnectionError, KeyboardInterrupt):  # no server; a second Ctrl-C
+            cancel_rebuilds(api)
 
 
 def main(root: Path = Path()) -> None:
@@ -137,6 +152,7 @@ def main(root: Path = Path()) -> None:
             call("prefect", "work-pool", "create", WORK_POOL, "--type", "process", "--overwrite")
             call("prefect", "--no-prompt", "deploy", "--all")
             worker = start("prefect", "worker", "start", "--pool", WORK_POOL, "--name", "face-verifier-worker")
+            running.callback(before_the_worker_ends, worker, api)
             wait_until_up(f"http://{HOST}:{mlflow_port}/health", mlflow)
             print(
                 f"Prefect  http://{HOST}:{prefect_port}",
@@ -150,8 +166,6 @@ def main(root: Path = Path()) -> None:
             raise PipelineError("A server ended by itself; its output is above.")
         except KeyboardInterrupt:
             print("Stopping.", flush=True)
-            with contextlib.suppress(ConnectionError, KeyboardInterrupt):  # still starting; a second Ctrl-C
-                cancel_rebuilds(api)
 
 
 if __name__ == "__main__":

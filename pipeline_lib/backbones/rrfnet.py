@@ -73,7 +73,10 @@ class RRFNet(FaceNetwork):
         return np.sort(rng.permutation(len(self.positions))[: self.num_kept])
 
     def compile(self, *args: Any, **options: Any) -> None:
-        """nn.Module.compile for the network over patches alone: 33 slices in one kernel take it longer than all layers."""
+        """nn.Module.compile for the network over patches alone.
+
+        With the cutting, a GPU's losses were off (docs/benchmarks.md).
+        """
         self.backbone.compile(*args, **options)
 
     def _cut(self, images: Tensor) -> Tensor:

@@ -150,7 +150,8 @@ class Regions(Section):
     """Region networks: one for every unique position `p<size>_x<column>_y<row>` (RRFNet, Approach A).
 
     Each of `positions` is trained by a stage of its own, from its patch shards: many GPUs. Those of a group are trained
-    together by one stage, which decodes each face once for all of them: few cores. The weights are the same either way.
+    together by one stage, which decodes each face once for all of them: few cores, or one GPU. The weights are the same
+    up to rounding.
     """
 
     positions: list[str]

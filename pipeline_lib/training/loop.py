@@ -35,7 +35,7 @@ Validate = Callable[[Mapping[str, FaceNetwork]], Row]
 MAX_NAMED = 8
 # Of the first maps of networks that are computed as one: 2 MiB of float32, which stay in a core's cache; and no more than
 # benchmarks.networks_as_one measures on a GPU, eight networks of width 1 on 64 images of 28 px.
-VALUES_AT_ONCE = {"cpu": 1 << 19, "cuda": 1 << 25}
+VALUES_AT_ONCE = {"cpu": 1 << 19, "cuda": 8 * 64 * 28**2 * 64}
 log = logging.getLogger("face_verifier")
 
 

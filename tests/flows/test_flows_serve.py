@@ -1,4 +1,4 @@
-"""`make ui`: everything answers on the loopback address, and nothing is left after Ctrl-C, a running rebuild neither."""
+"""`make ui`: everything answers on the loopback address, and nothing is left after Ctrl-C, not even a running rebuild."""
 
 import os
 import re
@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 from tiny_pipeline import make_tiny_pipeline
+
+from flows import serve
 
 
 @pytest.mark.slow
@@ -66,3 +68,25 @@ def test_ui_answers_and_stops(repository: Path, tmp_path: Path, sent: signal.Sig
     for address in (prefect, mlflow):
         with pytest.raises(httpx.ConnectError):
             httpx.get(address)
+
+
+def test_a_run_that_no_worker_knows_is_ended_after_the_wait(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a killed session leaves it in the database: nobody would ever end it."""
+    run = {"id": "7", "name": "stale", "state": {"type": "RUNNING"}}
+    asked: list[tuple[str, str]] = []
+
+    def ask(url: str, body: dict) -> list[dict]:
+        if url.endswith("/flow_runs/filter"):
+            wanted = body["flow_runs"]["state"]["type"]["any_"]
+            return [dict(run)] if run["state"]["type"] in wanted else []
+        asked.append((url, body["state"]["type"]))
+        run["state"] = body["state"]
+        return []
+
+    monkeypatch.setattr(serve, "ask", ask)
+    monkeypatch.setattr(serve, "CANCEL_TIMEOUT_S", 1.0)
+    serve.cancel_rebuilds("api")
+    assert asked == [("api/flow_runs/7/set_state", "CANCELLING"), ("api/flow_runs/7/set_state", "CANCELLED")]
+    assert "The rebuild stale did not end" in capsys.readouterr().out

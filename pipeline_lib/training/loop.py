@@ -285,8 +285,8 @@ def side_by_side(trainees: Mapping[str, Trainee], micro_batch: int, world: World
     """Trainees in groups that are computed as one, in order.
 
     On a CPU a small network loses most of its time between its layers and in loops over few channels; several as one lose
-    it once, as long as their maps stay in the cache (benchmarks.regions_together). On a GPU it is the launching of kernels
-    that takes the time of all but the large (benchmarks.networks_as_one).
+    it once, as long as their maps stay in the cache (benchmarks.regions_together). A GPU
+    idles through most of a small network's step: eight as one take about as long as two alone (benchmarks.networks_as_one).
     """
     for spec, of_one_spec in itertools.groupby(trainees.items(), lambda item: item[1].network.spec):
         size = 1

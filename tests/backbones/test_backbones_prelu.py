@@ -49,3 +49,18 @@ def test_our_gradient_is_the_one_that_runs_on_channels_last_maps(monkeypatch: py
     assert (gradients(PReLU(2), x, torch.ones(1, 2, 3, 3))[1] == 7).all()
     contiguous = torch.ones(2, 2, 3, 3).contiguous()
     assert (gradients(PReLU(2), contiguous, torch.ones(2, 2, 3, 3))[1] == 1).all()
+
+
+def test_compiled_it_is_pytorchs_whose_gradient_has_no_chunks_to_unroll() -> None:
+    graphs: list[str] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> torch.fx.GraphModule:
+        graphs.append(graph.code)
+        return graph
+
+    x = torch.randn(2, 8, 5, 5).contiguous(memory_format=torch.channels_last).requires_grad_()
+    y = torch.compile(PReLU(8), backend=backend, fullgraph=True)(x)
+    torch.testing.assert_close(y, torch.where(x > 0, x, 0.25 * x))
+    assert len(graphs) == 1
+    assert "prelu" in graphs[0]
+    assert "autograd_function_apply" not in graphs[0]

@@ -3,15 +3,13 @@
 import copy
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_training
 import torch
+from tiny_training import SETTINGS as TINY_SETTINGS
+from tiny_training import train_in_a_process
 
 from pipeline_lib.backbones.build import build_network
 from pipeline_lib.backbones.spec import NetworkSpec
@@ -36,7 +34,7 @@ SPECS = {
     "bagnet33": NetworkSpec("bagnet33", (1, 1, 1, 1), 0.25, 64),
     "vit": NetworkSpec("vit", (), 0.125, 64, depth=2, heads=4, token_px=16),
 }
-SETTINGS = dataclasses.replace(tiny_training.SETTINGS, batch_size=32)
+SETTINGS = dataclasses.replace(TINY_SETTINGS, batch_size=32)
 
 
 def faces(num: int) -> np.ndarray:
@@ -146,14 +144,8 @@ def test_emd_is_that_of_the_cpu() -> None:
 
 
 def train(folder: Path, repository: Path, *options: str) -> int:
-    """Exit code of a training over nccl in a world of one (tests/distributed/train_worker.py)."""
-    worker = repository / "tests" / "distributed" / "train_worker.py"
-    command = [sys.executable, str(worker), "--folders", str(folder), "--network", "plain", "--checkpoint-every", "3"]
-    env = {**os.environ, "PYTHONPATH": str(repository)}
-    done = subprocess.run([*command, *options], env=env, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stderr
-    (code,) = json.loads(done.stdout)
-    return int(code)
+    """Exit code of a training over nccl."""
+    return train_in_a_process(folder, repository, "--network", "plain", "--checkpoint-every", "3", *options)
 
 
 @pytest.mark.parametrize(("signal", "code"), [("SIGTERM", 3), ("SIGKILL", -9)])

@@ -179,6 +179,17 @@ def test_only_networks_of_one_shape_are_computed_as_one() -> None:
     assert groups == [["a", "b"], ["larger"], ["c"], ["rrfnet"], ["rrfnet too"]]
 
 
+@pytest.mark.parametrize(
+    ("device", "micro_batch", "expected"), [("cpu", 32, 2), ("cpu", 84, 1), ("cuda", 2048, 2), ("cuda", 4096, 1)]
+)
+def test_as_many_are_computed_as_one_as_the_device_takes_first_maps(
+    device: str, micro_batch: int, expected: int
+) -> None:
+    trainees = {name: trainee() for name in "ab"}  # 28 x 28 x 8 values of the first map for each image
+    groups = list(loop.side_by_side(trainees, micro_batch, World(0, 0, 1, torch.device(device))))
+    assert max(map(len, groups)) == expected
+
+
 def test_the_running_mean_is_what_comes_out_and_is_validated(tmp_path: Path) -> None:
     it = trainee()
     weights: list[torch.Tensor] = []

@@ -1,27 +1,19 @@
 """A training that was killed or stopped ends with the very bits of one that was not."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from safetensors import safe_open
+from tiny_training import train_in_a_process
 
-WORKER = Path(__file__).parent.parent / "distributed" / "train_worker.py"
 OPTIONS = ("--network", "rrfnet", "--epochs", "2", "--batch-size", "4", "--checkpoint-every", "3", "--log-every", "4")
 
 
 def train(folder: Path, repository: Path, *options: str) -> int:
     """Exit code of one process's training."""
-    command = [sys.executable, str(WORKER), "--folders", str(folder), *OPTIONS, *options]
-    env = {**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stderr
-    (code,) = json.loads(done.stdout)
-    return int(code)
+    return train_in_a_process(folder, repository, *OPTIONS, *options)
 
 
 def result(folder: Path) -> tuple[bytes, str]:

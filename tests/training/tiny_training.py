@@ -1,6 +1,11 @@
 """Two people, ten pictures, a tiny network: the smallest training that learns something."""
 
 import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -69,3 +74,14 @@ def trainee(settings: TrainSettings = SETTINGS, seed: int = 3) -> Trainee:
 def one_process() -> World:
     """A world of one on the CPU."""
     return World(0, 0, 1, torch.device("cpu"))
+
+
+def train_in_a_process(folder: Path, repository: Path, *options: str) -> int:
+    """Exit code of tests/distributed/train_worker.py as a world of one, which leaves its results in `folder`."""
+    worker = repository / "tests" / "distributed" / "train_worker.py"
+    command = [sys.executable, str(worker), "--folders", str(folder), *options]
+    env = {**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    (code,) = json.loads(done.stdout)
+    return int(code)

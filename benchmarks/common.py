@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline_lib.backbones.spec import NetworkSpec
-from pipeline_lib.heads.build import HeadSettings
-from pipeline_lib.training.learner import Learner, MicroBatch
-from pipeline_lib.training.settings import TrainSettings
+from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.heads.build import HeadSettings
+from pipeline_lib.networks.training.learner import Learner, MicroBatch
+from pipeline_lib.networks.training.settings import TrainSettings
 
 NETWORKS = {
     "iresnet18": NetworkSpec("iresnet"),
@@ -65,9 +65,9 @@ def write_faces(aligned: Path, num_images: int, num_identities: int) -> None:
     """
     import cv2
 
-    from pipeline_lib.core.tables import SHARD_INDEX, write_table
-    from pipeline_lib.shards.images import encode_png
-    from pipeline_lib.shards.writer import ShardWriter
+    from pipeline_lib.data.shards.images import encode_png
+    from pipeline_lib.data.shards.writer import ShardWriter
+    from pipeline_lib.schemas.tables import SHARD_INDEX, write_table
 
     (aligned / "shards").mkdir(parents=True)
     rng = np.random.default_rng(0)

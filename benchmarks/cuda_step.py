@@ -22,13 +22,13 @@ import torch
 from torch import nn
 
 from benchmarks.common import NETWORKS, RATE, paired_ratio, report, seconds, step_flops, train_settings
-from pipeline_lib.backbones import iresnet
-from pipeline_lib.backbones.build import build_network
 from pipeline_lib.core.world import World
-from pipeline_lib.training.data import Batch
-from pipeline_lib.training.learner import Learner, micro_batches
-from pipeline_lib.training.settings import TrainSettings
-from pipeline_lib.training.trainee import Trainee, new_trainee
+from pipeline_lib.networks.backbones import iresnet
+from pipeline_lib.networks.backbones.build import build_network
+from pipeline_lib.networks.training.data import Batch
+from pipeline_lib.networks.training.learner import Learner, micro_batches
+from pipeline_lib.networks.training.settings import TrainSettings
+from pipeline_lib.networks.training.trainee import Trainee, new_trainee
 
 BATCH_SIZES = {"iresnet50": 256, "iresnet100": 128, "rrfnet28": 64, "rrfnet56": 64}
 NUM_CLASSES = 10_000

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from benchmarks.common import on_cores, report, seconds
-from pipeline_lib.similarity import emd
-from pipeline_lib.similarity.emd import Sinkhorn, UnitPatches, emd_similarities, unit_patches
+from pipeline_lib.matching.emd import sinkhorn as emd
+from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, UnitPatches, emd_similarities, unit_patches
 
 NUM_FACES, NUM_PATCHES, NUM_VALUES = 200, 49, 512
 POOLS_OF_PAIRS = 16  # pairs measured on a GPU, in pools

@@ -15,13 +15,13 @@ from statistics import median
 import torch
 
 from benchmarks.common import RATE, on_cores, paired_ratio, report, seconds, train_settings
-from pipeline_lib.backbones.build import build_network
-from pipeline_lib.backbones.spec import NetworkSpec
 from pipeline_lib.core.memory import keep_freed_memory
 from pipeline_lib.core.world import World
-from pipeline_lib.training.learner import Learner, MicroBatch
-from pipeline_lib.training.settings import TrainSettings
-from pipeline_lib.training.trainee import Trainee, new_trainee
+from pipeline_lib.networks.backbones.build import build_network
+from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.training.learner import Learner, MicroBatch
+from pipeline_lib.networks.training.settings import TrainSettings
+from pipeline_lib.networks.training.trainee import Trainee, new_trainee
 
 SIZE_PX, NUM_CLASSES = 28, 275
 

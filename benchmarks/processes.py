@@ -26,11 +26,11 @@ from pathlib import Path
 import torch
 
 from benchmarks.common import NETWORKS, on_cores, paired_ratio, report, spread, train_settings, write_faces
-from pipeline_lib.backbones.build import build_network
 from pipeline_lib.core.world import process_group
-from pipeline_lib.training.loop import train_networks
-from pipeline_lib.training.sources import training_faces
-from pipeline_lib.training.trainee import new_trainee
+from pipeline_lib.networks.backbones.build import build_network
+from pipeline_lib.networks.training.labelled_images import training_faces
+from pipeline_lib.networks.training.loop import train_networks
+from pipeline_lib.networks.training.trainee import new_trainee
 
 BATCH_SIZES = {"iresnet18": 64, "demo": 64}
 MICRO_BATCH_SIZES = {"iresnet18": 16, "demo": 32}

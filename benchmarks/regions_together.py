@@ -21,16 +21,16 @@ from unittest import mock
 import torch
 
 from benchmarks.common import on_cores, paired_ratio, report, seconds, train_settings, write_faces
-from pipeline_lib.backbones.build import build_network
-from pipeline_lib.backbones.spec import NetworkSpec
 from pipeline_lib.core.memory import keep_freed_memory
 from pipeline_lib.core.world import World
-from pipeline_lib.patches.grid import Region, unique_regions
-from pipeline_lib.shards.patch_set import write_patch_set
-from pipeline_lib.training import loop
-from pipeline_lib.training.loop import train_networks
-from pipeline_lib.training.sources import training_faces, training_regions
-from pipeline_lib.training.trainee import Trainee, new_trainee
+from pipeline_lib.data.patches.grid import Region, unique_regions
+from pipeline_lib.data.patches.patch_set import write_patch_set
+from pipeline_lib.networks.backbones.build import build_network
+from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.training import loop
+from pipeline_lib.networks.training.labelled_images import training_faces, training_regions
+from pipeline_lib.networks.training.loop import train_networks
+from pipeline_lib.networks.training.trainee import Trainee, new_trainee
 
 SIZE_PX, MARGIN_PX, BATCH_SIZE = 28, 5, 16
 NUM_IDENTITIES = 16

@@ -17,7 +17,7 @@ from flows.dvc_graph import StageFailed, read_metrics, run_stage, stage_graph
 from flows.gpus import GpuPool, visible_gpus
 from flows.processes import Processes
 from pipeline_lib.core.errors import PipelineError
-from pipeline_lib.core.params import load_params
+from pipeline_lib.params.load import load_params
 
 TRAINING_STAGES = ("train", "train_region", "train_regions")
 gpus = GpuPool(visible_gpus())  # of this process, whose threads the stages' tasks are

@@ -13,10 +13,10 @@ import typer
 
 from pipeline_lib.core.errors import DataError, PipelineError
 from pipeline_lib.core.files import atomic_file, read_json
-from pipeline_lib.registry import ask_model
-from pipeline_lib.registry.store import RegistryError, open_client, shown_uri, tracking_uri
-from pipeline_lib.report import verdict as words
-from pipeline_lib.report.tables import as_text, headline_table
+from pipeline_lib.delivery.registry import ask_model
+from pipeline_lib.delivery.report import verdict as words
+from pipeline_lib.delivery.report.tables import as_text, headline_table
+from pipeline_lib.tracking.store import RegistryError, open_client, shown_uri, tracking_uri
 
 MODEL = "models:/face-verifier@champion"
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -67,7 +67,7 @@ def promote(
     tracking: TrackingUri = None,
 ) -> None:
     """Make a model version the champion by hand, whatever its figures."""
-    from pipeline_lib.registry.promote import promote as promote_version
+    from pipeline_lib.delivery.registry.promote import promote as promote_version
 
     before = promote_version(open_client(_existing_store(tracking)), name, version)
     instead = "" if before in (None, version) else f" (before: version {before})"
@@ -96,8 +96,8 @@ def export(
     out: Annotated[Path, typer.Option(help="The file: .pth, .onnx or .safetensors.")],
 ) -> None:
     """Write a trained network for other programs: its state dict in the public layout, or ONNX."""
-    from pipeline_lib.backbones.checkpoints import load_network
-    from pipeline_lib.backbones.export import export_network
+    from pipeline_lib.networks.backbones.checkpoints import load_network
+    from pipeline_lib.networks.export import export_network
 
     export_network(load_network(network), out)
     typer.echo(f"{out}: {out.stat().st_size:,} bytes")

@@ -6,14 +6,14 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from pipeline_lib.core.cosine import unit
 from pipeline_lib.core.files import atomic_dir, write_json
-from pipeline_lib.core.params import load_params
-from pipeline_lib.embedding.store import read_embeddings
-from pipeline_lib.registry.tracking import stage_run
-from pipeline_lib.similarity.anchors import Anchors, check_strangers, choose_anchors, write_anchors
-from pipeline_lib.similarity.cosine import unit
-from pipeline_lib.similarity.dam import log_lid, nearest_cosines
-from pipeline_lib.similarity.lid import LidSettings, fit_lid, write_lid
+from pipeline_lib.matching.dam.anchors import Anchors, check_strangers, choose_anchors, write_anchors
+from pipeline_lib.matching.dam.dam import log_lid, nearest_cosines
+from pipeline_lib.matching.dam.lid import LidSettings, fit_lid, write_lid
+from pipeline_lib.networks.embeddings.store import read_embeddings
+from pipeline_lib.params.load import load_params
+from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import torch
 
-from pipeline_lib.backbones.spec import NetworkSpec
-from pipeline_lib.core.params import Network, Params
 from pipeline_lib.core.world import World, process_group
-from pipeline_lib.registry.network_package import log_networks
-from pipeline_lib.registry.tracking import stage_run
-from pipeline_lib.training import settings as train_settings
-from pipeline_lib.training.data import TrainingSet
-from pipeline_lib.training.fit import fit, forget_training, initial_network, size_figures, write_fitted
-from pipeline_lib.training.loop import Row
-from pipeline_lib.verification.validation import ValidationSet
+from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.training import settings as train_settings
+from pipeline_lib.networks.training.data import TrainingSet
+from pipeline_lib.networks.training.fit import fit, forget_training, initial_network, size_figures, write_fitted
+from pipeline_lib.networks.training.loop import Row
+from pipeline_lib.networks.training.validation import ValidationSet
+from pipeline_lib.params.load import Network, Params
+from pipeline_lib.tracking.network_package import log_networks
+from pipeline_lib.tracking.stage_run import stage_run
 
 
 def train(
@@ -36,7 +36,7 @@ def train(
         stage: its name as `dvc stage list` gives it.
         section: networks.<name> or regions.network.
         specs: each network by the folder it goes to; the folder's name is the network's.
-        inputs: as registry.tracking.stage_run.
+        inputs: as tracking.stage_run.stage_run.
         out, record: the stage's folders; the first names the training state.
         open_training, open_validation: called only if needed.
     """

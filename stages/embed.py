@@ -5,16 +5,16 @@ from typing import Annotated
 
 import typer
 
-from pipeline_lib.backbones.checkpoints import load_network
 from pipeline_lib.core.files import atomic_dir
-from pipeline_lib.core.params import load_params
-from pipeline_lib.core.tables import OCCLUSIONS, read_table
 from pipeline_lib.core.world import current_world
-from pipeline_lib.embedding.embed_shards import embed_shards, query_rows
-from pipeline_lib.embedding.extract import Floats, Images, embed_images
-from pipeline_lib.embedding.images import ShardImages
-from pipeline_lib.embedding.store import EmbeddingWriter
-from pipeline_lib.registry.tracking import stage_run
+from pipeline_lib.networks.backbones.checkpoints import load_network
+from pipeline_lib.networks.embedding.extract import Floats, Images, embed_images
+from pipeline_lib.networks.embedding.images import ShardImages
+from pipeline_lib.networks.embeddings.embed_shards import embed_shards, query_rows
+from pipeline_lib.networks.embeddings.store import EmbeddingWriter
+from pipeline_lib.params.load import load_params
+from pipeline_lib.schemas.tables import OCCLUSIONS, read_table
+from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 
 BATCHES_PER_CHUNK = 4

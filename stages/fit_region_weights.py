@@ -8,13 +8,13 @@ import typer
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_file, write_json
-from pipeline_lib.core.params import load_params
-from pipeline_lib.embedding.store import read_embeddings
-from pipeline_lib.registry.tracking import stage_run
-from pipeline_lib.report.weight_map import draw_weight_maps
-from pipeline_lib.similarity.region_cosines import position_names, region_cosines
-from pipeline_lib.similarity.region_fits import fit_combinations, fit_summary, weight_figures, write_region_fits
-from pipeline_lib.similarity.region_pairs import draw_training_pairs
+from pipeline_lib.matching.regions.cosines import position_names, region_cosines
+from pipeline_lib.matching.regions.fits import fit_combinations, fit_summary, weight_figures, write_region_fits
+from pipeline_lib.matching.regions.pairs import draw_training_pairs
+from pipeline_lib.matching.regions.weight_map import draw_weight_maps
+from pipeline_lib.networks.embeddings.store import read_embeddings
+from pipeline_lib.params.load import load_params
+from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 
 

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from pipeline_lib.core.params import load_params
-from pipeline_lib.core.tables import MANIFEST, PAIRS, REJECTS, write_table
-from pipeline_lib.registry.tracking import stage_run
-from pipeline_lib.sources.manifest import build_manifest
-from pipeline_lib.sources.read import read_sources
+from pipeline_lib.data.sources.manifest import build_manifest
+from pipeline_lib.data.sources.read import read_sources
+from pipeline_lib.params.load import load_params
+from pipeline_lib.schemas.tables import MANIFEST, PAIRS, REJECTS, write_table
+from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 
 

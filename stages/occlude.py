@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from pipeline_lib.core.files import atomic_dir
-from pipeline_lib.core.params import load_params
-from pipeline_lib.core.tables import OCCLUSIONS, SHARD_INDEX, write_table
-from pipeline_lib.registry.tracking import stage_run
-from pipeline_lib.shards.occluded_set import OcclusionPlan, write_occluded_set
+from pipeline_lib.data.occlusion.occluded_set import OcclusionPlan, write_occluded_set
+from pipeline_lib.params.load import load_params
+from pipeline_lib.schemas.tables import OCCLUSIONS, SHARD_INDEX, write_table
+from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 
 

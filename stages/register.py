@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from pipeline_lib.core.files import write_json
-from pipeline_lib.core.params import Params, load_params
-from pipeline_lib.faces.align_batch import AlignSettings, with_weights
-from pipeline_lib.registry.example import example_photographs
-from pipeline_lib.registry.package import log_verifier
-from pipeline_lib.registry.promote import merit_of, register_version
-from pipeline_lib.registry.tracking import stage_run
-from pipeline_lib.registry.verifier import Settings
+from pipeline_lib.data.faces.align_batch import AlignSettings, with_weights
+from pipeline_lib.delivery.registry.package import log_verifier
+from pipeline_lib.delivery.registry.promote import merit_of, register_version
+from pipeline_lib.delivery.verifier.example import example_photographs
+from pipeline_lib.delivery.verifier.verifier import Settings
+from pipeline_lib.params.load import Params, load_params
+from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 
 

@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from pipeline_lib.core.files import atomic_dir
-from pipeline_lib.core.params import load_params
-from pipeline_lib.registry.runs import latest_runs, provenance_groups
-from pipeline_lib.registry.tracking import PARAMS_FILE, stage_run
-from pipeline_lib.report.inputs import Sections, gallery_images, read_rebuild
-from pipeline_lib.report.network_table import describe_network
-from pipeline_lib.report.page import Provenance, build_page
+from pipeline_lib.delivery.report.inputs import Sections, gallery_images, read_rebuild
+from pipeline_lib.delivery.report.network_table import describe_network
+from pipeline_lib.delivery.report.page import Provenance, build_page
+from pipeline_lib.params.load import load_params
+from pipeline_lib.tracking.rebuilds import latest_runs, provenance_groups
+from pipeline_lib.tracking.stage_run import PARAMS_FILE, stage_run
 from stages.common import run_stage
 
 

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from pipeline_lib.core.files import atomic_dir
-from pipeline_lib.core.params import load_params
-from pipeline_lib.patches.grid import parse_region
-from pipeline_lib.registry.tracking import stage_run
-from pipeline_lib.shards.patch_set import write_patch_set
+from pipeline_lib.data.patches.grid import parse_region
+from pipeline_lib.data.patches.patch_set import write_patch_set
+from pipeline_lib.params.load import load_params
+from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 
 

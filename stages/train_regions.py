@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from pipeline_lib.backbones import spec as network_spec
 from pipeline_lib.core.errors import ParamsError
-from pipeline_lib.core.params import load_params
-from pipeline_lib.patches.grid import parse_region
-from pipeline_lib.training.sources import training_faces
-from pipeline_lib.verification.validation import ValidationSet
+from pipeline_lib.data.patches.grid import parse_region
+from pipeline_lib.networks.backbones import spec as network_spec
+from pipeline_lib.networks.training.labelled_images import training_faces
+from pipeline_lib.networks.training.validation import ValidationSet
+from pipeline_lib.params.load import load_params
 from stages.common import run_stage
 from stages.common_training import train
 

@@ -8,15 +8,22 @@ from typing import Annotated
 import typer
 
 from pipeline_lib.core.files import atomic_file, write_json
-from pipeline_lib.core.params import load_params
-from pipeline_lib.core.tables import PAIRS, read_table, write_table
-from pipeline_lib.embedding.images import ShardImages
-from pipeline_lib.embedding.store import read_embeddings
-from pipeline_lib.registry.tracking import stage_run
-from pipeline_lib.verification.calibration import write_calibrations
-from pipeline_lib.verification.protocols import all_calibrations, all_metrics, curve_rows, flat_metrics, usable_pairs
-from pipeline_lib.verification.region_table import REGION_COLUMNS, region_rows
-from pipeline_lib.verification.scores import cosine_scores, dam_scores, raw_pixel_scores, region_scores, score_table
+from pipeline_lib.data.sources.aligned_pairs import usable_pairs
+from pipeline_lib.matching.verification.calibration import write_calibrations
+from pipeline_lib.matching.verification.protocols import all_calibrations, all_metrics, curve_rows, flat_metrics
+from pipeline_lib.matching.verification.region_table import REGION_COLUMNS, region_rows
+from pipeline_lib.matching.verification.scores import (
+    cosine_scores,
+    dam_scores,
+    raw_pixel_scores,
+    region_scores,
+    score_table,
+)
+from pipeline_lib.networks.embedding.images import ShardImages
+from pipeline_lib.networks.embeddings.store import read_embeddings
+from pipeline_lib.params.load import load_params
+from pipeline_lib.schemas.tables import PAIRS, read_table, write_table
+from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 
 

@@ -1,9 +1,12 @@
 """Fixtures shared by all tests."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+
+from pipeline_lib.tracking.store import open_client
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -22,3 +25,21 @@ def faces_dir() -> Path:
         pytest.skip("FACES_DIR is not set")
     assert Path(folder, "SOURCES.md").is_file(), f"FACES_DIR={folder} holds no SOURCES.md"
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sqlite store with its tables and nothing in them."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    open_client(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory with its own store, as a stage finds it."""
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

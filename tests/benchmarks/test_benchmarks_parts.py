@@ -16,15 +16,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import common, cuda_step
 from benchmarks.train_step import group
-from pipeline_lib.backbones.build import build_network
-from pipeline_lib.backbones.iresnet import IResNet
-from pipeline_lib.backbones.spec import NetworkSpec
 from pipeline_lib.core.world import World
-from pipeline_lib.shards.images import decode_png
-from pipeline_lib.training.data import Batch
-from pipeline_lib.training.learner import Learner, micro_batches
-from pipeline_lib.training.sources import training_faces
-from pipeline_lib.training.trainee import Trainee, new_trainee
+from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.networks.backbones.build import build_network
+from pipeline_lib.networks.backbones.iresnet import IResNet
+from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.training.data import Batch
+from pipeline_lib.networks.training.labelled_images import training_faces
+from pipeline_lib.networks.training.learner import Learner, micro_batches
+from pipeline_lib.networks.training.trainee import Trainee, new_trainee
 
 CPU = torch.device("cpu")
 ONE = World(0, 0, 1, CPU)

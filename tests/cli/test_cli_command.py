@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_lib.registry.example import example_photographs
+from pipeline_lib.delivery.verifier.example import example_photographs
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
     """A folder with mlflow.db, a registered tiny model, and two photographs."""
     folder = tmp_path_factory.mktemp("cli")
-    helpers = repository / "tests" / "registry"
+    helpers = repository / "tests" / "delivery"
     code = f"import sys; sys.path.insert(0, {str(helpers)!r}); from pathlib import Path; import tiny_verifier as t;"
     code += "t.register_tiny(Path.cwd()); t.register_tiny(Path.cwd(), auc=0.5)"
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}

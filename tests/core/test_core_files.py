@@ -9,7 +9,7 @@ import pytest
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_dir, atomic_file, read_json, sha256_file, write_json
-from pipeline_lib.core.tables import MANIFEST, PAIRS, read_table, table_from_rows, write_table
+from pipeline_lib.schemas.tables import MANIFEST, PAIRS, read_table, table_from_rows, write_table
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

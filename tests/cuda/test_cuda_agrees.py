@@ -11,17 +11,17 @@ import torch
 from tiny_training import SETTINGS as TINY_SETTINGS
 from tiny_training import train_in_a_process
 
-from pipeline_lib.backbones.build import build_network
-from pipeline_lib.backbones.spec import NetworkSpec
 from pipeline_lib.core.world import World
-from pipeline_lib.embedding.extract import embed_images
-from pipeline_lib.heads.build import HEADS, HeadSettings, build_head
-from pipeline_lib.heads.partial_fc import PartialFC
-from pipeline_lib.similarity.emd import Sinkhorn, UnitPatches, emd_similarities, unit_patches
-from pipeline_lib.training.data import Batch
-from pipeline_lib.training.learner import Learner, micro_batches
-from pipeline_lib.training.settings import TrainSettings
-from pipeline_lib.training.trainee import new_trainee
+from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, UnitPatches, emd_similarities, unit_patches
+from pipeline_lib.networks.backbones.build import build_network
+from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.embedding.extract import embed_images
+from pipeline_lib.networks.heads.build import HEADS, HeadSettings, build_head
+from pipeline_lib.networks.heads.partial_fc import PartialFC
+from pipeline_lib.networks.training.data import Batch
+from pipeline_lib.networks.training.learner import Learner, micro_batches
+from pipeline_lib.networks.training.settings import TrainSettings
+from pipeline_lib.networks.training.trainee import new_trainee
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

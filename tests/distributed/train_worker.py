@@ -16,16 +16,16 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pipeline_lib.backbones.build import build_network
-from pipeline_lib.backbones.network import FaceNetwork
-from pipeline_lib.backbones.spec import NetworkSpec
 from pipeline_lib.core.errors import PipelineError
 from pipeline_lib.core.world import process_group, sum_over_ranks
-from pipeline_lib.heads.build import HeadSettings
-from pipeline_lib.training.data import Square, TrainingSet
-from pipeline_lib.training.loop import train_networks
-from pipeline_lib.training.settings import TrainSettings
-from pipeline_lib.training.trainee import new_trainee
+from pipeline_lib.networks.backbones.build import build_network
+from pipeline_lib.networks.backbones.network import FaceNetwork
+from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.heads.build import HeadSettings
+from pipeline_lib.networks.training.data import Square, TrainingSet
+from pipeline_lib.networks.training.loop import train_networks
+from pipeline_lib.networks.training.settings import TrainSettings
+from pipeline_lib.networks.training.trainee import new_trainee
 
 SPECS = {
     "plain": NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8),

@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from pipeline_lib.patches.grid import unique_regions
-from pipeline_lib.report.weight_map import weight_map
-from pipeline_lib.similarity.region_bootstrap import bootstrap_weights
-from pipeline_lib.similarity.region_weights import RegionWeights, fit_logistic
+from pipeline_lib.data.patches.grid import unique_regions
+from pipeline_lib.matching.regions.bootstrap import bootstrap_weights
+from pipeline_lib.matching.regions.weight_map import weight_map
+from pipeline_lib.matching.regions.weights import RegionWeights, fit_logistic
 
 SPREAD = 0.15
 SHIFTS = np.array([0.0, 0.15, 0.1])

@@ -6,9 +6,9 @@ from scipy.optimize import brentq, minimize
 from sklearn.metrics import roc_auc_score
 from sklearn.metrics import roc_curve as sklearn_roc_curve
 
-from pipeline_lib.verification.calibration import fit_calibration
-from pipeline_lib.verification.kfold import best_threshold, cosine_fold_accuracy, score_fold_accuracy
-from pipeline_lib.verification.roc import area_under, equal_error_rate, roc_curve, tar_at_far
+from pipeline_lib.core.roc import area_under, equal_error_rate, roc_curve, tar_at_far
+from pipeline_lib.matching.verification.calibration import fit_calibration
+from pipeline_lib.matching.verification.kfold import best_threshold, cosine_fold_accuracy, score_fold_accuracy
 
 
 def drawn(seed: int, ties: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

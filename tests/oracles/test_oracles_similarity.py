@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from pipeline_lib.similarity.cosine import unit
-from pipeline_lib.similarity.dam import log_dam, log_lid, nearest_cosines
-from pipeline_lib.similarity.region_weights import fit_region_weights
+from pipeline_lib.core.cosine import unit
+from pipeline_lib.matching.dam.dam import log_dam, log_lid, nearest_cosines
+from pipeline_lib.matching.regions.weights import fit_region_weights
 
 
 @pytest.mark.parametrize("k", [1, 3, 40])

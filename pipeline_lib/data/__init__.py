@@ -1,0 +1,1 @@
+"""From strangers' photographs to aligned, cut, occluded and sharded faces."""

@@ -1,0 +1,136 @@
+"""What one Dask worker does with a batch of the manifest: read, decode, detect, choose, align."""
+
+import multiprocessing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline_lib.data.faces.align_photo import align_chosen
+from pipeline_lib.data.faces.detection.build import Detector, Face, Image, make_detector
+from pipeline_lib.data.faces.rejects import FaceReject, reject_row
+from pipeline_lib.data.photos.photo import PhotoError, decode_photo
+
+# Photographs are decoded and detected in runs of about this size: a batch of 32 gigantic ones must not fill the memory.
+RUN_PIXELS = 16_000_000
+
+
+@dataclass(frozen=True)
+class AlignSettings:
+    """Parameters of make_detector, choose_face and decode_photo (see there), and the folder that `uri` starts from.
+
+    `root` is absolute, since a worker of another machine has a working directory of its own.
+    """
+
+    root: Path
+    detector: str
+    weights: Path | None
+    min_score: float
+    several_faces: str
+    min_face_px: int
+    max_pixels: int
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedFace:
+    """One photograph that came out.
+
+    Attributes:
+        image_id, identity, split: of the manifest.
+        image: uint8 RGB (112, 112, 3).
+        landmarks: float32 (5, 2), px of `image`.
+        face: as detected, px of the photograph.
+    """
+
+    image_id: str
+    identity: str
+    split: str
+    image: Image
+    landmarks: npt.NDArray[np.float32]
+    face: Face
+
+
+Row = Mapping[str, object]
+Outcome = AlignedFace | dict[str, object]
+
+
+def with_weights(settings: AlignSettings) -> AlignSettings:
+    """Settings whose weights are an absolute path; downloads published ones here, once, instead of in every worker.
+
+    Raises:
+        DownloadError: see pipeline_lib.data.faces.detection.weights.fetch.
+    """
+    weights = settings.weights
+    if weights is None and settings.detector in ("retinaface_resnet50", "retinaface_pytorch"):
+        from pipeline_lib.data.faces.detection.weights import resnet50_weights
+
+        weights = resnet50_weights()
+    return replace(settings, weights=None if weights is None else weights.absolute())
+
+
+def align_batch(rows: Sequence[Row], settings: AlignSettings) -> list[Outcome]:
+    """Align the photographs of some rows of the manifest.
+
+    Args:
+        rows: mappings with image_id, identity, split and uri.
+        settings: see with_weights.
+
+    Returns:
+        for each row, in order, the aligned face or a row of the rejects table (reasons of PhotoError and FaceReject).
+    """
+    detector = _process_detector(settings.detector, settings.weights, settings.min_score)
+    outcomes: list[Outcome] = []
+    for run in _decoded_runs(rows, settings):
+        found = iter(detector.detect([image for _, image in run if not isinstance(image, PhotoError)]))
+        for row, image in run:
+            try:
+                if isinstance(image, PhotoError):
+                    raise image
+                aligned, landmarks, face = align_chosen(
+                    image, next(found), settings.several_faces, settings.min_face_px
+                )
+            except (PhotoError, FaceReject) as error:
+                outcomes.append(reject_row(str(row["image_id"]), str(row["uri"]), "align", error.reason, error.detail))
+                continue
+            image_id, identity, split = (str(row[column]) for column in ("image_id", "identity", "split"))
+            outcomes.append(AlignedFace(image_id, identity, split, aligned, landmarks, face))
+    return outcomes
+
+
+def _decoded_runs(rows: Sequence[Row], settings: AlignSettings) -> Iterator[list[tuple[Row, Image | PhotoError]]]:
+    run: list[tuple[Row, Image | PhotoError]] = []
+    num_pixels = 0
+    for row in rows:
+        image = _decode(settings.root / str(row["uri"]), settings.max_pixels)
+        run.append((row, image))
+        num_pixels += 0 if isinstance(image, PhotoError) else image.shape[0] * image.shape[1]
+        if num_pixels >= RUN_PIXELS:
+            yield run
+            run, num_pixels = [], 0
+    if run:
+        yield run
+
+
+def _decode(path: Path, max_pixels: int) -> Image | PhotoError:
+    try:
+        return decode_photo(path.read_bytes(), max_pixels)
+    except PhotoError as error:
+        return error
+    except OSError as error:  # gone or unreadable since the manifest was written
+        return PhotoError("unreadable", f"the operating system says: {error.strerror or error}")
+
+
+@lru_cache(maxsize=1)
+def _process_detector(kind: str, weights: Path | None, min_score: float) -> Detector:
+    """This process's detector, built at its first batch; in a Dask worker it may use one thread, as there is one a core."""
+    if multiprocessing.parent_process() is not None:
+        cv2.setNumThreads(1)
+        if kind != "dlib":
+            import torch
+
+            torch.set_num_threads(1)
+    return make_detector(kind, weights, min_score)

@@ -1,0 +1,1 @@
+"""Detectors, and what is chosen of what they find."""

@@ -1,0 +1,1 @@
+"""Drawing masks, sunglasses and crops, and the occluded sets."""

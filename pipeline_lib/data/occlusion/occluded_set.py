@@ -1,0 +1,146 @@
+"""Occluded images as shards: some of the training images for augmentation, test images in every kind as queries."""
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline_lib.core.parallel import map_batches
+from pipeline_lib.core.progress import track
+from pipeline_lib.data.occlusion.crop import crop_landmarks
+from pipeline_lib.data.occlusion.draw import draw_occlusion, image_rng, query_images, training_kind
+from pipeline_lib.data.shards.aligned import IMAGE_SHAPE, AlignedBatch, AlignedRow, aligned_batches
+from pipeline_lib.data.shards.images import encode_png
+from pipeline_lib.data.shards.writer import ShardWriter
+from pipeline_lib.schemas.tables import OCCLUSIONS, table_from_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class OcclusionPlan:
+    """Which images are occluded how: `kinds` as in occlusion.draw, shares in 0..1; see chosen_kinds.
+
+    At most `max_query_images` test images, None for all, are queries.
+    """
+
+    kinds: tuple[str, ...]
+    train_share: float
+    crop_share: float
+    seed: int
+    max_query_images: int | None = None
+
+
+@dataclass(frozen=True)
+class Occluded:
+    """One occluded image: `png` its bytes, landmarks (5, 2) where they are now, `drawn` JSON."""
+
+    row: AlignedRow
+    kind: str
+    purpose: str
+    png: bytes
+    landmarks: npt.NDArray[np.float32]
+    drawn: str
+
+    @property
+    def key(self) -> str:
+        """The WebDataset key, <image_id>+<kind>."""
+        return f"{self.row.image_id}+{self.kind}"
+
+
+def write_occluded_set(
+    aligned: Path, out: Path, plan: OcclusionPlan, images_per_shard: int, num_workers: int
+) -> tuple["pa.Table", "pa.Table"]:
+    """Draw all planned occlusions on Dask workers and write `out/occluded-NNNNNN.tar`.
+
+    Members: png, and json with image_id, identity, split, kind, purpose, landmarks, score. The order is that of the
+    aligned index, then of the kinds, and each drawing has its own random generator: the bytes depend on neither the
+    number of workers nor which was first.
+
+    Args:
+        aligned: the align stage's folder.
+        out: an existing, empty folder.
+        plan: what to draw.
+        images_per_shard: images a tar.
+        num_workers: Dask processes, 0 for this one.
+
+    Returns:
+        The shard index (tables.SHARD_INDEX) and what was drawn (tables.OCCLUSIONS).
+
+    Raises:
+        DataError: the aligned shards or their index are missing or damaged.
+    """
+    batches = list(aligned_batches(aligned, ("train", "test")))
+    test_ids = (row.image_id for batch in batches for row in batch.rows() if row.split == "test")
+    queries = query_images(plan.seed, test_ids, plan.max_query_images)
+    rows: list[dict[str, object]] = []
+    with ShardWriter(out, "occluded", images_per_shard) as writer:
+        done = map_batches(partial(occlude_batch, plan=plan, queries=queries), batches, num_workers)
+        for occluded_images in track(done, "occlusion batches", total=len(batches)):
+            for occluded in occluded_images:
+                _write(writer, occluded)
+                rows.append(
+                    {
+                        "key": occluded.key,
+                        "image_id": occluded.row.image_id,
+                        "kind": occluded.kind,
+                        "purpose": occluded.purpose,
+                        "drawn": occluded.drawn,
+                    }
+                )
+    return writer.index(), table_from_rows(rows, OCCLUSIONS)
+
+
+def chosen_kinds(row: AlignedRow, plan: OcclusionPlan, queries: frozenset[str]) -> list[str]:
+    """A training image gets one kind or none (draw.training_kind), one of `queries` every kind, any other image none."""
+    if row.image_id in queries:
+        return list(plan.kinds)
+    kind = training_kind(plan.seed, row.image_id, list(plan.kinds), plan.train_share) if row.split == "train" else None
+    return [] if kind is None else [kind]
+
+
+def occlude_batch(batch: AlignedBatch, plan: OcclusionPlan, queries: frozenset[str]) -> list[Occluded]:
+    """All occlusions of a batch's images, in order; images that get none are not read."""
+    reader = batch.reader()
+    done = []
+    for i, row in enumerate(batch.rows()):
+        kinds = chosen_kinds(row, plan, queries)
+        if not kinds:
+            continue
+        image = batch.image(reader, i)
+        for kind in kinds:
+            rng = image_rng(plan.seed, row.image_id, kind)
+            picture, drawn = draw_occlusion(image, row.landmarks, kind, rng, plan.crop_share)
+            box = drawn.get("box")
+            landmarks = crop_landmarks(row.landmarks, box, IMAGE_SHAPE[0]) if isinstance(box, list) else row.landmarks
+            purpose = "train" if row.split == "train" else "query"
+            text = json.dumps(drawn, sort_keys=True, allow_nan=False)
+            done.append(Occluded(row, kind, purpose, encode_png(picture), landmarks, text))
+    return done
+
+
+def _write(writer: ShardWriter, occluded: Occluded) -> None:
+    row = occluded.row
+    label = {
+        "image_id": row.image_id,
+        "identity": row.identity,
+        "split": row.split,
+        "kind": occluded.kind,
+        "purpose": occluded.purpose,
+        "landmarks": occluded.landmarks.tolist(),
+        "score": row.score,
+    }
+    writer.write(
+        occluded.key,
+        {"png": occluded.png, "json": json.dumps(label, sort_keys=True).encode()},
+        image_id=row.image_id,
+        identity=row.identity,
+        split=row.split,
+        landmarks=occluded.landmarks,
+        score=row.score,
+    )

@@ -1,0 +1,112 @@
+"""Region patches of the training images as shards, one set a region."""
+
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline_lib.core.parallel import map_batches
+from pipeline_lib.core.progress import track
+from pipeline_lib.data.patches.cut import cut_region
+from pipeline_lib.data.patches.grid import Region
+from pipeline_lib.data.shards.aligned import AlignedBatch, AlignedRow, aligned_batches
+from pipeline_lib.data.shards.images import encode_png
+from pipeline_lib.data.shards.writer import ShardWriter
+from pipeline_lib.schemas.tables import SHARD_INDEX, write_table
+
+SPLITS = ("train",)  # val and test patches are cut from the aligned images when they are embedded
+Patches = list[tuple[AlignedRow, list[dict[str, bytes]]]]
+
+
+def write_patch_set(
+    aligned: Path,
+    out: Path,
+    regions: list[Region],
+    margin_px: int,
+    images_per_shard: int,
+    num_workers: int,
+) -> int:
+    """Cut every training image at every region and write `out/<region>/` with patches-NNNNNN.tar and index.parquet.
+
+    Keys are those of the aligned images, members patch.png (the region) and mirror.png (its mirrored counterpart, see
+    region_patches). Images are decoded once for all regions, on Dask workers; this process alone writes, in the order
+    of the aligned index, so the bytes depend on neither the number of workers nor which was first.
+
+    Args:
+        aligned: the align stage's folder.
+        out: an existing, empty folder.
+        regions: of patches.grid, unique ones.
+        margin_px: pixels kept around each patch.
+        images_per_shard: images a tar.
+        num_workers: Dask processes, 0 for this one.
+
+    Returns:
+        Number of images cut.
+
+    Raises:
+        DataError: the aligned shards or their index are missing or damaged.
+    """
+    batches = list(aligned_batches(aligned, SPLITS))
+    cut = partial(cut_batch, regions=regions, margin_px=margin_px)
+    num_images = 0
+    with ExitStack() as stack:
+        writers = []
+        for region in regions:
+            (out / region.name).mkdir()
+            writers.append(stack.enter_context(ShardWriter(out / region.name, "patches", images_per_shard)))
+        done = map_batches(cut, batches, num_workers)
+        for patches in track(done, "patch batches", total=len(batches)):
+            num_images += len(patches)
+            for row, members in patches:
+                for writer, encoded in zip(writers, members, strict=True):
+                    writer.write(
+                        row.key,
+                        encoded,
+                        image_id=row.image_id,
+                        identity=row.identity,
+                        split=row.split,
+                        landmarks=row.landmarks,
+                        score=row.score,
+                    )
+    for region, writer in zip(regions, writers, strict=True):
+        write_table(out / region.name / "index.parquet", writer.index(), SHARD_INDEX)
+    return num_images
+
+
+def cut_batch(batch: AlignedBatch, regions: list[Region], margin_px: int) -> Patches:
+    """For each image of a batch its row and, for each region, the encoded members."""
+    reader = batch.reader()
+    done: Patches = []
+    for i, row in enumerate(batch.rows()):
+        image = batch.image(reader, i)
+        members = []
+        for region in regions:
+            patch, mirror = region_patches(image, region, margin_px)
+            members.append({"patch.png": encode_png(patch), "mirror.png": encode_png(mirror)})
+        done.append((row, members))
+    return done
+
+
+def region_patches(
+    image: npt.NDArray[np.uint8], region: Region, margin_px: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """The two patches that one region network learns from (RRFNet section III-A).
+
+        patch  = image at (x, y),   mirror = image at (112 - s - x, y), mirrored left to right
+
+    Mirroring the right-hand patch makes it look like a left-hand one: it equals the patch at (x, y) of the mirrored
+    image. A region in the middle column is its own counterpart, so `mirror` is then its mirror image.
+
+    Args:
+        image: uint8 (112, 112, 3).
+        region: of the left half.
+        margin_px: m.
+
+    Returns:
+        Two uint8 (s + 2m, s + 2m, 3).
+    """
+    return cut_region(image, region, margin_px), np.ascontiguousarray(
+        cut_region(image, region.mirror, margin_px)[:, ::-1]
+    )

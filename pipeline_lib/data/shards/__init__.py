@@ -1,0 +1,1 @@
+"""WebDataset tars, their index and their exact plan."""

@@ -1,0 +1,105 @@
+"""The aligned images as batches that a worker can read for itself: a batch carries rows of the index, not pixels."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.data.shards.reader import ShardReader
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+IMAGE_SHAPE = (112, 112, 3)
+IMAGES_A_BATCH = 64  # some 3 MB of pixels: enough work for a task to be worth sending, little to lose with a worker
+
+
+@dataclass(frozen=True)
+class AlignedRow:
+    """What the index says of one aligned image. landmarks: float32 (5, 2), pixels of the image."""
+
+    key: str
+    image_id: str
+    identity: str
+    split: str
+    landmarks: npt.NDArray[np.float32]
+    score: float
+
+
+@dataclass(frozen=True)
+class AlignedBatch:
+    """Some rows of the index of aligned images (member png), and the folder their shards lie in."""
+
+    shards: Path
+    index: "pa.Table"
+
+    def __len__(self) -> int:
+        return int(self.index.num_rows)
+
+    def rows(self) -> list[AlignedRow]:
+        """The batch's rows, in order."""
+        return [
+            AlignedRow(
+                row["key"],
+                row["image_id"],
+                row["identity"],
+                row["split"],
+                np.array(row["landmarks"], np.float32).reshape(5, 2),
+                row["score"],
+            )
+            for row in self.index.to_pylist()
+        ]
+
+    def image(self, reader: ShardReader, i: int) -> npt.NDArray[np.uint8]:
+        """Decode row i: uint8 RGB (112, 112, 3).
+
+        Raises:
+            DataError: the shard is damaged, or the image is none or of another size; names shard and key.
+        """
+        data = reader.read(i)
+        where = f"{self.shards / self.index['shard'][i].as_py()}, {self.index['key'][i].as_py()}"
+        try:
+            image = decode_png(data)
+        except DataError as error:
+            raise DataError("An aligned image cannot be decoded; rerun align.", got=error, where=where) from error
+        if image.shape != IMAGE_SHAPE:
+            raise DataError("An aligned image has another size.", got=image.shape, allowed=IMAGE_SHAPE, where=where)
+        return image
+
+    def reader(self) -> ShardReader:
+        """Random access to the batch's members, for the process that reads them."""
+        return ShardReader(self.shards, self.index)
+
+
+def aligned_batches(aligned: Path, splits: tuple[str, ...], batch_size: int = IMAGES_A_BATCH) -> Iterator[AlignedBatch]:
+    """The aligned images of some splits, in the index's order, in batches of batch_size (the last may be smaller).
+
+    Args:
+        aligned: the align stage's folder, with shards/ and index.parquet.
+        splits: of train, val, test.
+
+    Raises:
+        DataError: the index is missing or breaks its schema.
+    """
+    import pyarrow.compute as pc
+
+    from pipeline_lib.schemas.tables import SHARD_INDEX, read_table
+
+    index = read_table(aligned / "index.parquet", SHARD_INDEX)
+    is_chosen = pc.and_(pc.equal(index["member"], "png"), pc.is_in(index["split"], value_set=_strings(splits)))
+    chosen = index.filter(is_chosen)
+    for start in range(0, chosen.num_rows, batch_size):
+        # take() copies the rows: a slice would be pickled with the whole table behind it
+        rows = np.arange(start, min(start + batch_size, chosen.num_rows))
+        yield AlignedBatch(aligned / "shards", chosen.take(rows))
+
+
+def _strings(values: tuple[str, ...]) -> "pa.Array":
+    import pyarrow as pa
+
+    return pa.array(values, pa.string())

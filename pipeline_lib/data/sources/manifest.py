@@ -1,0 +1,320 @@
+"""What every source gives, and the one manifest, pairs table and rejects table made of it."""
+
+import hashlib
+import logging
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.files import sha256_file
+from pipeline_lib.core.progress import track
+from pipeline_lib.data.photos.photo import PhotoError, Probe, probe_photo
+from pipeline_lib.data.sources.pairs import draw_pairs
+from pipeline_lib.data.sources.splits import Assignment, SourceNames, assign_splits
+from pipeline_lib.params.load import Ingest, Source
+from pipeline_lib.schemas.tables import MANIFEST, PAIRS, REJECTS, SPLITS, table_from_rows
+
+NUM_PROBE_THREADS = 8  # they wait for the disk, not for a core
+PROBE_WINDOW = 4096
+KEY = re.compile(r"[A-Za-z0-9_-]+")
+log = logging.getLogger("face_verifier")
+
+
+@dataclass(frozen=True)
+class PhotoRecord:
+    """One photograph of a source. `split` None: the source states none. `landmarks`: 10 px values x0 y0 .. x4 y4 or None."""
+
+    image_id: str
+    identity: str
+    path: Path
+    split: str | None
+    media: str
+    landmarks: Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
+class PairRecord:
+    """One verification pair of a source's own protocol; `fold` counts from 0."""
+
+    protocol: str
+    fold: int
+    image_a: str
+    image_b: str
+    genuine: bool
+
+
+@dataclass(frozen=True)
+class SourceFaces:
+    """What a source holds; `all_names` are all identities it states, also those of whom no photograph is here."""
+
+    photos: list[PhotoRecord]
+    pairs: list[PairRecord] = field(default_factory=list)
+    all_names: frozenset[str] = frozenset()
+
+
+class BuiltManifest(NamedTuple):
+    """The three tables of the ingest stage, and what was counted on the way (for the log and the run's metrics)."""
+
+    manifest: pa.Table
+    pairs: pa.Table
+    rejects: pa.Table
+    counts: dict[str, int]
+
+
+def make_image_id(*parts: str) -> str:
+    """Join parts to a WebDataset key of [A-Za-z0-9_-]; other ASCII becomes "-", a part with other letters ends in a hash."""
+    return "-".join(_key_part(part) for part in parts)
+
+
+def _key_part(part: str) -> str:
+    key = re.sub(r"[^A-Za-z0-9_-]", "-", part)
+    # Without the hash "Jörg" and "Jürg", or any two names in Chinese, would be one key.
+    return key if part.isascii() else f"{key}-{hashlib.sha256(part.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+
+
+def normalise_name(name: str) -> str:
+    """The identity of a name, however a source writes it: accents off, lower case, words joined by "_"."""
+    plain = "".join(char for char in unicodedata.normalize("NFKD", name) if not unicodedata.combining(char))
+    return "_".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFC", plain).casefold()))
+
+
+def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest) -> BuiltManifest:
+    """Make one manifest of all sources: splits by identity, protocols, and a row in rejects for what cannot be used.
+
+    1. Splits: see assign_splits; the same name in two sources is one person. Identities left out take their photographs along.
+    2. Protocols: a source's own pairs count where both photographs are test ones. Of each protocol at most `max_folds` folds
+       stay, and none where genuine or impostor pairs only are left (a warning says so). A source with pairs of its own then
+       keeps only those test photographs that are in a remaining one.
+    3. Each remaining photograph is probed (header and SHA-256); the rest of this function sees those that passed.
+    4. Pairs are drawn (see draw_pairs) for val, and for the test identities of each kind of source without own pairs; the
+       protocol is called val, or as the kind.
+
+    Returns:
+        manifest, pairs and rejects (core/tables), where photographs probed = manifest rows + rejects rows; and counts.
+
+    Raises:
+        DataError: two photographs with one id, a broken split (see assign_splits), more rejects than max_reject_share, no
+            genuine or no impostor pair to draw (see draw_pairs), or no photograph at all.
+    """
+    _check_ids([photo for _, faces in sources for photo in faces.photos])
+    assigned = assign_splits(
+        [_source_names(source, faces) for source, faces in sources],
+        ingest.val_share,
+        ingest.test_share,
+        ingest.max_identities,
+        ingest.seed,
+    )
+    split_of: dict[str, str] = {}
+    for (_, faces), splits in zip(sources, assigned.splits, strict=True):
+        split_of |= {photo.image_id: split for photo in faces.photos if (split := splits[photo.identity]) is not None}
+    own_pairs, photos = _cut_folds(sources, split_of, ingest.max_folds)
+    if not photos:
+        raise DataError("There is no photograph to take in.", where="ingest.sources, ingest.root")
+
+    rows, rejects = _probe_all(photos, split_of, ingest.max_pixels)
+    if len(rows) + len(rejects) != len(photos):
+        raise RuntimeError(f"{len(photos)} photographs became {len(rows)} rows and {len(rejects)} rejects")
+    _check_rejects(rejects, len(photos), ingest.max_reject_share)
+    manifest = table_from_rows(rows, MANIFEST)
+    check_manifest(manifest)
+
+    usable = set(manifest["image_id"].to_pylist())
+    unrejected = [pair for pair in own_pairs if pair.image_a in usable and pair.image_b in usable]
+    kept = _two_sided(unrejected)
+    pairs = _number_folds(kept + _drawn_pairs(sources, photos, split_of, usable, ingest))
+    pair_rows: list[dict[str, object]] = [vars(pair) for pair in pairs]
+    counts = {
+        "num_input": len(photos),
+        "num_photos": len(rows),
+        "num_rejects": len(rejects),
+        "num_identities": len({row["identity"] for row in rows}),
+        "num_overlaps_joined": assigned.num_joined,
+        "num_overlaps_removed": assigned.num_removed,
+        "num_train_identities_cut": assigned.num_cut,
+        "num_photos_cut": sum(len(faces.photos) for _, faces in sources) - len(photos),
+        "num_own_pairs_cut": sum(len(faces.pairs) for _, faces in sources) - len(own_pairs),
+        "num_own_pairs_rejected": len(own_pairs) - len(unrejected),
+        "num_own_pairs_one_sided": len(unrejected) - len(kept),
+        "num_pairs": len(pairs),
+    }
+    _log(counts, assigned, pairs)
+    return BuiltManifest(manifest, table_from_rows(pair_rows, PAIRS), table_from_rows(rejects, REJECTS), counts)
+
+
+def check_manifest(table: pa.Table) -> None:
+    """Check what a schema cannot say.
+
+    Raises:
+        DataError: an image id twice or unfit as a key, an unknown split, an identity in two splits.
+    """
+    ids, identities, splits = (table[name].to_pylist() for name in ("image_id", "identity", "split"))
+    if doubles := [image_id for image_id, count in Counter(ids).items() if count > 1]:
+        raise DataError("The manifest has an image id twice.", got=doubles[:5], where="manifest.image_id")
+    if unfit := [image_id for image_id in ids if not KEY.fullmatch(image_id)]:
+        raise DataError(
+            "An image id is no WebDataset key.", got=unfit[:5], allowed=KEY.pattern, where="manifest.image_id"
+        )
+    if unknown := sorted(set(splits) - set(SPLITS), key=str):
+        raise DataError("The manifest has an unknown split.", got=unknown, allowed=SPLITS, where="manifest.split")
+    split_of: dict[str, str] = {}
+    for identity, split in zip(identities, splits, strict=True):
+        if split_of.setdefault(identity, split) != split:
+            got = f"{identity} in {split_of[identity]} and {split}"
+            raise DataError("An identity stands in two splits.", got=got, where="manifest.split")
+
+
+def _check_ids(photos: Sequence[PhotoRecord]) -> None:
+    paths: dict[str, Path] = {}
+    for photo in photos:
+        if photo.image_id in paths:
+            raise DataError(
+                "Two photographs would have one id; rename one of them.",
+                got=f"{paths[photo.image_id]} and {photo.path} (both {photo.image_id})",
+            )
+        paths[photo.image_id] = photo.path
+
+
+def _source_names(source: Source, faces: SourceFaces) -> SourceNames:
+    stated: dict[str, set[str]] = {}
+    for photo in faces.photos:
+        stated.setdefault(photo.identity, set()).update(() if photo.split is None else (photo.split,))
+    name = f"{source.kind}: {source.path}"
+    return SourceNames(name, source.split, {key: frozenset(value) for key, value in stated.items()}, faces.all_names)
+
+
+def _cut_folds(
+    sources: Sequence[tuple[Source, SourceFaces]], split_of: Mapping[str, str], max_folds: int | None
+) -> tuple[list[PairRecord], list[PhotoRecord]]:
+    pairs: list[PairRecord] = []
+    photos: list[PhotoRecord] = []
+    for _, faces in sources:
+        own = [
+            pair
+            for pair in faces.pairs
+            if split_of.get(pair.image_a) == split_of.get(pair.image_b) == "test"
+            and (max_folds is None or pair.fold < max_folds)
+        ]
+        pairs += own
+        in_pairs = {image for pair in own for image in (pair.image_a, pair.image_b)}
+        cut = bool(faces.pairs) and max_folds is not None
+        photos += [
+            photo
+            for photo in faces.photos
+            if (split := split_of.get(photo.image_id)) and (not cut or split != "test" or photo.image_id in in_pairs)
+        ]
+    return pairs, photos
+
+
+def _probe_all(
+    photos: Sequence[PhotoRecord], split_of: Mapping[str, str], max_pixels: int
+) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    def probe(photo: PhotoRecord) -> tuple[Probe, str] | PhotoError:
+        try:
+            return probe_photo(photo.path, max_pixels), sha256_file(photo.path)
+        except PhotoError as error:
+            return error
+        except OSError as error:  # it was there for the header and is gone, or the disk fails
+            return PhotoError("unreadable", f"the operating system says: {error.strerror or error}")
+
+    rows: list[dict[str, object]] = []
+    rejects: list[dict[str, object]] = []
+    with ThreadPoolExecutor(NUM_PROBE_THREADS) as threads:
+        # in windows, so that an interrupt does not have to wait for a million photographs already submitted
+        windows = (photos[start : start + PROBE_WINDOW] for start in range(0, len(photos), PROBE_WINDOW))
+        results = (result for window in windows for result in threads.map(probe, window))
+        for photo, result in zip(photos, track(results, "probe photographs", len(photos)), strict=True):
+            row: dict[str, object] = {"image_id": photo.image_id, "uri": str(photo.path)}
+            if isinstance(result, PhotoError):
+                rejects.append({**row, "stage": "ingest", "reason": result.reason, "detail": result.detail})
+                continue
+            size, sha256 = result
+            row |= {
+                "identity": photo.identity,
+                "split": split_of[photo.image_id],
+                "media": photo.media,
+                "sha256": sha256,
+            }
+            landmarks = None if photo.landmarks is None else [float(value) for value in photo.landmarks]
+            rows.append({**row, "width": size.width, "height": size.height, "landmarks": landmarks})
+    return rows, rejects
+
+
+def _check_rejects(rejects: Sequence[Mapping[str, object]], num_input: int, max_reject_share: float) -> None:
+    if len(rejects) <= max_reject_share * num_input:
+        return
+    reasons = Counter(str(row["reason"]) for row in rejects)
+    raise DataError(
+        f"{len(rejects)} of {num_input} photographs cannot be used.",
+        got=", ".join(f"{reason}: {count}" for reason, count in reasons.most_common()),
+        allowed=f"a share of {max_reject_share}",
+        where=f"ingest.max_reject_share; the first is {rejects[0]['uri']}: {rejects[0]['detail']}",
+    )
+
+
+def _drawn_pairs(
+    sources: Sequence[tuple[Source, SourceFaces]],
+    photos: Sequence[PhotoRecord],
+    split_of: Mapping[str, str],
+    usable: set[str],
+    ingest: Ingest,
+) -> list[PairRecord]:
+    kind_of: dict[str, str] = {
+        p.image_id: source.kind for source, faces in sources if not faces.pairs for p in faces.photos
+    }
+    members: dict[str, list[PhotoRecord]] = {}
+    for photo in photos:
+        split, kind = split_of[photo.image_id], kind_of.get(photo.image_id)
+        protocol = "val" if split == "val" else kind if split == "test" else None
+        if photo.image_id in usable and protocol is not None:
+            members.setdefault(protocol, []).append(photo)
+    num_folds = min(ingest.num_folds, ingest.max_folds or ingest.num_folds)
+    pairs = []
+    for protocol, group in sorted(members.items()):
+        rng = np.random.default_rng([ingest.seed, *protocol.encode()])
+        ids, identities = [photo.image_id for photo in group], [photo.identity for photo in group]
+        drawn = draw_pairs(ids, identities, num_folds, ingest.pairs_per_fold, rng, protocol)
+        pairs += [PairRecord(protocol, pair.fold, pair.image_a, pair.image_b, pair.genuine) for pair in drawn]
+    return pairs
+
+
+def _number_folds(pairs: Sequence[PairRecord]) -> list[PairRecord]:
+    # Overlap removal and rejects may empty a fold; those left are counted from 0 without a gap.
+    folds = sorted({(pair.protocol, pair.fold) for pair in pairs})
+    first = {protocol: position for position, (protocol, _) in reversed(list(enumerate(folds)))}
+    number = {(protocol, fold): position - first[protocol] for position, (protocol, fold) in enumerate(folds)}
+    return [PairRecord(p.protocol, number[p.protocol, p.fold], p.image_a, p.image_b, p.genuine) for p in pairs]
+
+
+def _two_sided(pairs: Sequence[PairRecord]) -> list[PairRecord]:
+    """Leave out protocols that have genuine or impostor pairs only: nothing can be verified on them."""
+    sorts: dict[str, set[bool]] = {}
+    for pair in pairs:
+        sorts.setdefault(pair.protocol, set()).add(pair.genuine)
+    for protocol, found in sorts.items():
+        if len(found) < 2:
+            left = "genuine" if found == {True} else "impostor"
+            log.warning("protocol %s is left out: only %s pairs of it are among test photographs", protocol, left)
+    return [pair for pair in pairs if len(sorts[pair.protocol]) == 2]
+
+
+def _log(counts: Mapping[str, int], assigned: Assignment, pairs: Sequence[PairRecord]) -> None:
+    if assigned.num_joined or assigned.num_removed:
+        log.info(
+            "overlaps by name: %d identities joined the split that another source fixes, %d were removed from their own",
+            assigned.num_joined,
+            assigned.num_removed,
+        )
+    log.info(", ".join(f"{name[4:]} {value}" for name, value in counts.items()))
+    protocols = Counter(pair.protocol for pair in pairs)
+    log.info("pairs: %s", ", ".join(f"{name} {count}" for name, count in sorted(protocols.items())) or "none")
+    if "val" not in protocols:
+        log.warning("no val pairs: calibration and the region weights' check need some (ingest.val_share)")

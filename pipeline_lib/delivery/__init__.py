@@ -1,0 +1,1 @@
+"""What people get: the registered model, the report, the pages."""

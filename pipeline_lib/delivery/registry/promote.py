@@ -1,0 +1,171 @@
+"""Which model version answers as champion: the alias moves only on a fair comparison, or by hand."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.files import read_json
+from pipeline_lib.schemas.tables import MANIFEST, PAIRS, SHARD_INDEX, read_table
+from pipeline_lib.tracking.store import RegistryError, import_mlflow
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+PROTOCOL = "val"
+AUC_TAG, PAIRS_TAG = "val_auc", "val_pairs_sha256"
+
+
+@dataclass(frozen=True)
+class Merit:
+    """A version's validation figure: area under the ROC of its score on the pairs of this digest."""
+
+    auc: float
+    pairs_sha256: str
+
+    def tags(self) -> dict[str, str]:
+        """As the registry keeps it; repr gives the float back exactly."""
+        return {AUC_TAG: repr(self.auc), PAIRS_TAG: self.pairs_sha256}
+
+    @classmethod
+    def from_tags(cls, tags: Mapping[str, str]) -> "Merit | None":
+        """Read it back; None where a version has no such tags, as one that was registered by hand."""
+        if AUC_TAG not in tags or PAIRS_TAG not in tags:
+            return None
+        return cls(float(tags[AUC_TAG]), tags[PAIRS_TAG])
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A new version, its aliases, and why it has them."""
+
+    name: str
+    version: int
+    aliases: tuple[str, ...]
+    reason: str
+
+
+def merit_of(metrics: Path, pairs: Path, manifest: Path, index: Path, score: str) -> Merit:
+    """AUC of `score` on protocol val, and the digest of the pairs behind it.
+
+    Digest = SHA-256 of the sorted list (photograph a, photograph b, genuine) of the val pairs whose photographs both came
+    out of alignment, each photograph by the SHA-256 of its file: other photographs, other pairs or other rejects make
+    another digest; another network or alignment of the same ones does not.
+
+    Args:
+        metrics: data/verify/metrics.json.
+        pairs, manifest, index: the tables of ingest and of the aligned shards.
+
+    Raises:
+        DataError: the protocol or the score is missing, or a pair names a photograph that the manifest lacks.
+    """
+    figures = read_json(metrics)
+    try:
+        auc = float(figures[PROTOCOL][score]["auc"])
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            "The metrics lack the validation figure a version is judged by.",
+            got=f"no {error}",
+            allowed=f"{PROTOCOL} / {score} / auc",
+            where=metrics,
+        ) from error
+    photographs = read_table(manifest, MANIFEST).select(["image_id", "sha256"]).to_pydict()
+    digests = dict(zip(photographs["image_id"], photographs["sha256"], strict=True))
+    aligned = set(read_table(index, SHARD_INDEX)["image_id"].to_pylist())
+    table = read_table(pairs, PAIRS)
+    rows = table.filter(pc.equal(table["protocol"], PROTOCOL)).to_pylist()
+    return Merit(auc, _pairs_digest(rows, digests, aligned, manifest))
+
+
+def decide(challenger: Merit, champion: Merit | None, version: int) -> tuple[bool, str]:
+    """Whether a new version replaces the champion's, and the sentence that says why (or what to do).
+
+    It does if it is strictly better on the same pairs.
+    """
+    by_hand = f"To promote it by hand: face-verifier promote {version}"
+    if champion is None:
+        return False, f"the champion has no validation figure to compare with. {by_hand}"
+    if champion.pairs_sha256 != challenger.pairs_sha256:
+        return False, (
+            "the champion was judged on other validation pairs, so the figures are not comparable "
+            f"(AUC {challenger.auc:.4f}, the champion's {champion.auc:.4f}). {by_hand}"
+        )
+    figures = f"AUC {challenger.auc:.4f} on the validation pairs, the champion's {champion.auc:.4f}"
+    if challenger.auc > champion.auc:
+        return True, f"better than the champion: {figures}"
+    return False, f"not better than the champion: {figures}. {by_hand}"
+
+
+def register_version(
+    client: Any, name: str, model_uri: str, run_id: str, merit: Merit, tags: Mapping[str, str]
+) -> Registered:
+    """Make a logged model a new version: alias challenger always, champion if there is none or it beats it.
+
+    Args:
+        client: an MlflowClient.
+        model_uri: from package.log_verifier.
+        tags: what else is kept with the version.
+    """
+    mlflow = import_mlflow()
+    mlflow.set_tracking_uri(client.tracking_uri)  # register_model asks the process-wide setting, not the client
+    made = mlflow.register_model(model_uri, name, tags={**tags, **merit.tags(), "run_id": run_id})
+    version = int(made.version)
+    champion = version_of(client, name, CHAMPION)
+    if champion is None:
+        promoted, reason = True, "there was no champion"
+    else:
+        promoted, reason = decide(merit, Merit.from_tags(champion.tags), version)
+    client.set_registered_model_alias(name, CHALLENGER, version)
+    if promoted:
+        client.set_registered_model_alias(name, CHAMPION, version)
+    client.set_model_version_tag(name, version, "decision", reason)
+    return Registered(name, version, (CHAMPION, CHALLENGER) if promoted else (CHALLENGER,), reason)
+
+
+def promote(client: Any, name: str, version: int) -> int | None:
+    """Make `version` the champion, whatever its figures; returns the version it replaces.
+
+    Raises:
+        RegistryError: there is no such version.
+    """
+    mlflow = import_mlflow()
+    try:
+        client.get_model_version(name, str(version))
+    except mlflow.MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        found = [int(item.version) for item in client.search_model_versions(f"name = '{name}'")]
+        raise RegistryError(
+            "There is no such model version.", got=f"{name} {version}", allowed=sorted(found) or "none is registered"
+        ) from None
+    before = version_of(client, name, CHAMPION)
+    client.set_registered_model_alias(name, CHAMPION, version)
+    client.set_model_version_tag(name, version, "decision", "promoted by hand")
+    return int(before.version) if before else None
+
+
+def version_of(client: Any, name: str, alias: str) -> Any | None:
+    """The version that carries `alias`, or None."""
+    mlflow = import_mlflow()
+    try:
+        return client.get_model_version_by_alias(name, alias)
+    except mlflow.MlflowException as error:
+        # MLflow's stores answer a missing model with the one, a missing alias with the other
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def _pairs_digest(rows: list[dict[str, Any]], digests: Mapping[str, str], aligned: Set[str], where: Path) -> str:
+    named = []
+    for row in rows:
+        images = (row["image_a"], row["image_b"])
+        missing = [image for image in images if image not in digests]
+        if missing:
+            raise DataError("A pair names a photograph that the manifest lacks.", got=missing[0], where=where)
+        if all(image in aligned for image in images):
+            named.append([*(digests[image] for image in images), row["genuine"]])
+    return hashlib.sha256(json.dumps(sorted(named)).encode()).hexdigest()

@@ -1,0 +1,47 @@
+"""The model's code, which MLflow runs when it loads `face-verifier` (models from code); nothing else imports it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+
+from pipeline_lib.delivery.verifier.verifier import Comparison, Verifier
+
+
+class FaceVerifier(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # mlflow is not followed by mypy
+    """pyfunc: a table with image_a and image_b to one with similarity, threshold, match, probability and error."""
+
+    verifier: Verifier
+
+    def load_context(self, context: Any) -> None:
+        """Load network, calibration, settings and detector from the model's artifacts."""
+        self.verifier = Verifier.load({name: Path(path) for name, path in context.artifacts.items()})
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """One row a pair; see Verifier.compare. params: {"explain": bool} adds the columns contributions and png."""
+        explain = bool((params or {}).get("explain", False))
+        pairs = list(zip(model_input["image_a"], model_input["image_b"], strict=True))
+        return as_table(self.verifier.compare(pairs, explain), explain, model_input.index)
+
+
+def as_table(answers: list[Comparison], explain: bool, index: Any) -> pd.DataFrame:
+    """The answers as a table; where a row has an error, its figures are NaN and its match is None."""
+    columns: dict[str, pd.Series[Any]] = {
+        "similarity": pd.Series([answer.similarity for answer in answers], index=index, dtype="float64"),
+        "threshold": pd.Series([answer.threshold for answer in answers], index=index, dtype="float64"),
+        # dtype object keeps None; pandas would make NaN of it, which counts as true
+        "match": pd.Series([answer.match for answer in answers], index=index, dtype=object),
+        "probability": pd.Series([answer.probability for answer in answers], index=index, dtype="float64"),
+        "error": pd.Series([answer.error for answer in answers], index=index, dtype=object),
+    }
+    if explain:
+        patches = [answer.contributions and [asdict(part) for part in answer.contributions] for answer in answers]
+        columns["contributions"] = pd.Series(patches, index=index, dtype=object)
+        columns["png"] = pd.Series([answer.png for answer in answers], index=index, dtype=object)
+    return pd.DataFrame(columns)
+
+
+mlflow.models.set_model(FaceVerifier())

@@ -1,1 +1,0 @@
-"""Images to embeddings and patch maps, and the Arrow store that keeps them."""

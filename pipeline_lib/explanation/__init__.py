@@ -1,1 +1,0 @@
-"""Maps that say which part of a face carried the score."""

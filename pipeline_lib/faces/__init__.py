@@ -1,1 +1,0 @@
-"""Face detection, five-point alignment, and the reasons a photograph was left out."""

@@ -1,0 +1,1 @@
+"""Discrepancy-aligned scores."""

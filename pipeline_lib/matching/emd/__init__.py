@@ -1,0 +1,1 @@
+"""Patch-wise earth mover's distance."""

@@ -1,0 +1,1 @@
+"""Region networks' weights, combinations and their table (RRFNet, Approach A)."""

@@ -1,0 +1,1 @@
+"""Identification: search and re-ranking."""

@@ -1,0 +1,1 @@
+"""Protocols, folds, calibration and the score columns."""

@@ -1,0 +1,124 @@
+"""Accuracy by folds: each fold is judged at the threshold that is best on all the others."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.roc import Bools, Doubles, check_scores
+
+NUM_DISTANCE_STEPS = 400  # squared distances 0.00, 0.01, ..., 3.99 of unit vectors
+
+
+@dataclass(frozen=True)
+class FoldAccuracy:
+    """Accuracies in [0, 1] and thresholds (similarities), float64 (F,), of the folds `folds`, int64 (F,) ascending."""
+
+    folds: npt.NDArray[np.int64]
+    accuracies: Doubles
+    thresholds: Doubles
+
+    @property
+    def mean(self) -> float:
+        """Mean accuracy over the folds, in [0, 1]."""
+        return float(self.accuracies.mean())
+
+    @property
+    def std(self) -> float:
+        """Population standard deviation (division by F) of the accuracies, as verification tables print it."""
+        return float(self.accuracies.std())
+
+
+def cosine_fold_accuracy(cosines: npt.ArrayLike, genuine: npt.ArrayLike, folds: npt.ArrayLike) -> FoldAccuracy:
+    """K-fold accuracy of the cosine of unit vectors (METHODS, section 5).
+
+    d = |a - b|² = 2 - 2 cos; a pair is accepted where d < t. A fold's t is the first maximiser of the accuracy on all
+    the other folds among t = 0, 0.01, ..., 3.99.
+
+    Args:
+        cosines: (N,), cosines of the feature vectors in [-1, 1].
+        genuine: bool (N,).
+        folds: int (N,), the fold of each pair.
+
+    Returns:
+        Accuracies in [0, 1] and thresholds as cosines, 1 - t/2.
+
+    Raises:
+        DataError: see check_scores; fewer than two folds; the folds left after taking one out hold one class only.
+    """
+    values, labels = check_scores(cosines, genuine)
+    distances = np.maximum(2.0 - 2.0 * values, 0.0)  # the cosine of equal vectors may round to above 1
+    candidates = np.arange(NUM_DISTANCE_STEPS) / 100.0
+    edges = np.searchsorted(
+        candidates, distances, side="right"
+    )  # accepted from this candidate on: d < candidates[edge]
+    accuracies, thresholds = [], []
+    names, rest_of = _split(folds, labels)
+    for fold, rest in zip(names, rest_of, strict=True):
+        gains = np.bincount(edges[rest], np.where(labels[rest], 1.0, -1.0), NUM_DISTANCE_STEPS + 1)[:-1]
+        threshold = candidates[
+            int(np.argmax(np.cumsum(gains)))
+        ]  # correct = impostors + accepted genuine - accepted impostors
+        held_out = np.asarray(folds) == fold
+        accuracies.append(float(np.mean((distances[held_out] < threshold) == labels[held_out])))
+        thresholds.append(1.0 - threshold / 2.0)
+    return FoldAccuracy(names, np.array(accuracies), np.array(thresholds))
+
+
+def score_fold_accuracy(scores: npt.ArrayLike, genuine: npt.ArrayLike, folds: npt.ArrayLike) -> FoldAccuracy:
+    """K-fold accuracy of any similarity: a fold's threshold is best_threshold of all the other folds' pairs.
+
+    Args, raises: as cosine_fold_accuracy, but the scores may have any finite range.
+    """
+    values, labels = check_scores(scores, genuine)
+    accuracies, thresholds = [], []
+    names, rest_of = _split(folds, labels)
+    for fold, rest in zip(names, rest_of, strict=True):
+        threshold, _ = best_threshold(values[rest], labels[rest])
+        held_out = np.asarray(folds) == fold
+        accuracies.append(float(np.mean((values[held_out] > threshold) == labels[held_out])))
+        thresholds.append(threshold)
+    return FoldAccuracy(names, np.array(accuracies), np.array(thresholds))
+
+
+def best_threshold(scores: npt.ArrayLike, genuine: npt.ArrayLike) -> tuple[float, float]:
+    """The threshold with the highest accuracy, and that accuracy in [0, 1]; a pair is accepted where score > threshold.
+
+    Candidates, from strict to lax: the highest score (accepts nobody), the middle between neighbouring distinct scores,
+    just under the lowest score (accepts everybody). Among equally good ones the strictest wins, as the first maximiser
+    over distances does.
+
+    Raises:
+        DataError: see check_scores.
+    """
+    values, labels = check_scores(scores, genuine)
+    order = np.argsort(-values, kind="stable")
+    values, labels = values[order], labels[order]
+    gains = np.cumsum(np.where(labels, 1, -1))
+    last = np.append(np.flatnonzero(np.diff(values)), len(values) - 1)
+    gain = np.concatenate(([0], gains[last]))
+    distinct = values[last]
+    middle = distinct[1:] + (distinct[:-1] - distinct[1:]) / 2
+    # Between adjacent floats the middle rounds to one of them; at the upper one it would refuse what it must accept.
+    middle = np.where(middle < distinct[:-1], middle, distinct[1:])
+    candidates = np.concatenate(([distinct[0]], middle, [np.nextafter(distinct[-1], -np.inf)]))
+    best = int(np.argmax(gain))
+    return float(candidates[best]), float((np.sum(~labels) + gain[best]) / len(labels))
+
+
+def _split(folds: npt.ArrayLike, labels: Bools) -> tuple[npt.NDArray[np.int64], list[Bools]]:
+    numbers = np.asarray(folds)
+    if numbers.shape != labels.shape or not np.issubdtype(numbers.dtype, np.integer):
+        got = f"{numbers.dtype} {numbers.shape}"
+        raise DataError("Folds and pairs do not belong together.", got=got, allowed=f"integers {labels.shape}")
+    names = np.unique(numbers).astype(np.int64)
+    if len(names) < 2:
+        raise DataError("K-fold verification needs at least two folds.", got=names.tolist(), allowed=">= 2 folds")
+    rests = [numbers != name for name in names]
+    for name, rest in zip(names, rests, strict=True):
+        if labels[rest].all() or not labels[rest].any():
+            raise DataError(
+                "The folds beside one fold hold a single class, so it has no threshold.", got=f"fold {name}"
+            )
+    return names, rests

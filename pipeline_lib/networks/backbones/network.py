@@ -1,0 +1,74 @@
+"""What every face network offers, whatever its layers."""
+
+import abc
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from pipeline_lib.networks.backbones.spec import NetworkSpec
+
+
+class FaceNetwork(nn.Module, abc.ABC):
+    """Base of the backbones: images to embeddings and to one vector for each place of the face.
+
+    Attributes:
+        spec: the shape this network was built from.
+        grid: int64 (K,4), x y w h in px of each vector of `patch_features` in the input image.
+    """
+
+    spec: NetworkSpec
+    grid: npt.NDArray[np.int64]
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    @abc.abstractmethod
+    def forward_with_patches(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings (B,D) and patch vectors (B,K,C) of images (B,3,S,S) in one pass; see forward, patch_features."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Embed images.
+
+        Args:
+            images: float32 (B,3,S,S), RGB in [-1,1] = rgb / 127.5 - 1, S = spec.input_px, any memory format.
+
+        Returns:
+            float32 (B,D), not normalised.
+        """
+        return self.forward_with_patches(images)[0]
+
+    def patch_features(self, images: Tensor) -> Tensor:
+        """One vector for each box of `grid`: (B,K,C), not normalised; C differs between architectures."""
+        return self.forward_with_patches(images)[1]
+
+    def draw_kept_patches(self, rng: np.random.Generator) -> npt.NDArray[np.int64] | None:
+        """For one training sample, which patches its embedding is made of; None where a network has nothing to mask."""
+        return None
+
+
+def cell_grid(rows: int, columns: int, cell_px: int, left_px: int = 0, top_px: int = 0) -> npt.NDArray[np.int64]:
+    """Boxes of a feature map's cells, row by row: int64 (rows*columns,4), x y w h px, from (left_px, top_px) on.
+
+    A cell's box is its share of the image, not its receptive field, which is wider.
+    """
+    y, x = np.divmod(np.arange(rows * columns, dtype=np.int64), columns)
+    side = np.full_like(x, cell_px)
+    return np.stack([left_px + cell_px * x, top_px + cell_px * y, side, side], axis=1)
+
+
+def scaled_channels(num: int, width: float) -> int:
+    """`width` times as many channels, rounded to a multiple of 8 (at least 8): the granule of CPU and GPU kernels."""
+    return max(8, 8 * round(num * width / 8))
+
+
+def cells(feature_map: Tensor) -> Tensor:
+    """A feature map (B,C,H,W) as one vector a cell, row by row: (B,H*W,C)."""
+    return feature_map.flatten(2).transpose(1, 2)
+
+
+def channels_last(images: Tensor) -> Tensor:
+    """The same images in channels_last memory, at which the CPU's convolutions are twice as fast (DESIGN rule 9)."""
+    return images.contiguous(memory_format=torch.channels_last)

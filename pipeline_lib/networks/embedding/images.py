@@ -1,0 +1,56 @@
+"""The aligned or occluded images of a shard set, by row, for embedding and for the raw-pixel baseline."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.data.shards.reader import ShardReader
+from pipeline_lib.schemas.tables import SHARD_INDEX, read_table
+
+IMAGE_SHAPE = (112, 112, 3)
+
+
+class ShardImages:
+    """The images (members "png") of `folder`/shards, in the order of `folder`/index.parquet.
+
+    Attributes:
+        keys, image_ids, identities, splits: one entry an image.
+
+    Raises:
+        DataError: the index is missing or breaks its contract, or names a key twice.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        index = read_table(folder / "index.parquet", SHARD_INDEX)
+        index = index.filter(pc.equal(index["member"], "png"))
+        self.folder = folder
+        self._reader = ShardReader(folder / "shards", index)
+        self.keys: list[str] = index["key"].to_pylist()
+        self.image_ids: list[str] = index["image_id"].to_pylist()
+        self.identities: list[str] = index["identity"].to_pylist()
+        self.splits: list[str] = index["split"].to_pylist()
+        if len(set(self.keys)) != len(self.keys):
+            raise DataError("A shard index names an image twice.", where=folder / "index.parquet")
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def read(self, rows: Sequence[int]) -> npt.NDArray[np.uint8]:
+        """The images of `rows`, uint8 (len(rows), 112, 112, 3), RGB.
+
+        Raises:
+            DataError: an image is unreadable or has another size.
+        """
+        images = np.empty((len(rows), *IMAGE_SHAPE), np.uint8)
+        for place, row in enumerate(rows):
+            image = decode_png(self._reader.read(row))
+            if image.shape != IMAGE_SHAPE:
+                where = f"{self.folder}, {self.keys[row]}"
+                raise DataError("An aligned image has another size.", got=image.shape, allowed=IMAGE_SHAPE, where=where)
+            images[place] = image
+        return images

@@ -1,0 +1,1 @@
+"""The store of a set's vectors."""

@@ -1,0 +1,116 @@
+"""Networks from their section of params.yaml to their files: import, training, history and figures."""
+
+import csv
+import logging
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline_lib.core.files import atomic_file, write_json
+from pipeline_lib.core.world import World
+from pipeline_lib.networks.backbones.build import build_network
+from pipeline_lib.networks.backbones.checkpoints import import_weights, save_network
+from pipeline_lib.networks.backbones.network import FaceNetwork
+from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.training.data import TrainingSet
+from pipeline_lib.networks.training.loop import Logger, Row, Validate, train_networks
+from pipeline_lib.networks.training.settings import TrainSettings
+from pipeline_lib.networks.training.trainee import new_trainee
+
+FIRST_COLUMNS = ("step", "epoch", "loss", "learning_rate")  # of history.csv; an import's has these alone, and no row
+log = logging.getLogger("face_verifier")
+
+
+def resume_folder(out: Path) -> Path:
+    """Where a network's training state is kept: .resume/<parent>/<name> of its output folder.
+
+    Outside that folder, because DVC deletes a stage's outputs before it runs it again.
+    """
+    return Path(".resume", out.parent.name, out.name)
+
+
+def initial_network(spec: NetworkSpec, seed: int, checkpoint: str | None) -> FaceNetwork:
+    """A network with drawn weights, or with those of a published checkpoint.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, unreadable, or of another network.
+    """
+    network = build_network(spec, seed)
+    if checkpoint is not None:
+        import_weights(network, Path(checkpoint))
+        log.info("imported the weights of %s", checkpoint)
+    return network
+
+
+def fit(
+    networks: Mapping[str, FaceNetwork],
+    dataset: TrainingSet,
+    settings: TrainSettings,
+    world: World,
+    out: Path,
+    logger: Logger,
+    validate: Validate | None,
+) -> tuple[list[Row], Row]:
+    """Train `networks` with fresh heads and describe what was done.
+
+    Returns:
+        The history, and figures by name: images, identities, parameters (of all networks), steps, what the last row says,
+        speed and data-wait share of the whole training, and the wall time of this call, less than the training's if it
+        was resumed.
+
+    Raises:
+        As loop.train_networks.
+    """
+    num_classes = len(dataset.classes)
+    log.info("training %d networks on %d images of %d identities", len(networks), len(dataset), num_classes)
+    trainees = {name: new_trainee(network, settings, num_classes) for name, network in networks.items()}
+    started = time.monotonic()
+    history = train_networks(trainees, dataset, settings, world, resume_folder(out), logger, validate)
+    last = {name: value for name, value in history[-1].items() if name not in ("step", "epoch", "learning_rate")}
+    return history, {
+        **size_figures(networks),
+        "num_images": len(dataset),
+        "num_identities": num_classes,
+        "num_steps": history[-1]["step"],
+        **last,
+        **means_over_time(history),
+        "wall_time_s": round(time.monotonic() - started, 1),
+    }
+
+
+def size_figures(networks: Mapping[str, FaceNetwork]) -> Row:
+    """The figures that networks have without training: num_parameters of all together, and num_steps 0."""
+    parameters = (parameter for network in networks.values() for parameter in network.parameters())
+    return {"num_parameters": sum(parameter.numel() for parameter in parameters), "num_steps": 0}
+
+
+def write_fitted(
+    networks: Mapping[Path, FaceNetwork], history: list[Row], figures: Row, trained: bool, record: Path
+) -> None:
+    """Write each network to its folder, history.csv and metrics.json to `record`.
+
+    metrics.json is the figures and `trained`, false for weights that were only imported.
+    """
+    for folder, network in networks.items():
+        save_network(folder, network)
+    columns = list(dict.fromkeys([*FIRST_COLUMNS, *(name for row in history for name in row)]))
+    with atomic_file(record / "history.csv") as partial, partial.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, columns, restval="")
+        writer.writeheader()
+        writer.writerows(history)
+    write_json(record / "metrics.json", {**figures, "trained": trained})
+
+
+def forget_training(out: Path) -> None:
+    """Delete the training state of `out`, once all that the training was for is written."""
+    shutil.rmtree(resume_folder(out), ignore_errors=True)
+
+
+def means_over_time(history: list[Row]) -> Row:
+    """images_per_s and data_wait_share of the whole training from those of its rows."""
+    ends = [row["step"] for row in history]
+    steps = [end - start for start, end in zip([0.0, *ends], ends, strict=False)]
+    times = [num / row["images_per_s"] for num, row in zip(steps, history, strict=True)]  # in units of a batch a second
+    waits = [row["data_wait_share"] * time for row, time in zip(history, times, strict=True)]
+    return {"images_per_s": sum(steps) / sum(times), "data_wait_share": sum(waits) / sum(times)}

@@ -1,0 +1,297 @@
+"""The training loop: every network and head, one process or many, from the first step or from a checkpoint."""
+
+import contextlib
+import itertools
+import logging
+import math
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pipeline_lib.core.errors import DataError, Interrupted, PipelineError
+from pipeline_lib.core.memory import keep_freed_memory, peak_memory_bytes
+from pipeline_lib.core.world import World
+from pipeline_lib.data.shards.plan import epoch_plan
+from pipeline_lib.networks.backbones.network import FaceNetwork
+from pipeline_lib.networks.backbones.stacked import STACKABLE
+from pipeline_lib.networks.heads.partial_fc import PartialFC
+from pipeline_lib.networks.heads.partial_fc_shards import load_shards, remove_other_steps, save_shards
+from pipeline_lib.networks.training.checkpoint import check_writable, load_checkpoint, save_checkpoint, training_about
+from pipeline_lib.networks.training.data import Batch, TrainingSet, check_shift, load_ahead, load_batch
+from pipeline_lib.networks.training.distributed import StopVote, batch_shares, check_agreement, gather, lost_ranks_named
+from pipeline_lib.networks.training.learner import Learner, micro_batches
+from pipeline_lib.networks.training.schedule import learning_rate
+from pipeline_lib.networks.training.settings import TrainSettings
+from pipeline_lib.networks.training.stop import stop_request
+from pipeline_lib.networks.training.trainee import Trainee
+
+Row = dict[str, float]
+Logger = Callable[[dict[str, float], int], None]
+Validate = Callable[[Mapping[str, FaceNetwork]], Row]
+MAX_NAMED = 8
+# Of the first maps of networks that are computed as one: 2 MiB of float32, which stay in a core's cache; and no more than
+# benchmarks.networks_as_one measures on a GPU, eight networks of width 1 on 64 images of 28 px.
+VALUES_AT_ONCE = {"cpu": 1 << 19, "cuda": 8 * 64 * 28**2 * 64}
+log = logging.getLogger("face_verifier")
+
+
+def train_networks(
+    trainees: Mapping[str, Trainee],
+    dataset: TrainingSet,
+    settings: TrainSettings,
+    world: World,
+    resume_dir: Path,
+    logger: Logger,
+    validate: Validate | None = None,
+) -> list[Row]:
+    """Train networks in place, each on its view of the same images, resuming from `resume_dir` where that is possible.
+
+    A step: each network's loss of the rank's share of the global batch, gradients averaged over the ranks, the backbone's
+    clipped, SGD at the rate of schedule.learning_rate (Learner.take_step). The networks know nothing of each other:
+    training them together gives the weights of training one after the other, up to the order of sums where small ones are
+    computed as one (side_by_side). On SIGTERM or SIGINT a checkpoint is
+    written and Interrupted raised: after the step in a world of one, after the next over several ranks.
+
+    Args:
+        trainees: V by name, in the order of dataset.views; moved to world.device.
+        dataset, settings: see there.
+        world: this process's place; all ranks call this with the same arguments.
+        resume_dir: one folder for all ranks; rank 0 writes it.
+        logger: takes figures by name, and the step; called on rank 0 for each row.
+        validate: figures of the networks on a validation set, called on all ranks every settings.validate_every_epochs
+            epochs and at the end.
+
+    Returns:
+        A row for every log_every_steps steps, for each validation, and for the last step: step (done so far), epoch (a
+        fraction), loss (mean over the steps since the row before, over ranks and networks; `loss.<name>` of each where
+        there are several), gradient_norm (mean, before clipping), learning_rate, images_per_s (of all ranks together),
+        data_wait_share (of the time since the row before), peak_memory_bytes (of rank 0), and what `validate` gave.
+
+    Raises:
+        Interrupted: a signal stopped the training.
+        PipelineError: a loss was not finite (names step, rank and images), a rank is gone (names it), or resume_dir cannot
+            be written.
+        DataError, ParamsError: the data do not fit the heads, the batch the world, or the shift the regions.
+    """
+    for name, trainee in trainees.items():
+        if trainee.head.num_classes != len(dataset.classes):
+            got, allowed = f"{trainee.head.num_classes} for {name}", len(dataset.classes)
+            raise DataError("A head has another number of classes than the data.", got=got, allowed=allowed)
+    check_shift(dataset, settings.shift_px)
+    batch_shares(settings, len(dataset), world)
+    if world.is_main:
+        check_writable(resume_dir)
+    keep_freed_memory()
+    with lost_ranks_named(world):
+        run = _Run(trainees, dataset, settings, world, resume_dir, logger, validate)
+        run.go()
+    return run.progress.history
+
+
+class _Run:
+    """The state of one call of train_networks."""
+
+    def __init__(
+        self,
+        trainees: Mapping[str, Trainee],
+        dataset: TrainingSet,
+        settings: TrainSettings,
+        world: World,
+        resume_dir: Path,
+        logger: Logger,
+        validate: Validate | None,
+    ) -> None:
+        self.dataset, self.settings, self.world = dataset, settings, world
+        self.resume_dir, self.logger, self.validate = resume_dir, logger, validate
+        self.share, self.micro_batch = batch_shares(settings, len(dataset), world)
+        self.steps_per_epoch = math.ceil(len(dataset) / settings.batch_size)
+        self.num_steps = settings.epochs * self.steps_per_epoch
+        self.num_warmup_steps = round(settings.warmup_epochs * self.steps_per_epoch)
+        self.names = list(trainees)
+        self.learners = [Learner(some, settings, world) for some in side_by_side(trainees, self.micro_batch, world)]
+        self.about = training_about(self.learners, settings, dataset)
+        self.progress = load_checkpoint(resume_dir, self.learners, self.about)
+        check_agreement(self.progress.step, world)
+        self.sharded_heads = {
+            name: trainee.head for name, trainee in trainees.items() if isinstance(trainee.head, PartialFC)
+        }
+        if self.progress.step:
+            for name, head in self.sharded_heads.items():
+                load_shards(resume_dir / name, head)
+        self.wait_s, self.row_step, self.row_time = 0.0, self.progress.step, time.monotonic()
+
+    def go(self) -> None:
+        """Train to the end, or to a signal."""
+        vote = StopVote(self.world)
+        with stop_request() as stop, contextlib.closing(self.batches()) as batches:
+            while self.progress.step < self.num_steps:
+                asked = time.monotonic()
+                batch = next(batches)
+                self.wait_s += time.monotonic() - asked
+                self.take_step(batch)
+                stops = vote.cast(stop.made)
+                logs, validates, saves, last = self.due()
+                if logs or validates or saves or stops:
+                    self.collect()
+                if logs or validates:
+                    self.log_row(self.validated() if validates else {})
+                if (saves or stops) and not last:
+                    self.save()
+                if stops and not last:
+                    raise Interrupted(
+                        f"A signal stopped the training after step {self.progress.step} of {self.num_steps}; "
+                        "run it again to go on from there.",
+                        where=self.resume_dir,
+                    )
+        vote.finish()
+        for learner in self.learners:
+            learner.agree()
+            learner.finish()
+
+    def plan(self, epoch: int) -> npt.NDArray[np.int64]:
+        """This rank's samples of each step of an epoch, (steps_per_epoch, share)."""
+        return epoch_plan(len(self.dataset), self.world.size, self.world.rank, self.share, self.settings.seed, epoch)
+
+    def batches(self) -> Generator[Batch, None, None]:
+        """This rank's batches of the steps that are still to do, loaded ahead."""
+        model = next(iter(self.learners[0].trainees.values()))  # several views are of networks and heads of one kind
+        draw_kept, needs_noise = model.network.draw_kept_patches, model.head.needs_noise
+
+        def items() -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+            first_epoch, skip = divmod(self.progress.step, self.steps_per_epoch)
+            for epoch in range(first_epoch, self.settings.epochs):
+                yield from ((epoch, samples) for samples in self.plan(epoch)[skip if epoch == first_epoch else 0 :])
+
+        def load(item: tuple[int, npt.NDArray[np.int64]]) -> Batch:
+            epoch, samples = item
+            shift_px, seed = self.settings.shift_px, self.settings.seed
+            return load_batch(self.dataset, samples, shift_px, seed, epoch, draw_kept, needs_noise)
+
+        return load_ahead(load, items(), self.settings.num_loader_threads)
+
+    def take_step(self, batch: Batch) -> None:
+        """One step of every network."""
+        views = iter(range(len(self.names)))
+        for learner in self.learners:
+            own = list(itertools.islice(views, len(learner.trainees)))
+            parts = micro_batches(batch, own, self.micro_batch, self.world.device)
+            learner.take_step(parts, self.rate(self.progress.step))
+        self.progress.step += 1
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        return learning_rate(step, self.num_steps, self.num_warmup_steps, self.settings.learning_rate)
+
+    def due(self) -> tuple[bool, bool, bool, bool]:
+        """After a step: is a row due, a validation, a checkpoint, and was it the last; the same on all ranks."""
+        done = self.progress.step
+        last = done == self.num_steps
+        every = self.settings.validate_every_epochs
+        validates = self.validate is not None and every is not None
+        return (
+            done % self.settings.log_every_steps == 0 or last,
+            validates and (last or done % ((every or 1) * self.steps_per_epoch) == 0),
+            done % self.settings.checkpoint_every_steps == 0,
+            last,
+        )
+
+    def collect(self) -> None:
+        """Gather losses and gradient norms of the steps since the last call from all ranks.
+
+        Raises:
+            PipelineError: a loss is not finite; on all ranks alike.
+        """
+        figures = torch.cat([learner.figures() for learner in self.learners])  # (V,2,n)
+        gathered = gather(figures.flatten(), self.world).view(self.world.size, *figures.shape)
+        if not torch.isfinite(gathered[:, :, 0]).all():
+            self.refuse(gathered[:, :, 0])
+        self.progress.pending += gathered.double().mean(dim=0).flatten(0, 1).t().tolist()  # n rows of 2 V numbers
+
+    def refuse(self, losses: torch.Tensor) -> None:
+        """Name the first step whose losses (ranks, networks, steps) are not all finite, with its ranks and images."""
+        bad = ~torch.isfinite(losses)
+        first = int(bad.flatten(0, 1).any(dim=0).nonzero()[0, 0])
+        ranks = bad[:, :, first].any(dim=1).nonzero()[:, 0].tolist()
+        networks = [name for name, is_bad in zip(self.names, bad[:, :, first].any(dim=0), strict=True) if is_bad]
+        step = self.progress.step - losses.shape[2] + first + 1
+        epoch, place = divmod(step - 1, self.steps_per_epoch)
+        plan = epoch_plan(len(self.dataset), self.world.size, ranks[0], self.share, self.settings.seed, epoch)
+        images = [self.dataset.name(int(sample)) for sample in plan[place][:MAX_NAMED]]
+        raise PipelineError(
+            f"The loss of step {step} is not finite on rank {', '.join(map(str, ranks))}; "
+            "lower train.learning_rate, lengthen train.warmup_epochs, or look at the images.",
+            got=f"{losses[ranks[0]][bad[ranks[0]][:, first], first][0].item()} for {', '.join(networks)}",
+            where=f"epoch {epoch}, learning rate {self.rate(step - 1):.5g}, rank {ranks[0]}'s batch of {self.share}: "
+            + ", ".join(images)
+            + (", ..." if self.share > MAX_NAMED else ""),
+        )
+
+    def validated(self) -> Row:
+        """What the validation set says of the networks as they would come out now."""
+        assert self.validate is not None, "due() asks for a validation only then"
+        with contextlib.ExitStack() as stack:
+            networks: dict[str, FaceNetwork] = {}
+            for learner in self.learners:
+                learner.agree()
+                networks |= stack.enter_context(learner.results())
+            return self.validate(networks)
+
+    def log_row(self, validated: Row) -> None:
+        """Turn the collected figures into a row of the history, and show it."""
+        done, now = self.progress.step, time.monotonic()
+        losses, norms = np.array(self.progress.pending).mean(axis=0).reshape(-1, 2).T
+        row = {
+            "step": done,
+            "epoch": round(done / self.steps_per_epoch, 4),
+            "loss": float(losses.mean()),
+            "gradient_norm": float(norms.mean()),
+            "learning_rate": self.rate(done - 1),
+            "images_per_s": (done - self.row_step) * self.settings.batch_size / (now - self.row_time),
+            "data_wait_share": self.wait_s / (now - self.row_time),
+            "peak_memory_bytes": float(peak_memory_bytes(self.world.device)),
+            **validated,
+        }
+        if len(self.names) > 1:
+            row |= {f"loss.{name}": float(loss) for name, loss in zip(self.names, losses, strict=True)}
+        self.progress.history.append(row)
+        self.progress.pending = []
+        if self.world.is_main:
+            log.info(
+                "step %d/%d, epoch %.2f: loss %.4f, rate %.5f, %.1f images/s, %.1f %% of the time waiting for data%s",
+                *(done, self.num_steps, row["epoch"], row["loss"], row["learning_rate"], row["images_per_s"]),
+                100 * row["data_wait_share"],
+                "".join(f", {name} {value:.4f}" for name, value in validated.items()),
+            )
+            self.logger({name: value for name, value in row.items() if name != "step"}, done)
+        self.wait_s, self.row_step, self.row_time = 0.0, done, time.monotonic()
+
+    def save(self) -> None:
+        """Write the checkpoint: rank 0 what all ranks hold alike, each rank its shards of the heads."""
+        for learner in self.learners:
+            learner.agree()
+        for name, head in self.sharded_heads.items():
+            save_shards(self.resume_dir / name, head)
+        if self.world.is_main:
+            save_checkpoint(self.resume_dir, self.learners, self.progress, self.about)
+            for name in self.names:
+                remove_other_steps(self.resume_dir / name, self.progress.step)
+
+
+def side_by_side(trainees: Mapping[str, Trainee], micro_batch: int, world: World) -> Iterator[dict[str, Trainee]]:
+    """Trainees in groups that are computed as one, in order.
+
+    On a CPU a small network loses most of its time between its layers and in loops over few channels; several as one lose
+    it once, as long as their maps stay in the cache (benchmarks.regions_together). A GPU
+    idles through most of a small network's step: eight as one take about as long as two alone (benchmarks.networks_as_one).
+    """
+    for spec, of_one_spec in itertools.groupby(trainees.items(), lambda item: item[1].network.spec):
+        size = 1
+        if spec.arch in STACKABLE:
+            first_map = micro_batch * spec.input_px**2 * 64 * spec.width
+            size = max(1, int(VALUES_AT_ONCE[world.device.type] / first_map))
+        while group := dict(itertools.islice(of_one_spec, size)):
+            yield group

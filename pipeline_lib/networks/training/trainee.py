@@ -1,0 +1,75 @@
+"""Networks and heads as one module, from stored pixels to the loss."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pipeline_lib.networks.backbones.network import FaceNetwork
+from pipeline_lib.networks.backbones.stacked import StackedNetworks
+from pipeline_lib.networks.heads.build import build_head
+from pipeline_lib.networks.heads.partial_fc import PartialFC
+from pipeline_lib.networks.heads.softmax_margin import SoftmaxMarginHead
+from pipeline_lib.networks.training.settings import TrainSettings
+
+
+class Trainee(nn.Module):
+    """A network and its head: what is trained."""
+
+    def __init__(self, network: FaceNetwork, head: SoftmaxMarginHead | PartialFC) -> None:
+        super().__init__()
+        self.network = network
+        self.head = head
+
+    def forward(self, images: Tensor, labels: Tensor, kept: Tensor | None, noise: Tensor | None) -> Tensor:
+        """The mean loss of a batch; the network runs in bfloat16 on GPUs, in float32 on CPUs, where bfloat16 is slower.
+
+        Args:
+            images: uint8 RGB (B,S,S,3).
+            labels: int64 (B,).
+            kept: int64 (B,k), the patches that are not masked, or None.
+            noise: float32 (B,), a standard normal number a sample, or None; for heads that draw their margins.
+        """
+        inputs = scaled(images)
+        with mixed_precision(images.device):
+            embeddings = self.network(inputs) if kept is None else self.network(inputs, kept)
+        loss: Tensor = self.head(embeddings, labels, noise)
+        return loss
+
+
+class StackedTrainees(nn.Module):
+    """V trainees whose networks are computed as one (StackedNetworks), each with its own head."""
+
+    def __init__(self, trainees: Sequence[Trainee]) -> None:
+        super().__init__()
+        self.network = StackedNetworks([trainee.network for trainee in trainees])
+        self.heads = nn.ModuleList(trainee.head for trainee in trainees)
+
+    def forward(self, images: Tensor, labels: Tensor, kept: None, noise: Tensor | None) -> Tensor:
+        """The losses (V,) of views uint8 (B,V,S,S,3) of one batch; otherwise as Trainee.forward."""
+        with mixed_precision(images.device):
+            embeddings = self.network(scaled(images))
+        views = embeddings.unbind(1)
+        return torch.stack([head(view, labels, noise) for head, view in zip(self.heads, views, strict=True)])
+
+
+def scaled(images: Tensor) -> Tensor:
+    """uint8 (...,S,S,3) to float32 (...,3,S,S) in [-1,1]; the memory stays as stored, of (B,S,S,3) that is channels_last."""
+    return images.movedim(-1, -3).float().div_(127.5).sub_(1)
+
+
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """bfloat16 on GPUs; float32 on CPUs, where bfloat16 is slower."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
+
+
+def new_trainee(network: FaceNetwork, settings: TrainSettings, num_classes: int) -> Trainee:
+    """`network` with a fresh head as `settings` says: the whole on every rank, or PartialFC's shards.
+
+    Raises:
+        ParamsError: the head's settings are not possible.
+    """
+    dim, rate = network.spec.embedding_dim, settings.partial_fc_rate
+    if rate is None:
+        return Trainee(network, build_head(settings.head, dim, num_classes, settings.seed))
+    return Trainee(network, PartialFC(settings.head, dim, num_classes, rate, settings.seed))

@@ -1,1 +1,0 @@
-"""Face masks, sunglasses and crops drawn from landmarks."""

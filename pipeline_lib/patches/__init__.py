@@ -1,1 +1,0 @@
-"""Patch grids and their cutting."""

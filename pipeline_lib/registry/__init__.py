@@ -1,1 +1,0 @@
-"""MLflow: runs, the registered verifier, promotion."""

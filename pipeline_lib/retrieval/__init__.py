@@ -1,1 +1,0 @@
-"""Search, re-ranking and their metrics."""

@@ -1,0 +1,1 @@
+"""Every Parquet table of the pipeline."""

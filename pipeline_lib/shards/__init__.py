@@ -1,1 +1,0 @@
-"""WebDataset shards: deterministic writing, indexed reading, the exact epoch plan."""

@@ -1,1 +1,0 @@
-"""Scores of a pair: cosine, region-weighted, DAM, patch-wise EMD."""

@@ -1,1 +1,0 @@
-"""Where photographs come from: every source gives one manifest."""

@@ -1,1 +1,0 @@
-"""Pair protocols, k-fold accuracy, ROC and calibration."""

@@ -1,0 +1,197 @@
+"""The align stage on drawn photographs with a detector that reads the drawing: files, rejects, bytes, a full disk."""
+
+import contextlib
+import errno
+import io
+import json
+import resource
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+import stages.align
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.data.faces import align_batch as batch_module
+from pipeline_lib.data.faces.alignment import TEMPLATE_112
+from pipeline_lib.data.faces.detection.build import Face
+from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.data.shards.reader import ShardReader, stream_shards
+from pipeline_lib.schemas.tables import MANIFEST, REJECTS, SHARD_INDEX, read_table, table_from_rows, write_table
+
+
+class RedBoxes:
+    """Finds squares: the red channel of the first column says how many and how large."""
+
+    def detect(self, images):
+        return [[self.face(image) for _ in range(int(image[0, 0, 0]) // 80)] for image in images]
+
+    def face(self, image: np.ndarray) -> Face:
+        side = float(image[0, 1, 0])
+        return Face(np.array([20, 10, 20 + side, 10 + side], np.float32), 0.75, TEMPLATE_112 + np.float32([3, 2]))
+
+
+def png(num_faces: int, side: int, seed: int) -> bytes:
+    image = np.random.default_rng(seed).integers(0, 256, (130, 140, 3), dtype=np.uint8)
+    image[0, 0, 0], image[0, 1, 0] = num_faces * 80, side
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "png")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, repository):
+    """A working directory with params.yaml, nine photographs (three of them bad) and their manifest."""
+    monkeypatch.chdir(tmp_path)
+    files = {f"good{n}": png(1, 100, n) for n in range(6)}
+    files |= {
+        "two": png(2, 100, 7),
+        "none": png(0, 100, 8),
+        "small": png(1, 30, 9),
+        "text": b"not a picture",
+        "empty": b"",
+    }
+    files |= {"cut": files["good0"][:-3000]}
+    (tmp_path / "photos").mkdir()
+    rows = []
+    for name, data in files.items():
+        (tmp_path / "photos" / f"{name}.png").write_bytes(data)
+        rows.append(
+            {
+                "image_id": name,
+                "identity": f"id_{name[:4]}",
+                "split": "train",
+                "media": name,
+                "uri": f"photos/{name}.png",
+                "width": 140,
+                "height": 130,
+                "sha256": "0" * 64,
+                "landmarks": None,
+            }
+        )
+    rows.append(rows[0] | {"image_id": "gone", "uri": "photos/gone.png"})
+    write_table(Path("manifest.parquet"), table_from_rows(rows, MANIFEST), MANIFEST)
+    params = yaml.safe_load((repository / "params.yaml").read_text())
+    params["align"] |= {"batch_size": 4, "num_workers": 0, "images_per_shard": 4, "max_reject_share": 0.6}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    monkeypatch.setattr(batch_module, "make_detector", lambda kind, weights, min_score: RedBoxes())
+    batch_module._process_detector.cache_clear()
+
+    @contextlib.contextmanager
+    def record(stage, params, inputs):
+        yield Recorder()
+
+    Recorder.metrics = {}
+    monkeypatch.setattr(stages.align, "stage_run", record)
+    yield tmp_path
+    batch_module._process_detector.cache_clear()
+
+
+class Recorder:
+    metrics: dict[str, float]
+
+    def log_metrics(self, metrics):
+        Recorder.metrics |= metrics
+
+
+def run(out: str = "out") -> Path:
+    stages.align.main(manifest=Path("manifest.parquet"), out=Path(out))
+    return Path(out)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_photograph_is_a_face_or_a_reject(project):
+    out = run()
+    rejects = read_table(out / "rejects.parquet", REJECTS).to_pylist()
+    assert {row["image_id"]: row["reason"] for row in rejects} == {
+        "two": "several_faces",
+        "none": "no_face",
+        "small": "too_small",
+        "text": "not_an_image",
+        "empty": "empty",
+        "cut": "truncated",
+        "gone": "unreadable",
+    }
+    assert {row["stage"] for row in rejects} == {"align"}
+    assert str(project) not in str(rejects)  # the same table on another machine
+    index = read_table(out / "index.parquet", SHARD_INDEX)
+    assert index["key"].to_pylist() == [f"good{n}" for n in range(6) for _ in range(2)]  # manifest order, png and json
+    assert sorted(path.name for path in (out / "shards").iterdir()) == ["aligned-000000.tar", "aligned-000001.tar"]
+    assert Recorder.metrics["num_aligned"] == 6
+    assert Recorder.metrics["num_rejected"] == 7
+    assert Recorder.metrics["num_rejected_several_faces"] == 1
+
+
+def test_the_shards_hold_the_aligned_face_and_what_was_found(project):
+    out = run()
+    first = next(stream_shards(out / "shards"))
+    assert first["__key__"] == "good0"
+    found = json.loads(first["json"])
+    assert found["identity"] == "id_good"
+    assert found["split"] == "train"
+    assert (found["score"], found["box"]) == (0.75, [20, 10, 120, 110])
+    np.testing.assert_allclose(found["landmarks"], TEMPLATE_112, atol=1e-4)  # float32 at values around 100
+    # The detector's landmarks are the template moved by (3, 2), so the aligned face is that part of the photograph.
+    photo = np.asarray(Image.open("photos/good0.png"))
+    np.testing.assert_array_equal(decode_png(first["png"]), photo[2:114, 3:115])
+    index = read_table(out / "index.parquet", SHARD_INDEX)
+    pngs = index.filter([member == "png" for member in index["member"].to_pylist()])
+    reader = ShardReader(out / "shards", pngs)
+    assert len(reader) == 6
+    np.testing.assert_array_equal(decode_png(reader.read(0)), photo[2:114, 3:115])
+    np.testing.assert_allclose(index["landmarks"][0].as_py(), TEMPLATE_112.ravel(), atol=1e-4)
+
+
+def test_a_rerun_gives_the_same_bytes(project):
+    assert tree(run("first")) == tree(run("second"))
+
+
+def test_too_many_rejects_fail_with_their_reasons_and_leave_the_table_only(project):
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["align"]["max_reject_share"] = 0.1
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(DataError, match=r"7 of 13 \(53\.8%\).*several_faces 1") as caught:
+        run()
+    assert "out/rejects.parquet" in str(caught.value)
+    assert [path.name for path in Path("out").iterdir()] == ["rejects.parquet"]
+
+
+def test_a_full_disk_leaves_nothing_half_written_and_the_rerun_completes(project):
+    whole = tree(run("undisturbed"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The kernel refuses to let a file grow beyond 60 kB, in the middle of the first shard, as it would on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
+    try:
+        with pytest.raises(DataError, match="File too large"):
+            run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert tree(Path("out")) == {}
+    assert list(Path("out").iterdir()) == []
+    assert tree(run()) == whole
+
+
+def test_a_disk_that_is_full_at_the_index_keeps_no_index(project, monkeypatch):
+    """/dev/full is the kernel's own full disk: every write to it raises ENOSPC."""
+
+    def write_to_full_disk(path, table, schema):
+        with open("/dev/full", "wb") as handle:
+            handle.write(b"x")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages.align, "write_table", write_to_full_disk)
+        with pytest.raises(OSError) as caught:
+            run()
+    assert caught.value.errno == errno.ENOSPC
+    assert list(Path("out").iterdir()) == []
+
+
+def test_runs_of_decoded_pixels_do_not_change_the_outcome(project, monkeypatch):
+    whole = tree(run("whole"))
+    monkeypatch.setattr(batch_module, "RUN_PIXELS", 1)
+    assert tree(run("bit_by_bit")) == whole

@@ -1,0 +1,90 @@
+"""Anchors, decoding, suppression and the resizing before them."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles.nms import list_anchors, suppress
+
+from pipeline_lib.data.faces.detection.build import Face
+from pipeline_lib.data.faces.detection.resize import limit_longest_side
+from pipeline_lib.data.faces.detection.retinaface import decode_faces, merge_scales
+from pipeline_lib.data.faces.detection.retinaface_boxes import (
+    anchors,
+    decode_boxes,
+    decode_landmarks,
+    non_maximum_suppression,
+)
+
+SIDES = ((16, 32), (64, 128), (256, 512))
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (8, 8), (33, 32), (50, 71)])
+def test_anchors_are_those_of_the_loops(height, width):
+    np.testing.assert_array_equal(anchors(height, width, SIDES), list_anchors(height, width, [list(s) for s in SIDES]))
+
+
+def test_decoding_golden():
+    table = np.array([[100.0, 50.0, 20.0]], np.float32)
+    # Centre moved by 0.1 * (1, -2) * 20 = (2, -4); sides 20 * exp(0.2 * (0, 5)) = (20, 20 e).
+    box = decode_boxes(np.array([[1.0, -2.0, 0.0, 5.0]], np.float32), table)
+    np.testing.assert_allclose(box, [[92.0, 46.0 - 10 * np.e, 112.0, 46.0 + 10 * np.e]], rtol=1e-6)  # float32
+    points = decode_landmarks(np.arange(10, dtype=np.float32)[None], table)
+    np.testing.assert_allclose(points[0], 2.0 * np.arange(10).reshape(5, 2) + [100.0, 50.0], rtol=1e-6)  # float32
+
+
+# Whole numbers make ties and overlaps exactly at the limit likely, and both computations exact.
+small_boxes = st.lists(st.tuples(*[st.integers(0, 12)] * 4, st.integers(0, 4)), max_size=25)
+
+
+@settings(max_examples=200)
+@given(drawn=small_boxes, max_iou=st.sampled_from([0.0, 0.25, 0.5, 1.0]))
+def test_suppression_is_that_of_the_loops(drawn, max_iou):
+    boxes = [[min(a, c), min(b, d), max(a, c), max(b, d)] for a, b, c, d, _ in drawn]
+    scores = [float(s) for *_, s in drawn]
+    kept = non_maximum_suppression(np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32), max_iou)
+    assert kept.dtype == np.int64
+    assert kept.tolist() == suppress(boxes, scores, max_iou)
+
+
+def test_decode_faces_keeps_scores_at_the_limit_and_sorts():
+    table = np.array([[50, 50, 20], [52, 50, 20], [200, 50, 20], [300, 50, 20]], np.float32)
+    zeros = np.zeros((4, 4), np.float32)
+    scores = np.array([0.5, 0.75, 1.0, 0.25], np.float32)
+    faces = decode_faces(table, zeros, scores, np.zeros((4, 10), np.float32), 0.5)
+    assert [face.score for face in faces] == [1.0, 0.75]  # 0.5 overlaps 0.75, 0.25 is below
+    np.testing.assert_array_equal(faces[0].box, [190, 40, 210, 60])
+    assert faces[0].landmarks.shape == (5, 2)
+    assert [f.score for f in decode_faces(table[:1], zeros[:1], scores[:1], np.zeros((1, 10), np.float32), 0.5)] == [
+        0.5
+    ]
+
+
+def test_merging_takes_each_size_from_the_search_that_sees_it():
+    def face(x0: float, y0: float, side: float, score: float) -> Face:
+        return Face(np.array([x0, y0, x0 + side, y0 + side], np.float32), score, np.zeros((5, 2), np.float32))
+
+    portrait, speck = face(100, 100, 600, 0.9), face(5, 5, 40, 0.99)
+    piece, wide_piece = face(150, 150, 250, 0.999), face(100, 100, 450, 0.998)
+    small = face(900, 900, 50, 0.95)
+    unsure_coarse, unsure_fine = face(800, 100, 205, 0.94), face(803, 102, 198, 0.97)
+    merged = merge_scales([portrait, speck, unsure_coarse], [piece, wide_piece, small, unsure_fine], 1000)
+    assert merged == [small, unsure_coarse, portrait]
+    only_fine = face(800, 100, 201, 0.9)
+    assert merge_scales([face(800, 100, 199, 0.9)], [only_fine], 1000) == [only_fine]
+
+
+def test_a_small_picture_is_not_resized():
+    image = np.zeros((30, 50, 3), np.uint8)
+    same, scale = limit_longest_side(image, 50)
+    assert same is image
+    assert scale.tolist() == [1.0, 1.0]
+
+
+def test_a_large_picture_keeps_its_shape_and_the_scale_undoes_it():
+    small, scale = limit_longest_side(np.zeros((30, 2000, 3), np.uint8), 1000)
+    assert small.shape == (15, 1000, 3)
+    assert scale.tolist() == [2.0, 2.0]
+    thin, scale = limit_longest_side(np.zeros((1, 2000, 3), np.uint8), 100)
+    assert thin.shape == (1, 100, 3)
+    assert scale.tolist() == [20.0, 1.0]

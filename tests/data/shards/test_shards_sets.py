@@ -1,0 +1,196 @@
+"""Patch sets and occluded sets: what is in them, and the same bytes with 0, 1 and 2 workers."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.data.occlusion.draw import draw_occlusion, image_rng, training_kind
+from pipeline_lib.data.occlusion.occluded_set import OcclusionPlan, write_occluded_set
+from pipeline_lib.data.patches.grid import Region, unique_regions
+from pipeline_lib.data.patches.patch_set import region_patches, write_patch_set
+from pipeline_lib.data.shards.aligned import aligned_batches
+from pipeline_lib.data.shards.images import decode_png, encode_png
+from pipeline_lib.data.shards.reader import ShardReader, stream_shards
+from pipeline_lib.data.shards.writer import ShardWriter
+from pipeline_lib.schemas.tables import OCCLUSIONS, SHARD_INDEX, read_table, write_table
+
+LANDMARKS = np.array([[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]], np.float32)
+SPLITS = ["train"] * 70 + ["val"] * 5 + ["test"] * 6  # more than one batch of 64 each way
+KINDS = ("mask_surgical", "mask_cloth", "mask_n95", "sunglasses", "crop")
+PLAN = OcclusionPlan(KINDS, 0.3, 0.7, 3)
+REGIONS = [Region(56, 0, 28), Region(56, 28, 28), Region(28, 14, 84)]
+
+
+def image_of(i: int) -> np.ndarray:
+    coarse = np.random.default_rng(i).integers(0, 256, (14, 14, 3), dtype=np.uint8)
+    return np.kron(coarse, np.ones((8, 8, 1), np.uint8))
+
+
+def make_aligned(folder: Path, images, splits) -> Path:
+    (folder / "shards").mkdir(parents=True)
+    with ShardWriter(folder / "shards", "aligned", 40) as writer:
+        for i, (image, split) in enumerate(zip(images, splits, strict=True)):
+            members = {"png": image if isinstance(image, bytes) else encode_png(image), "json": b"{}"}
+            name = f"image{i:03d}"
+            writer.write(
+                name,
+                members,
+                image_id=name,
+                identity=f"person{i // 4}",
+                split=split,
+                landmarks=LANDMARKS + i % 3,
+                score=0.9,
+            )
+    write_table(folder / "index.parquet", writer.index(), SHARD_INDEX)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def aligned(tmp_path_factory) -> Path:
+    return make_aligned(tmp_path_factory.mktemp("aligned"), map(image_of, range(len(SPLITS))), SPLITS)
+
+
+@pytest.fixture(scope="module")
+def patch_set(aligned, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("patches")
+    assert write_patch_set(aligned, out, REGIONS, 5, 50, 0) == 70
+    return out
+
+
+@pytest.fixture(scope="module")
+def occluded_set(aligned, tmp_path_factory) -> tuple[Path, pa.Table, pa.Table]:
+    out = tmp_path_factory.mktemp("occluded")
+    return out, *write_occluded_set(aligned, out, PLAN, 50, 0)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_batches_hold_the_splits_in_order_and_know_their_images(aligned):
+    batches = list(aligned_batches(aligned, ("train", "test")))
+    assert [len(batch) for batch in batches] == [64, 12]
+    rows = [row for batch in batches for row in batch.rows()]
+    assert [row.key for row in rows] == [f"image{i:03d}" for i, split in enumerate(SPLITS) if split != "val"]
+    reader = batches[1].reader()
+    assert np.array_equal(batches[1].image(reader, 11), image_of(80))
+    assert rows[-1].split == "test"
+    assert rows[-1].identity == "person20"
+    assert np.allclose(rows[-1].landmarks, LANDMARKS + 2)
+
+
+def test_patch_sets_hold_both_patches_of_every_training_image(patch_set):
+    assert sorted(path.name for path in patch_set.iterdir()) == sorted(region.name for region in REGIONS)
+    for region in REGIONS:
+        folder = patch_set / region.name
+        assert sorted(digests(folder)) == ["index.parquet", "patches-000000.tar", "patches-000001.tar"]
+        index = read_table(folder / "index.parquet", SHARD_INDEX)
+        reader = ShardReader(folder, index)
+        assert len(index) == 140
+        for i, row in enumerate(index.to_pylist()):
+            image = image_of(i // 2)
+            if row["member"] == "mirror.png":
+                image = image[:, ::-1]
+            side = region.size_px + 10
+            padded = np.pad(image, ((5, 5), (5, 5), (0, 0)), mode="edge")
+            expected = padded[region.y : region.y + side, region.x : region.x + side]
+            assert np.array_equal(decode_png(reader.read(i)), expected)
+            assert (row["key"], row["split"], row["identity"]) == (f"image{i // 2:03d}", "train", f"person{i // 8}")
+    [sample, *_] = stream_shards(patch_set / REGIONS[0].name)
+    assert sorted(key for key in sample if key[0] != "_") == ["mirror.png", "patch.png"]
+
+
+def test_the_two_patches_are_the_two_halves_of_a_mirror_identity():
+    image = image_of(1)
+    for region in unique_regions(28):
+        patch, mirror = region_patches(image, region, 5)
+        other_patch, other_mirror = region_patches(image[:, ::-1], region, 5)
+        assert np.array_equal(patch, other_mirror)
+        assert np.array_equal(mirror, other_patch)
+
+
+def test_occluded_sets_hold_what_was_planned(aligned, occluded_set):
+    folder, index, occlusions = occluded_set
+    assert occlusions.schema == OCCLUSIONS
+    expected = []
+    for i, split in enumerate(SPLITS):
+        name = f"image{i:03d}"
+        if split == "test":
+            expected += [(f"{name}+{kind}", kind, "query") for kind in KINDS]
+        elif split == "train" and (kind := training_kind(3, name, list(KINDS), 0.3)):
+            expected.append((f"{name}+{kind}", kind, "train"))
+    rows = occlusions.to_pylist()
+    assert [(row["key"], row["kind"], row["purpose"]) for row in rows] == expected
+    assert 10 < sum(row["purpose"] == "train" for row in rows) < 35
+    members = index.to_pylist()
+    assert [(row["key"], row["member"]) for row in members] == [(k, m) for k, _, _ in expected for m in ("json", "png")]
+    reader = ShardReader(folder, index)
+    for i, row in enumerate(rows):
+        number = int(row["image_id"][5:])
+        rng = image_rng(3, row["image_id"], row["kind"])
+        picture, drawn = draw_occlusion(image_of(number), LANDMARKS + number % 3, row["kind"], rng, 0.7)
+        assert np.array_equal(decode_png(reader.read(2 * i + 1)), picture)
+        assert json.loads(row["drawn"]) == drawn
+        label = json.loads(reader.read(2 * i))
+        assert (label["image_id"], label["kind"], label["purpose"]) == (row["image_id"], row["kind"], row["purpose"])
+        assert np.allclose(np.ravel(label["landmarks"]), members[2 * i]["landmarks"])
+        moved = not np.allclose(members[2 * i]["landmarks"], np.ravel(LANDMARKS + number % 3))
+        assert moved == (row["kind"] == "crop")
+
+
+@pytest.mark.parametrize("num_workers", [0, 1, 2])
+def test_a_rerun_gives_the_same_bytes_whatever_the_number_of_workers(
+    aligned, patch_set, occluded_set, tmp_path, num_workers
+):
+    for name in ("patches", "occluded"):
+        (tmp_path / name).mkdir()
+    write_patch_set(aligned, tmp_path / "patches", REGIONS, 5, 50, num_workers)
+    index, occlusions = write_occluded_set(aligned, tmp_path / "occluded", PLAN, 50, num_workers)
+    assert digests(tmp_path / "patches") == digests(patch_set)
+    assert digests(tmp_path / "occluded") == digests(occluded_set[0])
+    assert index.equals(occluded_set[1])
+    assert occlusions.equals(occluded_set[2])
+
+
+def test_more_images_do_not_change_the_occlusions_of_the_others(occluded_set, tmp_path):
+    few = make_aligned(tmp_path / "few", [image_of(i) for i in range(20)], ["train"] * 20)
+    (tmp_path / "out").mkdir()
+    _, occlusions = write_occluded_set(few, tmp_path / "out", PLAN, 50, 0)
+    rows = occlusions.to_pylist()
+    assert rows
+    assert rows == occluded_set[2].to_pylist()[: len(rows)]
+
+
+def test_nothing_to_do_gives_empty_sets(tmp_path):
+    only_val = make_aligned(tmp_path / "val", [image_of(0)], ["val"])
+    (tmp_path / "patches").mkdir()
+    (tmp_path / "occluded").mkdir()
+    assert write_patch_set(only_val, tmp_path / "patches", REGIONS[:1], 5, 50, 0) == 0
+    index = read_table(tmp_path / "patches" / REGIONS[0].name / "index.parquet", SHARD_INDEX)
+    assert len(index) == 0
+    index, occlusions = write_occluded_set(only_val, tmp_path / "occluded", PLAN, 50, 0)
+    assert (len(index), len(occlusions)) == (0, 0)
+    assert not list((tmp_path / "occluded").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [(b"no picture", "cannot be decoded"), (np.zeros((96, 112, 3), np.uint8), "another size")],
+)
+def test_a_bad_aligned_image_stops_the_stage_and_is_named(tmp_path, bad, message):
+    broken = make_aligned(tmp_path / "broken", [image_of(0), bad], ["train", "train"])
+    (tmp_path / "out").mkdir()
+    with pytest.raises(DataError, match=message) as error:
+        write_patch_set(broken, tmp_path / "out", REGIONS[:1], 5, 50, 0)
+    assert "aligned-000000.tar, image001" in str(error.value)
+
+
+def test_a_missing_aligned_set_is_a_clear_error(tmp_path):
+    with pytest.raises(DataError, match="run the stage that writes it"):
+        write_patch_set(tmp_path, tmp_path, REGIONS, 5, 50, 0)

@@ -1,0 +1,81 @@
+"""The ingest stage on a folder of photographs: three tables that keep their contract, or none."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from pipeline_lib.core.errors import DataError, ParamsError
+from pipeline_lib.schemas.tables import MANIFEST, PAIRS, REJECTS, read_table
+from stages import ingest
+
+
+class Run:
+    """Keeps what the stage logs; MLflow itself is tested with the registry."""
+
+    metrics: Mapping[str, float] = {}
+
+    def log_metrics(self, metrics: Mapping[str, float]) -> None:
+        self.metrics = metrics
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Run]:
+    for person in range(12):
+        (tmp_path / f"raw/p{person:02d}").mkdir(parents=True)
+        for image in range(2):
+            Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / f"raw/p{person:02d}/{image}.png")
+    (tmp_path / "raw/p00/empty.jpg").touch()
+    params = yaml.safe_load((repository / "params.yaml").read_text())
+    params["ingest"]["sources"] = [{"kind": "image_folder", "path": "", "split": "by_identity"}]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    run = Run()
+
+    @contextmanager
+    def stage_run(stage: str, params: Mapping[str, object], inputs: Mapping[str, Path]) -> Iterator[Run]:
+        assert (stage, set(params), dict(inputs)) == ("ingest", {"ingest", "synthetic"}, {"root": Path("raw")})
+        yield run
+
+    monkeypatch.setattr(ingest, "stage_run", stage_run)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path, run
+
+
+def edit(folder: Path, old: str, new: str) -> None:
+    text = (folder / "params.yaml").read_text()
+    assert old in text
+    (folder / "params.yaml").write_text(text.replace(old, new))
+
+
+def test_writes_its_tables_twice_alike(workplace: tuple[Path, Run]) -> None:
+    _, run = workplace
+    ingest.main(root=Path("raw"), out=Path("out"))
+    assert read_table(Path("out/manifest.parquet"), MANIFEST).num_rows == 24
+    assert read_table(Path("out/pairs.parquet"), PAIRS).num_rows > 0
+    (reject,) = read_table(Path("out/rejects.parquet"), REJECTS).to_pylist()
+    assert (reject["reason"], reject["uri"]) == ("empty", "raw/p00/empty.jpg")
+    assert (run.metrics["num_input"], run.metrics["num_rejects"]) == (25.0, 1.0)
+    assert list(Path("out/photos").iterdir()) == []
+    before = {path.name: path.read_bytes() for path in Path("out").glob("*.parquet")}
+    ingest.main(root=Path("raw"), out=Path("out"))
+    assert before == {path.name: path.read_bytes() for path in Path("out").glob("*.parquet")}
+    assert {path.name for path in Path("out").iterdir()} == {*before, "photos"}
+
+
+def test_too_many_rejects_write_no_table(workplace: tuple[Path, Run]) -> None:
+    folder, _ = workplace
+    edit(folder, "max_reject_share: 0.05", "max_reject_share: 0.01")
+    with pytest.raises(DataError, match=r"(?s)1 of 25.*empty: 1"):
+        ingest.main(root=Path("raw"), out=Path("out"))
+    assert not list(Path("out").glob("*.parquet"))
+
+
+def test_wrong_key(workplace: tuple[Path, Run]) -> None:
+    folder, _ = workplace
+    edit(folder, "val_share", "valid_share")
+    with pytest.raises(ParamsError, match=r"(?s)ingest\.valid_share.*params\.yaml"):
+        ingest.main(root=Path("raw"), out=Path("out"))

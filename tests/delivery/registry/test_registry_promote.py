@@ -1,0 +1,101 @@
+"""Promotion rules, on the rule itself and on a real registry."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.files import write_json
+from pipeline_lib.delivery.registry.promote import Merit, decide, merit_of, promote, register_version, version_of
+from pipeline_lib.schemas.tables import MANIFEST, PAIRS, SHARD_INDEX, table_from_rows, write_table
+from pipeline_lib.tracking.stage_run import stage_run
+from pipeline_lib.tracking.store import RegistryError, open_client
+
+NAME = "face-verifier"
+
+
+@pytest.mark.parametrize(
+    ("challenger", "champion", "promoted", "words"),
+    [
+        (Merit(0.91, "p"), Merit(0.90, "p"), True, "better than the champion"),
+        (Merit(0.90, "p"), Merit(0.90, "p"), False, "not better"),
+        (Merit(0.89, "p"), Merit(0.90, "p"), False, "not better"),
+        (Merit(0.99, "q"), Merit(0.90, "p"), False, "not comparable"),
+        (Merit(0.99, "q"), None, False, "no validation figure"),
+    ],
+)
+def test_decide(challenger: Merit, champion: Merit | None, promoted: bool, words: str) -> None:
+    decision, reason = decide(challenger, champion, 7)
+    assert decision is promoted
+    assert words in reason
+    assert promoted or "face-verifier promote 7" in reason
+
+
+def add_version(client: Any, folder: Path, auc: float, pairs: str = "p") -> Any:
+    """A version of a model that is only a file: the rules do not look into it."""
+    (folder / "MLmodel").write_text("flavors: {}\n")
+    with stage_run("register", {}, {}) as run:
+        run.client.log_artifacts(run.run_id, str(folder), "model")
+        return register_version(client, NAME, f"runs:/{run.run_id}/model", run.run_id, Merit(auc, pairs), {"k": "v"})
+
+
+def test_aliases_in_the_registry(workplace: Path) -> None:
+    client = open_client()
+    folder = workplace / "model"
+    folder.mkdir()
+    assert version_of(client, NAME, "champion") is None
+
+    first = add_version(client, folder, 0.9)
+    assert (first.version, first.aliases) == (1, ("champion", "challenger"))
+    worse = add_version(client, folder, 0.8)
+    assert (worse.version, worse.aliases) == (2, ("challenger",))
+    assert int(version_of(client, NAME, "champion").version) == 1
+    assert int(version_of(client, NAME, "challenger").version) == 2
+    other_pairs = add_version(client, folder, 0.99, pairs="q")
+    assert other_pairs.aliases == ("challenger",)
+    better = add_version(client, folder, 0.95)
+    assert better.aliases == ("champion", "challenger")
+    champion = version_of(client, NAME, "champion")
+    assert int(champion.version) == 4
+    assert Merit.from_tags(champion.tags) == Merit(0.95, "p")
+    assert champion.tags["k"] == "v"
+    assert "better" in client.get_model_version(NAME, "4").tags["decision"]
+
+    assert promote(client, NAME, 2) == 4
+    assert int(version_of(client, NAME, "champion").version) == 2
+    with pytest.raises(RegistryError, match=r"\[1, 2, 3, 4\]"):
+        promote(client, NAME, 9)
+    with pytest.raises(RegistryError, match="none is registered"):
+        promote(client, "other", 1)
+
+
+def write_tables(
+    folder: Path, sha_of_b: str = "b" * 64, aligned: tuple[str, ...] = ("a", "b", "c")
+) -> tuple[Path, Path, Path]:
+    common = {"identity": "x", "split": "val", "media": "m", "uri": "u", "width": 1, "height": 1, "landmarks": None}
+    shas = {"a": "a" * 64, "b": sha_of_b, "c": "c" * 64}
+    rows = [{"image_id": name, "sha256": sha, **common} for name, sha in shas.items()]
+    manifest, pairs, index = folder / "manifest.parquet", folder / "pairs.parquet", folder / "index.parquet"
+    write_table(manifest, table_from_rows(rows, MANIFEST), MANIFEST)
+    chosen = [("val", "a", "b", True), ("val", "a", "c", False), ("test", "b", "c", False)]
+    named = [{"protocol": p, "fold": 0, "image_a": a, "image_b": b, "genuine": g} for p, a, b, g in chosen]
+    write_table(pairs, table_from_rows(named, PAIRS), PAIRS)
+    member = {"member": "png", "shard": "s", "offset": 0, "size": 1, "identity": "x", "split": "val", "score": 1.0}
+    found = [{"key": name, "image_id": name, "landmarks": [0.0] * 10, **member} for name in aligned]
+    write_table(index, table_from_rows(found, SHARD_INDEX), SHARD_INDEX)
+    return pairs, manifest, index
+
+
+def test_merit_of_reads_the_figure_and_digests_the_pairs(tmp_path: Path) -> None:
+    metrics = tmp_path / "metrics.json"
+    write_json(metrics, {"val": {"cosine:n": {"auc": 0.875}}})
+    merit = merit_of(metrics, *write_tables(tmp_path), "cosine:n")
+    assert merit.auc == 0.875
+    assert Merit.from_tags(merit.tags()) == merit
+    assert merit_of(metrics, *write_tables(tmp_path), "cosine:n") == merit
+    other_photograph = merit_of(metrics, *write_tables(tmp_path, sha_of_b="d" * 64), "cosine:n")
+    other_rejects = merit_of(metrics, *write_tables(tmp_path, aligned=("a", "b")), "cosine:n")
+    assert len({merit.pairs_sha256, other_photograph.pairs_sha256, other_rejects.pairs_sha256}) == 3
+    with pytest.raises(DataError, match="val / cosine:other / auc"):
+        merit_of(metrics, *write_tables(tmp_path), "cosine:other")

@@ -1,0 +1,148 @@
+"""Both stages together: the protocol, the table, and a case where patches decide what the cosine cannot."""
+
+import numpy as np
+import pytest
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.matching.emd.sinkhorn import Sinkhorn
+from pipeline_lib.matching.retrieval.metrics import retrieval_metrics
+from pipeline_lib.matching.retrieval.rerank import blended_scores, reranked_order
+from pipeline_lib.matching.retrieval.results import metrics_by_kind, ranks_table
+from pipeline_lib.matching.retrieval.two_stage import Faces, TwoStageRanking, rank_two_stages
+from pipeline_lib.schemas.tables import RANKS
+
+NUM_IDENTITIES, IMAGES_EACH, NUM_PATCHES, DIM = 5, 4, 6, 16
+
+
+def people(seed: int = 0) -> tuple[Faces, Faces]:
+    """A gallery of patches that tell the identity, and queries of which half the patches are covered by one thing."""
+    rng = np.random.default_rng(seed)
+    # What all faces share keeps every patch similar to the mean of any other face, as in a trained network's maps.
+    face = rng.normal(size=(NUM_IDENTITIES, NUM_PATCHES, DIM)) + 1.0
+    names = [f"person{p}" for p in range(NUM_IDENTITIES) for _ in range(IMAGES_EACH)]
+    ids = [f"{name}_{row % IMAGES_EACH}" for row, name in enumerate(names)]
+    clean = np.repeat(face, IMAGES_EACH, axis=0) + 0.6 * rng.normal(size=(len(ids), NUM_PATCHES, DIM))
+    covered = clean.copy()
+    covered[:, NUM_PATCHES // 2 :] = 4.0 * rng.normal(size=DIM)  # loud: it dominates the mean, but not the cosines
+    clean, covered = clean.astype(np.float32), covered.astype(np.float32)
+    gallery = Faces(ids, ids, names, clean.mean(axis=1), clean)
+    keys = [f"{image_id}+mask" for image_id in ids]
+    return Faces(keys, ids, names, covered.mean(axis=1), covered), gallery
+
+
+def rank(queries: Faces, gallery: Faces, top_k: int = 10, alpha: float = 0.7) -> TwoStageRanking:
+    return rank_two_stages(queries, gallery, top_k=top_k, alpha=alpha, weights="apc", settings=Sinkhorn())
+
+
+def test_blending_is_linear() -> None:
+    cosines, emd = np.array([[0.5, 0.1]], np.float32), np.array([[0.2, 0.9]], np.float32)
+    np.testing.assert_allclose(blended_scores(cosines, emd, 0.7), [[0.29, 0.66]], atol=1e-6)  # float32
+
+
+def test_only_the_candidates_of_stage_two_move_and_ties_keep_their_order() -> None:
+    order = reranked_order(np.array([[0.1, 0.5, 0.5, 0.9]], np.float32), 6)
+    assert order.tolist() == [[3, 1, 2, 0, 4, 5]]
+    assert reranked_order(np.zeros((1, 2), np.float32), 2).tolist() == [[0, 1]]
+
+
+def test_scores_that_are_not_finite_cannot_be_ranked() -> None:
+    with pytest.raises(DataError, match="1 scores not finite"):
+        reranked_order(np.array([[0.1, np.nan]], np.float32), 2)
+    with pytest.raises(DataError, match="depth 1"):
+        reranked_order(np.zeros((1, 2), np.float32), 1)
+
+
+def test_the_own_original_is_neither_found_nor_counted() -> None:
+    queries, gallery = people()
+    ranking = rank(queries, gallery)
+    rows = np.arange(len(queries.keys))
+    assert not (ranking.candidates == rows[:, None]).any()
+    assert (ranking.num_relevant == IMAGES_EACH - 1).all()
+    for row in rows:
+        genuine = [gallery.identities[c] == queries.identities[row] for c in ranking.candidates[row]]
+        assert ranking.genuine[row].tolist() == genuine
+
+
+def test_a_query_whose_original_is_not_in_the_gallery_counts_all_images() -> None:
+    queries, gallery = people()
+    stranger = Faces(["x+mask"], ["x"], ["person0"], queries.vectors[:1], queries.patches[:1])
+    assert rank(stranger, gallery).num_relevant.tolist() == [IMAGES_EACH]
+    unknown = Faces(["y+mask"], ["y"], ["nobody"], queries.vectors[:1], queries.patches[:1])
+    both = Faces(*(list(a) + list(b) for a, b in ((stranger.keys, unknown.keys), (stranger.image_ids, unknown.image_ids),
+                   (stranger.identities, unknown.identities))), np.repeat(queries.vectors[:1], 2, 0),
+                 np.repeat(queries.patches[:1], 2, 0))  # fmt: skip
+    metrics = metrics_by_kind(rank(both, gallery), ["mask", "mask"])
+    assert metrics["mask"]["num_left_out"] == 1
+    assert metrics["mask"]["num_queries"] == 1
+
+
+def test_patches_repair_what_a_cover_does_to_the_cosine() -> None:
+    queries, gallery = people()
+    metrics = metrics_by_kind(rank(queries, gallery), ["mask"] * len(queries.keys))["mask"]
+    assert metrics["emd_reranked"]["map_at_r"] > metrics["cosine"]["map_at_r"] + 0.05
+    assert metrics["num_not_converged"] == 0
+
+
+def test_alpha_zero_changes_nothing() -> None:
+    ranking = rank(*people(), alpha=0.0)
+    assert (ranking.order == np.arange(ranking.order.shape[1])).all()
+
+
+def test_lists_reach_as_deep_as_the_metrics_need() -> None:
+    queries, gallery = people()
+    ranking = rank(queries, gallery, top_k=2)
+    assert ranking.emd.shape == (len(queries.keys), 2)
+    assert ranking.candidates.shape[1] == IMAGES_EACH - 1
+    assert (ranking.order[:, 2] == 2).all()
+    whole = rank(queries, gallery, top_k=1000)
+    assert whole.candidates.shape[1] == len(gallery.keys) - 1
+
+
+def test_the_table_holds_what_the_metrics_were_computed_from() -> None:
+    queries, gallery = people()
+    kinds = ["mask" if row % 2 else "sunglasses" for row in range(len(queries.keys))]
+    ranking = rank(queries, gallery, top_k=2)
+    table = ranks_table(ranking, queries, gallery, kinds)
+    assert table.schema == RANKS
+    frame = table.to_pandas()
+    expected = metrics_by_kind(ranking, kinds)
+    for kind, rows in [*frame.groupby("kind"), ("all", frame)]:
+        for method, rank_column in (("cosine", "rank_cosine"), ("emd_reranked", "rank_reranked")):
+            lists = rows.sort_values(["query_key", rank_column]).groupby("query_key")
+            relevant = np.array([group["genuine"].tolist() for _, group in lists])
+            found = retrieval_metrics(relevant, lists["num_relevant"].first().to_numpy().astype(np.int64))
+            assert found.map_at_r == pytest.approx(expected[kind][method]["map_at_r"])
+            assert found.p_at_1 == pytest.approx(expected[kind][method]["p_at_1"])
+    first = frame[frame.query_key == queries.keys[0]]
+    assert first["emd"].isna().tolist() == [False, False, True]
+    assert sorted(first["rank_reranked"]) == [1, 2, 3]
+    np.testing.assert_allclose(first["reranked"][:2], 0.7 * first["emd"][:2] + 0.3 * first["cosine"][:2], atol=1e-6)
+
+
+def test_a_broken_patch_names_its_image() -> None:
+    queries, gallery = people()
+    gallery.patches[3, 0, 0] = np.nan
+    with pytest.raises(DataError, match="gallery image person0_3"):
+        rank(queries, gallery)
+
+
+def test_a_candidate_that_resembles_the_query_nowhere_gets_no_flow_and_is_counted() -> None:
+    """Patches opposite to the query's: apc has no weight to give, which must not stop the other candidates' ranking."""
+    queries, gallery = people()
+    gallery.patches[7] = -np.abs(queries.patches[0])
+    queries.patches[0] = np.abs(queries.patches[0])
+    ranking = rank(queries, gallery, top_k=len(gallery.keys))
+    column = int(np.flatnonzero(ranking.candidates[0] == 7)[0])
+    assert not ranking.carried[0, column]
+    assert ranking.emd[0, column] == 0.0
+    assert ranking.blended[0, column] == pytest.approx(0.3 * ranking.cosines[0, column], abs=1e-7)  # float32
+    assert ranking.carried[0].sum() >= 1
+    metrics = metrics_by_kind(ranking, ["mask"] * len(queries.keys))
+    assert metrics["mask"]["num_nothing_carried"] == (~ranking.carried).sum()
+
+
+def test_nothing_to_rank_is_an_error() -> None:
+    queries, gallery = people()
+    none = Faces([], [], [], queries.vectors[:0], queries.patches[:0])
+    with pytest.raises(DataError, match="0 queries"):
+        rank(none, gallery)

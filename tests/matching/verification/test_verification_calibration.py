@@ -1,0 +1,91 @@
+"""Threshold and logistic curve on validation pairs."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.matching.verification.calibration import (
+    Calibration,
+    fit_calibration,
+    read_calibrations,
+    write_calibrations,
+)
+
+
+def test_golden_two_pairs():
+    # Targets 2/3 and 1/3 at ±1: sigmoid(slope) = 2/3, so slope = log 2 and intercept 0.
+    found = fit_calibration([1.0, -1.0], np.array([True, False]), "val")
+    # 1e-8: Newton stops at a mean gradient of 1e-9, and the curvature is 0.22.
+    assert found.slope == pytest.approx(np.log(2), abs=1e-8)
+    assert found.intercept == pytest.approx(0.0, abs=1e-8)
+    assert (found.threshold, found.accuracy, found.auc, found.num_pairs) == (0.0, 1.0, 1.0, 2)
+    assert found.probability(1.0) == pytest.approx(2 / 3, abs=1e-8)
+
+
+def test_the_mean_probability_is_the_mean_target():
+    rng = np.random.default_rng(1)
+    genuine = np.arange(500) < 200
+    scores = rng.normal(size=500) * 0.2 + 0.4 * genuine
+    found = fit_calibration(scores, genuine, "val")
+    targets = np.where(genuine, 201 / 202, 1 / 302)
+    residual = found.probability(scores) - targets
+    # The two conditions of a minimum; 1e-6 is above the stopping gradient, 1e-9 a pair.
+    assert abs(residual.sum()) < 1e-6
+    assert abs((residual * scores).sum()) < 1e-6
+
+
+def test_separable_scores_give_a_finite_curve():
+    found = fit_calibration([0.9, 0.8, 0.2, 0.1], np.array([True, True, False, False]), "val")
+    assert np.isfinite([found.slope, found.intercept]).all()
+    assert found.slope > 0
+    assert found.threshold == 0.5
+    assert found.matches([0.51, 0.5]).tolist() == [True, False]
+
+
+def test_equal_scores_give_the_base_rate():
+    found = fit_calibration(np.full(6, 0.25), np.array([True, True, True, True, False, False]), "val")
+    assert found.slope == 0.0
+    # 4 targets of 5/6 and 2 of 1/4.
+    assert found.probability(0.25) == pytest.approx((4 * 5 / 6 + 2 / 4) / 6, abs=1e-9)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e6])
+def test_probabilities_do_not_depend_on_the_unit_of_the_score(factor):
+    rng = np.random.default_rng(2)
+    genuine = np.arange(60) < 30
+    scores = rng.normal(size=60) + genuine
+    plain = fit_calibration(scores, genuine, "val")
+    scaled = fit_calibration(scores * factor + 3 * factor, genuine, "val")
+    # 1e-6: both stop at a gradient of 1e-9 a pair, from slightly different rounding.
+    np.testing.assert_allclose(scaled.probability(scores * factor + 3 * factor), plain.probability(scores), atol=1e-6)
+
+
+def test_probability_neither_overflows_nor_leaves_the_unit_interval():
+    found = Calibration(0.0, 5.0, -1.0, "val", 2, 1.0, 1.0)
+    values = found.probability([-1e9, -1.0, 0.2, 1.0, 1e9])
+    assert values[0] == 0.0
+    assert values[2] == 0.5
+    assert values[-1] == 1.0
+    assert (np.diff(values) >= 0).all()
+
+
+def test_one_class_and_nan_are_refused():
+    with pytest.raises(DataError, match="both genuine and impostor"):
+        fit_calibration([0.1, 0.2], np.array([True, True]), "val")
+    with pytest.raises(DataError, match="NaN"):
+        fit_calibration([0.1, np.nan], np.array([True, False]), "val")
+
+
+def test_round_trip_and_damaged_files(tmp_path):
+    path = tmp_path / "calibration.json"
+    found = fit_calibration([1.0, -1.0], np.array([True, False]), "val")
+    write_calibrations(path, {"cosine:net": found})
+    assert read_calibrations(path) == {"cosine:net": found}
+    fields = json.loads(path.read_text())["cosine:net"]
+    assert set(fields) == {"threshold", "slope", "intercept", "protocol", "num_pairs", "auc", "accuracy"}
+    for damaged in ('{"cosine:net": {"threshold": 1}}', "[1]"):
+        path.write_text(damaged)
+        with pytest.raises(DataError, match="other keys"):
+            read_calibrations(path)

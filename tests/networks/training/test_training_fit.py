@@ -1,0 +1,72 @@
+"""What stands around the loop: imported weights, files, the training state's place."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline_lib.core.errors import CheckpointError
+from pipeline_lib.networks.backbones.build import build_network
+from pipeline_lib.networks.backbones.checkpoints import load_network
+from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.training.fit import (
+    forget_training,
+    initial_network,
+    means_over_time,
+    resume_folder,
+    size_figures,
+    write_fitted,
+)
+
+SPEC = NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8, input_px=28)
+
+
+def test_initial_network_is_drawn_from_the_seed_or_read_from_a_checkpoint(tmp_path: Path) -> None:
+    drawn = initial_network(SPEC, 3, None).state_dict()
+    assert torch.equal(drawn["fc.weight"], build_network(SPEC, 3).state_dict()["fc.weight"])
+    torch.save(build_network(SPEC, 9).state_dict(), tmp_path / "published.pth")
+    read = initial_network(SPEC, 3, str(tmp_path / "published.pth")).state_dict()
+    assert torch.equal(read["fc.weight"], build_network(SPEC, 9).state_dict()["fc.weight"])
+    with pytest.raises(CheckpointError, match=r"missing[\s\S]*nowhere\.pth"):
+        initial_network(SPEC, 3, "nowhere.pth")
+
+
+def test_training_state_lies_outside_the_outputs() -> None:
+    assert resume_folder(Path("data/networks/iresnet")) == Path(".resume/networks/iresnet")
+    assert resume_folder(Path("data/region_networks/p56_x0_y0")) != resume_folder(Path("data/networks/p56_x0_y0"))
+
+
+def test_files_of_a_trained_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    out, record = Path("data/networks/n"), Path("data/train/n")
+    resume_folder(out).mkdir(parents=True)
+    row = {"step": 2, "epoch": 0.5, "loss": 1.5, "learning_rate": 0.1, "images_per_s": 7.0}
+    network = build_network(SPEC)
+    rows = [row, {**row, "val_auc": 0.9}]
+    write_fitted({out / "a": network, out / "b": network}, rows, {"loss": 1.5}, True, record)
+    assert load_network(out / "a").spec == load_network(out / "b").spec == SPEC
+    with (record / "history.csv").open() as handle:
+        found = list(csv.DictReader(handle))
+    assert [{name: float(value) for name, value in one.items() if value} for one in found] == rows
+    assert json.loads((record / "metrics.json").read_text()) == {"loss": 1.5, "trained": True}
+    assert resume_folder(out).exists()
+    forget_training(out)
+    assert not resume_folder(out).exists()
+    forget_training(out)  # nothing there: an import has no state
+
+
+def test_size_figures_count_every_parameter() -> None:
+    network = build_network(NetworkSpec("mobilefacenet", (), embedding_dim=128))
+    assert size_figures({"one": network}) == {"num_parameters": 999_552, "num_steps": 0}
+    assert size_figures({"one": network, "two": network})["num_parameters"] == 2 * 999_552
+
+
+def test_figures_of_a_training_weigh_its_rows_by_their_time() -> None:
+    # 10 steps at 20 images a second take twice the time of 10 at 40, in steps of any size
+    rows = [
+        {"step": 10.0, "images_per_s": 20.0, "data_wait_share": 0.3},
+        {"step": 20.0, "images_per_s": 40.0, "data_wait_share": 0.0},
+    ]
+    assert means_over_time(rows) == {"images_per_s": pytest.approx(20 / 0.75), "data_wait_share": pytest.approx(0.2)}

@@ -1,0 +1,184 @@
+"""The training stages as DVC starts them: torchrun, two processes, a signal, a rerun; and the import without data."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from stage_data import write_stage_data
+
+from pipeline_lib.networks.backbones.build import build_network
+from pipeline_lib.networks.backbones.checkpoints import load_network
+from pipeline_lib.networks.backbones.spec import NetworkSpec
+
+TINY = {"arch": "iresnet", "blocks": [1, 1, 1, 1], "width": 0.125, "embedding_dim": 8}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, repository: Path) -> Path:
+    """A folder with params.yaml and small data, in which the stages can run."""
+    params = yaml.safe_load((repository / "params.yaml").read_text())
+    params["train"] |= {"batch_size": 4, "warmup_epochs": 1, "threads_per_process": 1, "num_processes": 2}
+    params["train"] |= {
+        "micro_batch_size": 2,
+        "validate_every_epochs": 1,
+        "checkpoint_every_steps": 2,
+        "log_every_steps": 1,
+        "use_occluded": True,
+    }
+    params["networks"]["iresnet"] = {**TINY, "epochs": 2}
+    params["networks"]["imported"] = {**TINY, "epochs": 0, "checkpoint": "published.pth"}
+    params["regions"] |= {"network": {**TINY, "epochs": 1}, "positions": ["p28_x0_y0"]}
+    params["regions"]["groups"] = {"three": ["p28_x0_y14", "p28_x14_y14", "p56_x28_y28"]}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    write_stage_data(tmp_path / "data")
+    return tmp_path
+
+
+def command(num_processes: int, stage: str, *options: str) -> list[str]:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_processes)]
+    return [*torchrun, "-m", f"stages.{stage}", *options]
+
+
+def environment(repository: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"}
+
+
+def run(words: list[str], checkout: Path, repository: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, cwd=checkout, env=environment(repository), capture_output=True, text=True, timeout=300)
+
+
+VALIDATION = ("--aligned", "data/align", "--pairs", "data/ingest/pairs.parquet")
+FACES = (
+    "--network", "iresnet", "--aligned", "data/align", "--occluded", "data/occlude", "--pairs", "data/ingest/pairs.parquet",
+    "--out", "data/networks/iresnet", "--record", "data/train/iresnet",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_two_processes_train_stop_on_sigterm_and_go_on(checkout: Path, repository: Path) -> None:
+    params = yaml.safe_load((checkout / "params.yaml").read_text())
+    params["networks"]["iresnet"]["epochs"] = 500
+    (checkout / "params.yaml").write_text(yaml.safe_dump(params))
+    words = command(2, "train", *FACES)
+    process = subprocess.Popen(
+        words, cwd=checkout, env=environment(repository), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    resume = checkout / ".resume" / "networks" / "iresnet" / "checkpoint.safetensors"
+    deadline = time.monotonic() + 120
+    while not resume.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode != 0, output
+    assert "A signal stopped the training after step" in output, output
+    assert not (checkout / "data" / "networks").exists()
+    assert not (checkout / "data" / "train").exists()
+
+    params["networks"]["iresnet"]["epochs"] = 2  # other settings: the 500 epochs are not resumed, and that is said
+    (checkout / "params.yaml").write_text(yaml.safe_dump(params))
+    done = run(words, checkout, repository)
+    assert done.returncode == 0, done.stderr
+    assert "training starts anew" in done.stderr
+    network = load_network(checkout / "data" / "networks" / "iresnet")
+    assert network.spec == NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8)
+    metrics = json.loads((checkout / "data" / "train" / "iresnet" / "metrics.json").read_text())
+    assert metrics["trained"] is True
+    assert (metrics["num_images"], metrics["num_identities"], metrics["num_steps"]) == (13, 3, 8)
+    with (checkout / "data" / "train" / "iresnet" / "history.csv").open() as handle:
+        rows = list(csv.DictReader(handle))
+    columns = ["gradient_norm", "images_per_s", "data_wait_share", "peak_memory_bytes", "val_auc", "val_eer"]
+    assert list(rows[0]) == ["step", "epoch", "loss", "learning_rate", *columns]
+    assert [bool(row["val_auc"]) for row in rows] == 2 * [False, False, False, True]
+    assert [int(row["step"]) for row in rows] == list(range(1, 9))
+    assert float(rows[-1]["loss"]) == pytest.approx(metrics["loss"])
+    assert not resume.parent.exists()
+
+
+@pytest.mark.slow
+def test_a_region_network(checkout: Path, repository: Path) -> None:
+    options = ["--position", "p28_x0_y0", "--patches", "data/patches/p28_x0_y0", *VALIDATION]
+    options += ["--out", "data/region_networks/p28_x0_y0", "--record", "data/train_region/p28_x0_y0"]
+    done = run(command(1, "train_region", *options), checkout, repository)
+    assert done.returncode == 0, done.stderr
+    assert load_network(checkout / "data" / "region_networks" / "p28_x0_y0" / "p28_x0_y0").spec.input_px == 28
+    metrics = json.loads((checkout / "data" / "train_region" / "p28_x0_y0" / "metrics.json").read_text())
+    assert (metrics["num_images"], metrics["num_steps"]) == (12, 3)
+
+
+@pytest.mark.slow
+def test_a_group_of_region_networks(checkout: Path, repository: Path) -> None:
+    """Two of three are computed as one; two processes and one train the same."""
+
+    def train(num_processes: int, name: str, group: str = "three") -> subprocess.CompletedProcess[str]:
+        options = [
+            "--group",
+            group,
+            *VALIDATION,
+            "--out",
+            f"data/region_networks/{name}",
+            "--record",
+            f"data/train_region/{name}",
+        ]
+        return run(command(num_processes, "train_regions", *options), checkout, repository)
+
+    losses = []
+    for num_processes, name in ((2, "three"), (1, "by_one")):
+        done = train(num_processes, name)
+        assert done.returncode == 0, done.stderr
+        with (checkout / "data" / "train_region" / name / "history.csv").open() as handle:
+            rows = list(csv.DictReader(handle))
+        losses.append([{key: float(value) for key, value in row.items() if key.startswith("loss")} for row in rows])
+    assert losses[0] == [
+        pytest.approx(row, rel=1e-3) for row in losses[1]
+    ]  # three steps of float32 sums in another order
+    for name, side in (("p28_x0_y14", 28), ("p28_x14_y14", 28), ("p56_x28_y28", 56)):
+        assert load_network(checkout / "data" / "region_networks" / "three" / name).spec.input_px == side
+    metrics = json.loads((checkout / "data" / "train_region" / "three" / "metrics.json").read_text())
+    assert (metrics["num_images"], metrics["num_steps"]) == (12, 3)
+    assert {"loss.p28_x0_y14", "loss.p56_x28_y28", "val_auc", "val_auc.p56_x28_y28"} <= set(metrics)
+    unknown = train(1, "three", group="nobody")
+    assert unknown.returncode != 0
+    assert "An unknown group of regions" in unknown.stderr
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_told_to_stop_saves_and_exits_with_0(checkout: Path, repository: Path) -> None:
+    params = yaml.safe_load((checkout / "params.yaml").read_text())
+    params["networks"]["iresnet"]["epochs"] = 500
+    (checkout / "params.yaml").write_text(yaml.safe_dump(params))
+    words = [sys.executable, "-m", "stages.train", *FACES]
+    process = subprocess.Popen(words, cwd=checkout, env=environment(repository), stderr=subprocess.PIPE, text=True)
+    resume = checkout / ".resume" / "networks" / "iresnet" / "checkpoint.safetensors"
+    deadline = time.monotonic() + 120
+    while not resume.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 0, errors
+    assert "run it again to go on from there" in errors
+    assert resume.exists()
+    assert not (checkout / "data" / "networks").exists()
+
+
+@pytest.mark.slow
+def test_published_weights_are_imported_without_data(checkout: Path, repository: Path) -> None:
+    published = build_network(NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8), seed=77)
+    options = ["--network", "imported", "--aligned", "nowhere", "--occluded", "nowhere", "--pairs", "nowhere"]
+    options += ["--out", "data/networks/imported", "--record", "data/train/imported"]
+    words = [sys.executable, "-m", "stages.train", *options]
+    torch.save(published.state_dict(), checkout / "published.pth")
+    done = run(words, checkout, repository)
+    assert done.returncode == 0, done.stderr
+    state = load_network(checkout / "data" / "networks" / "imported").state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in published.state_dict().items())
+    metrics = json.loads((checkout / "data" / "train" / "imported" / "metrics.json").read_text())
+    assert metrics["trained"] is False
+    assert metrics["num_steps"] == 0

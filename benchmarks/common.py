@@ -65,9 +65,10 @@ def write_faces(aligned: Path, num_images: int, num_identities: int) -> None:
     """
     import cv2
 
+    from pipeline_lib.core.tables import write_table
     from pipeline_lib.data.shards.images import encode_png
     from pipeline_lib.data.shards.writer import ShardWriter
-    from pipeline_lib.schemas.tables import SHARD_INDEX, write_table
+    from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
     (aligned / "shards").mkdir(parents=True)
     rng = np.random.default_rng(0)

@@ -11,12 +11,15 @@ import typer
 from pipeline_lib.core.files import atomic_dir
 from pipeline_lib.core.parallel import map_batches
 from pipeline_lib.core.progress import track
+from pipeline_lib.core.tables import read_table, table_from_rows, write_table
 from pipeline_lib.data.faces.align_batch import AlignedFace, AlignSettings, Outcome, align_batch, with_weights
 from pipeline_lib.data.faces.rejects import check_rejects, count_reasons
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.params.load import load_params
-from pipeline_lib.schemas.tables import MANIFEST, REJECTS, SHARD_INDEX, read_table, table_from_rows, write_table
+from pipeline_lib.schemas.manifest import MANIFEST
+from pipeline_lib.schemas.rejects import REJECTS
+from pipeline_lib.schemas.shard_index import SHARD_INDEX
 from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 

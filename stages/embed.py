@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline_lib.core.files import atomic_dir
+from pipeline_lib.core.tables import read_table
 from pipeline_lib.core.world import current_world
 from pipeline_lib.networks.backbones.checkpoints import load_network
 from pipeline_lib.networks.embedding.extract import Floats, Images, embed_images
@@ -13,7 +14,7 @@ from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.networks.embeddings.embed_shards import embed_shards, query_rows
 from pipeline_lib.networks.embeddings.store import EmbeddingWriter
 from pipeline_lib.params.load import load_params
-from pipeline_lib.schemas.tables import OCCLUSIONS, read_table
+from pipeline_lib.schemas.occlusions import OCCLUSIONS
 from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 

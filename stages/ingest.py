@@ -5,10 +5,13 @@ from typing import Annotated
 
 import typer
 
+from pipeline_lib.core.tables import write_table
 from pipeline_lib.data.sources.manifest import build_manifest
 from pipeline_lib.data.sources.read import read_sources
 from pipeline_lib.params.load import load_params
-from pipeline_lib.schemas.tables import MANIFEST, PAIRS, REJECTS, write_table
+from pipeline_lib.schemas.manifest import MANIFEST
+from pipeline_lib.schemas.pairs import PAIRS
+from pipeline_lib.schemas.rejects import REJECTS
 from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 

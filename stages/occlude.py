@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from pipeline_lib.core.files import atomic_dir
+from pipeline_lib.core.tables import write_table
 from pipeline_lib.data.occlusion.occluded_set import OcclusionPlan, write_occluded_set
 from pipeline_lib.params.load import load_params
-from pipeline_lib.schemas.tables import OCCLUSIONS, SHARD_INDEX, write_table
+from pipeline_lib.schemas.occlusions import OCCLUSIONS
+from pipeline_lib.schemas.shard_index import SHARD_INDEX
 from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 

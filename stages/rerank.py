@@ -6,13 +6,15 @@ from typing import Annotated
 import typer
 
 from pipeline_lib.core.files import write_json
+from pipeline_lib.core.tables import read_table, write_table
 from pipeline_lib.matching.emd.sinkhorn import Sinkhorn
 from pipeline_lib.matching.emd.weights import pool_grid
 from pipeline_lib.matching.retrieval.results import metrics_by_kind, ranks_table
 from pipeline_lib.matching.retrieval.two_stage import Faces, rank_two_stages
 from pipeline_lib.networks.embeddings.store import EmbeddingSet, read_embeddings, read_patches
 from pipeline_lib.params.load import load_params
-from pipeline_lib.schemas.tables import OCCLUSIONS, RANKS, read_table, write_table
+from pipeline_lib.schemas.occlusions import OCCLUSIONS
+from pipeline_lib.schemas.ranks import RANKS
 from pipeline_lib.tracking.stage_run import flatten, stage_run
 from stages.common import run_stage
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline_lib.core.files import atomic_file, write_json
+from pipeline_lib.core.tables import read_table, write_table
 from pipeline_lib.data.sources.aligned_pairs import usable_pairs
 from pipeline_lib.matching.verification.calibration import write_calibrations
 from pipeline_lib.matching.verification.protocols import all_calibrations, all_metrics, curve_rows, flat_metrics
@@ -22,7 +23,7 @@ from pipeline_lib.matching.verification.scores import (
 from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.networks.embeddings.store import read_embeddings
 from pipeline_lib.params.load import load_params
-from pipeline_lib.schemas.tables import PAIRS, read_table, write_table
+from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 

@@ -9,7 +9,9 @@ import pytest
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_dir, atomic_file, read_json, sha256_file, write_json
-from pipeline_lib.schemas.tables import MANIFEST, PAIRS, read_table, table_from_rows, write_table
+from pipeline_lib.core.tables import read_table, table_from_rows, write_table
+from pipeline_lib.schemas.manifest import MANIFEST
+from pipeline_lib.schemas.pairs import PAIRS
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ class FaceReject(DataError):
 
 
 def reject_row(image_id: str, uri: str, stage: str, reason: str, detail: str) -> dict[str, object]:
-    """One row of pipeline_lib.schemas.tables.REJECTS."""
+    """One row of pipeline_lib.schemas.schemas.rejects.REJECTS."""
     return {"image_id": image_id, "uri": uri, "stage": stage, "reason": reason, "detail": detail}
 
 

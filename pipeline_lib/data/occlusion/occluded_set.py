@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from pipeline_lib.core.parallel import map_batches
 from pipeline_lib.core.progress import track
+from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.data.occlusion.crop import crop_landmarks
 from pipeline_lib.data.occlusion.draw import draw_occlusion, image_rng, query_images, training_kind
 from pipeline_lib.data.shards.aligned import IMAGE_SHAPE, AlignedBatch, AlignedRow, aligned_batches
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
-from pipeline_lib.schemas.tables import OCCLUSIONS, table_from_rows
+from pipeline_lib.schemas.occlusions import OCCLUSIONS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,7 +71,7 @@ def write_occluded_set(
         num_workers: Dask processes, 0 for this one.
 
     Returns:
-        The shard index (tables.SHARD_INDEX) and what was drawn (tables.OCCLUSIONS).
+        The shard index (schemas.shard_index.SHARD_INDEX) and what was drawn (schemas.occlusions.OCCLUSIONS).
 
     Raises:
         DataError: the aligned shards or their index are missing or damaged.

@@ -9,12 +9,13 @@ import numpy.typing as npt
 
 from pipeline_lib.core.parallel import map_batches
 from pipeline_lib.core.progress import track
+from pipeline_lib.core.tables import write_table
 from pipeline_lib.data.patches.cut import cut_region
 from pipeline_lib.data.patches.grid import Region
 from pipeline_lib.data.shards.aligned import AlignedBatch, AlignedRow, aligned_batches
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
-from pipeline_lib.schemas.tables import SHARD_INDEX, write_table
+from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 SPLITS = ("train",)  # val and test patches are cut from the aligned images when they are embedded
 Patches = list[tuple[AlignedRow, list[dict[str, bytes]]]]

@@ -88,7 +88,8 @@ def aligned_batches(aligned: Path, splits: tuple[str, ...], batch_size: int = IM
     """
     import pyarrow.compute as pc
 
-    from pipeline_lib.schemas.tables import SHARD_INDEX, read_table
+    from pipeline_lib.core.tables import read_table
+    from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
     index = read_table(aligned / "index.parquet", SHARD_INDEX)
     is_chosen = pc.and_(pc.equal(index["member"], "png"), pc.is_in(index["split"], value_set=_strings(splits)))

@@ -38,7 +38,7 @@ class ShardReader:
 
     Args:
         folder: where the shards lie.
-        index: rows of tables.SHARD_INDEX, in any order and choice; row i is what read(i) returns.
+        index: rows of schemas.shard_index.SHARD_INDEX, in any order and choice; row i is what read(i) returns.
     """
 
     def __init__(self, folder: Path, index: "pa.Table") -> None:

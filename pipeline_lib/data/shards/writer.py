@@ -105,10 +105,10 @@ class ShardWriter:
         self._tar.tarstream.members.clear()  # tarfile remembers every header: memory would grow with the shard
 
     def index(self) -> "pa.Table":
-        """One row a member, in the order written (tables.SHARD_INDEX); whole once the writer is closed."""
+        """One row a member, in the order written (schemas.shard_index.SHARD_INDEX); whole once the writer is closed."""
         import pyarrow as pa
 
-        from pipeline_lib.schemas.tables import SHARD_INDEX
+        from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
         return pa.concat_tables([SHARD_INDEX.empty_table(), *self._indexes]).combine_chunks()
 
@@ -131,7 +131,8 @@ class ShardWriter:
         self._tar = TarWriter(self._file, encoder=False, user="", group="", mode=0o444, mtime=0)
 
     def _close_shard(self) -> None:
-        from pipeline_lib.schemas.tables import SHARD_INDEX, table_from_rows
+        from pipeline_lib.core.tables import table_from_rows
+        from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
         if self._file is None:
             return

@@ -15,7 +15,7 @@ def usable_pairs(pairs: pa.Table, image_ids: Collection[str]) -> tuple[pa.Table,
     """The pairs whose two images came out of alignment, and how many of each protocol did not.
 
     Args:
-        pairs: a table of tables.PAIRS.
+        pairs: a table of schemas.pairs.PAIRS.
         image_ids: the aligned images.
 
     Raises:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.sources.manifest import PhotoRecord, SourceFaces, make_image_id, normalise_name
-from pipeline_lib.schemas.tables import SPLITS
+from pipeline_lib.schemas.manifest import SPLITS
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
 

@@ -17,11 +17,14 @@ import pyarrow as pa
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import sha256_file
 from pipeline_lib.core.progress import track
+from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.data.photos.photo import PhotoError, Probe, probe_photo
 from pipeline_lib.data.sources.pairs import draw_pairs
 from pipeline_lib.data.sources.splits import Assignment, SourceNames, assign_splits
 from pipeline_lib.params.load import Ingest, Source
-from pipeline_lib.schemas.tables import MANIFEST, PAIRS, REJECTS, SPLITS, table_from_rows
+from pipeline_lib.schemas.manifest import MANIFEST, SPLITS
+from pipeline_lib.schemas.pairs import PAIRS
+from pipeline_lib.schemas.rejects import REJECTS
 
 NUM_PROBE_THREADS = 8  # they wait for the disk, not for a core
 PROBE_WINDOW = 4096

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.schemas.tables import SPLITS
+from pipeline_lib.schemas.manifest import SPLITS
 
 BY_IDENTITY = "by_identity"
 # A person known to the test set must not be trained on, whatever another source says.

@@ -8,12 +8,13 @@ import numpy as np
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_dir
 from pipeline_lib.core.progress import track
+from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.data.sources.manifest import PhotoRecord, SourceFaces, make_image_id
 from pipeline_lib.data.synthetic.identity import Vector, sample_identity
 from pipeline_lib.data.synthetic.render import TrueFace, render_photo
 from pipeline_lib.data.synthetic.scene import Picture
 from pipeline_lib.params.load import Synthetic
-from pipeline_lib.schemas.tables import TRUTH, table_from_rows, write_table
+from pipeline_lib.schemas.truth import TRUTH
 
 JPEG_QUALITY = 92
 # The kinds of random streams; with the seed and the numbers of identity and image they name each stream.

@@ -11,7 +11,10 @@ import pyarrow.compute as pc
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import read_json
-from pipeline_lib.schemas.tables import MANIFEST, PAIRS, SHARD_INDEX, read_table
+from pipeline_lib.core.tables import read_table
+from pipeline_lib.schemas.manifest import MANIFEST
+from pipeline_lib.schemas.pairs import PAIRS
+from pipeline_lib.schemas.shard_index import SHARD_INDEX
 from pipeline_lib.tracking.store import RegistryError, import_mlflow
 
 CHAMPION, CHALLENGER = "champion", "challenger"

@@ -14,9 +14,15 @@ import pyarrow.parquet as pq
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import read_json
+from pipeline_lib.core.tables import read_table
 from pipeline_lib.delivery.report.figures import Curve
 from pipeline_lib.matching.regions.fits import RegionFit, read_region_fits
-from pipeline_lib.schemas.tables import FAITHFULNESS, MANIFEST, PAIRS, RANKS, REJECTS, SHARD_INDEX, read_table
+from pipeline_lib.schemas.faithfulness import FAITHFULNESS
+from pipeline_lib.schemas.manifest import MANIFEST
+from pipeline_lib.schemas.pairs import PAIRS
+from pipeline_lib.schemas.ranks import RANKS
+from pipeline_lib.schemas.rejects import REJECTS
+from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 Rows = list[dict[str, str]]
 

@@ -15,7 +15,7 @@ from pipeline_lib.delivery.report.inputs import Explained, Rebuild, first_protoc
 from pipeline_lib.delivery.report.network_table import networks_table
 from pipeline_lib.delivery.report.region_table import regions_table
 from pipeline_lib.delivery.report.tables import headline_scores, headline_table, reranking_table
-from pipeline_lib.schemas.tables import SPLITS
+from pipeline_lib.schemas.manifest import SPLITS
 
 BASELINE = figures.BASELINE
 METHOD_NAMES = {"own": "RRFNet's own map", "random": "random map"}

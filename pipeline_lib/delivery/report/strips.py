@@ -35,7 +35,7 @@ class Changes:
 
 
 def read_strips(rows: Sequence[Mapping[str, object]]) -> list[Strip]:
-    """The first five places of each query, from rows of tables.RANKS."""
+    """The first five places of each query, from rows of schemas.ranks.RANKS."""
     by_query: dict[str, list[Mapping[str, object]]] = {}
     for row in rows:
         by_query.setdefault(str(row["query_key"]), []).append(row)

@@ -8,13 +8,13 @@ import pyarrow as pa
 
 from pipeline_lib.matching.retrieval.metrics import retrieval_metrics
 from pipeline_lib.matching.retrieval.two_stage import Faces, TwoStageRanking
-from pipeline_lib.schemas.tables import RANKS
+from pipeline_lib.schemas.ranks import RANKS
 
 ALL = "all"
 
 
 def ranks_table(ranking: TwoStageRanking, queries: Faces, gallery: Faces, kinds: Sequence[str]) -> pa.Table:
-    """One row a candidate (tables.RANKS), queries in their order, candidates in that of stage 1; ranks from 1.
+    """One row a candidate (schemas.ranks.RANKS), queries in their order, candidates in that of stage 1; ranks from 1.
 
     Args:
         ranking: of `queries` in `gallery`.

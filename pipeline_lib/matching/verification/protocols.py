@@ -12,7 +12,7 @@ from pipeline_lib.core.roc import area_under, equal_error_rate, roc_curve, tars_
 from pipeline_lib.data.sources.aligned_pairs import VALIDATION
 from pipeline_lib.matching.verification.calibration import Calibration, fit_calibration
 from pipeline_lib.matching.verification.kfold import cosine_fold_accuracy, score_fold_accuracy
-from pipeline_lib.schemas.tables import PAIRS
+from pipeline_lib.schemas.pairs import PAIRS
 
 POSITION_PREFIX = "region."  # of the scores of single regions, which have a table of their own (region_table)
 MAX_CURVE_POINTS = 300

@@ -18,7 +18,7 @@ from pipeline_lib.matching.regions.fits import read_region_fits
 from pipeline_lib.matching.verification.protocols import POSITION_PREFIX, protocol_rows
 from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.networks.embeddings.store import EmbeddingSet, read_embeddings
-from pipeline_lib.schemas.tables import PAIRS
+from pipeline_lib.schemas.pairs import PAIRS
 
 PAIR_BLOCK = 128  # 256 images of 147 KiB as floats
 Rows = npt.NDArray[np.int64]

@@ -8,9 +8,10 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.tables import read_table
 from pipeline_lib.data.shards.images import decode_png
 from pipeline_lib.data.shards.reader import ShardReader
-from pipeline_lib.schemas.tables import SHARD_INDEX, read_table
+from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 IMAGE_SHAPE = (112, 112, 3)
 

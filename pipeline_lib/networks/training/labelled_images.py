@@ -33,8 +33,10 @@ def training_faces(aligned: Path, occluded: Path | None, regions: Sequence[Regio
     """
     import pyarrow.compute as pc
 
+    from pipeline_lib.core.tables import read_table
     from pipeline_lib.data.shards.reader import ShardReader
-    from pipeline_lib.schemas.tables import OCCLUSIONS, SHARD_INDEX, read_table
+    from pipeline_lib.schemas.occlusions import OCCLUSIONS
+    from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
     indices = [_images(read_table(aligned / "index.parquet", SHARD_INDEX))]
     folders = [aligned / "shards"]
@@ -69,8 +71,9 @@ def training_regions(patches: Path, region: Region, margin_px: int) -> TrainingS
     Raises:
         DataError: a table is missing or broken, an image has not both members, or there is nothing to train on.
     """
+    from pipeline_lib.core.tables import read_table
     from pipeline_lib.data.shards.reader import ShardReader
-    from pipeline_lib.schemas.tables import SHARD_INDEX, read_table
+    from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
     index = _train_rows(read_table(patches / "index.parquet", SHARD_INDEX))
     rows_of: dict[str, dict[str, int]] = {}

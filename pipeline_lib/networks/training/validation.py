@@ -9,13 +9,14 @@ import torch
 
 from pipeline_lib.core.cosine import cosine
 from pipeline_lib.core.roc import area_under, equal_error_rate, roc_curve
+from pipeline_lib.core.tables import read_table
 from pipeline_lib.core.world import World, sum_over_ranks
 from pipeline_lib.data.patches.grid import Region
 from pipeline_lib.data.sources.aligned_pairs import VALIDATION, usable_pairs
 from pipeline_lib.networks.backbones.network import FaceNetwork
 from pipeline_lib.networks.embedding.extract import Floats, embed_images, embed_region_images
 from pipeline_lib.networks.embedding.images import ShardImages
-from pipeline_lib.schemas.tables import PAIRS, read_table
+from pipeline_lib.schemas.pairs import PAIRS
 
 
 class ValidationSet:

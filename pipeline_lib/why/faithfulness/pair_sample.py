@@ -19,7 +19,7 @@ def sample_pairs(pairs: pa.Table, split_of: Mapping[str, str], genuine: bool, nu
     pairs of a smaller one.
 
     Args:
-        pairs: a table of tables.PAIRS.
+        pairs: a table of schemas.pairs.PAIRS.
         split_of: image id -> split, of the images that came out of alignment.
         genuine: which kind of pair.
         num: how many.

@@ -47,7 +47,7 @@ def measure_pair(
 
 
 def faithfulness_rows(pairs: Sequence[Pair], curves: Sequence[dict[str, Curves]]) -> list[dict[str, object]]:
-    """Rows of tables.FAITHFULNESS: the areas of each pair and method."""
+    """Rows of schemas.faithfulness.FAITHFULNESS: the areas of each pair and method."""
     return [
         {
             "image_a": image_a,

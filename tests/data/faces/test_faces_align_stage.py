@@ -14,12 +14,15 @@ from PIL import Image
 
 import stages.align
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.tables import read_table, table_from_rows, write_table
 from pipeline_lib.data.faces import align_batch as batch_module
 from pipeline_lib.data.faces.alignment import TEMPLATE_112
 from pipeline_lib.data.faces.detection.build import Face
 from pipeline_lib.data.shards.images import decode_png
 from pipeline_lib.data.shards.reader import ShardReader, stream_shards
-from pipeline_lib.schemas.tables import MANIFEST, REJECTS, SHARD_INDEX, read_table, table_from_rows, write_table
+from pipeline_lib.schemas.manifest import MANIFEST
+from pipeline_lib.schemas.rejects import REJECTS
+from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 
 class RedBoxes:

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from pipeline_lib.core.errors import DataError, ParamsError
+from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.data.faces.align_photo import align_photo
 from pipeline_lib.data.faces.alignment import TEMPLATE_112
 from pipeline_lib.data.faces.detection.build import Face, choose_face, make_detector
 from pipeline_lib.data.faces.rejects import FaceReject, check_rejects, count_reasons, reject_row
-from pipeline_lib.schemas.tables import REJECTS, table_from_rows
+from pipeline_lib.schemas.rejects import REJECTS
 
 
 def face(x0: float, y0: float, x1: float, y1: float, score: float = 1.0) -> Face:

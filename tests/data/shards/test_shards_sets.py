@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.tables import read_table, write_table
 from pipeline_lib.data.occlusion.draw import draw_occlusion, image_rng, training_kind
 from pipeline_lib.data.occlusion.occluded_set import OcclusionPlan, write_occluded_set
 from pipeline_lib.data.patches.grid import Region, unique_regions
@@ -17,7 +18,8 @@ from pipeline_lib.data.shards.aligned import aligned_batches
 from pipeline_lib.data.shards.images import decode_png, encode_png
 from pipeline_lib.data.shards.reader import ShardReader, stream_shards
 from pipeline_lib.data.shards.writer import ShardWriter
-from pipeline_lib.schemas.tables import OCCLUSIONS, SHARD_INDEX, read_table, write_table
+from pipeline_lib.schemas.occlusions import OCCLUSIONS
+from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 LANDMARKS = np.array([[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]], np.float32)
 SPLITS = ["train"] * 70 + ["val"] * 5 + ["test"] * 6  # more than one batch of 64 each way

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from oracles.shards_loops import members_by_tarfile
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.tables import read_table, write_table
 from pipeline_lib.data.shards import reader as reader_module
 from pipeline_lib.data.shards.index import scan_shard
 from pipeline_lib.data.shards.reader import ShardReader, stream_shards
 from pipeline_lib.data.shards.writer import ShardWriter
-from pipeline_lib.schemas.tables import SHARD_INDEX, read_table, write_table
+from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 LANDMARKS = np.arange(10, dtype=np.float32).reshape(5, 2)
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import sha256_file
+from pipeline_lib.core.tables import read_table, table_from_rows, write_table
 from pipeline_lib.data.sources.image_folder import read_image_folder
 from pipeline_lib.data.sources.manifest import (
     BuiltManifest,
@@ -22,7 +23,9 @@ from pipeline_lib.data.sources.manifest import (
     normalise_name,
 )
 from pipeline_lib.params.load import Ingest, Source
-from pipeline_lib.schemas.tables import MANIFEST, PAIRS, REJECTS, read_table, table_from_rows, write_table
+from pipeline_lib.schemas.manifest import MANIFEST
+from pipeline_lib.schemas.pairs import PAIRS
+from pipeline_lib.schemas.rejects import REJECTS
 
 
 def ingest(**changes: object) -> Ingest:

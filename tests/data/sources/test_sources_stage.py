@@ -10,7 +10,10 @@ import yaml
 from PIL import Image
 
 from pipeline_lib.core.errors import DataError, ParamsError
-from pipeline_lib.schemas.tables import MANIFEST, PAIRS, REJECTS, read_table
+from pipeline_lib.core.tables import read_table
+from pipeline_lib.schemas.manifest import MANIFEST
+from pipeline_lib.schemas.pairs import PAIRS
+from pipeline_lib.schemas.rejects import REJECTS
 from stages import ingest
 
 

@@ -10,12 +10,13 @@ import numpy.typing as npt
 import pytest
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.tables import read_table
 from pipeline_lib.data.sources.synthetic import identity_vector, render_image, render_synthetic
 from pipeline_lib.data.synthetic.geometry import make_chart, meet_rays, rotation, skull_radius, surface_normals
 from pipeline_lib.data.synthetic.identity import NUM_PARAMETERS, Person, make_person, marks_rng, sample_identity
 from pipeline_lib.data.synthetic.render import TrueFace, render_photo
 from pipeline_lib.params.load import Synthetic
-from pipeline_lib.schemas.tables import TRUTH, read_table
+from pipeline_lib.schemas.truth import TRUTH
 
 TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32

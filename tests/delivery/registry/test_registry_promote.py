@@ -7,8 +7,11 @@ import pytest
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import write_json
+from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.delivery.registry.promote import Merit, decide, merit_of, promote, register_version, version_of
-from pipeline_lib.schemas.tables import MANIFEST, PAIRS, SHARD_INDEX, table_from_rows, write_table
+from pipeline_lib.schemas.manifest import MANIFEST
+from pipeline_lib.schemas.pairs import PAIRS
+from pipeline_lib.schemas.shard_index import SHARD_INDEX
 from pipeline_lib.tracking.stage_run import stage_run
 from pipeline_lib.tracking.store import RegistryError, open_client
 

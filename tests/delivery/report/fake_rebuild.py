@@ -8,22 +8,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.matching.regions.bootstrap import Uncertainty
 from pipeline_lib.matching.regions.fits import RegionFit, write_region_fits
 from pipeline_lib.matching.regions.weights import RegionWeights
 from pipeline_lib.matching.verification.region_table import REGION_COLUMNS
-from pipeline_lib.schemas.tables import (
-    FAITHFULNESS,
-    MANIFEST,
-    PAIRS,
-    RANKS,
-    REJECTS,
-    SHARD_INDEX,
-    table_from_rows,
-    write_table,
-)
+from pipeline_lib.schemas.faithfulness import FAITHFULNESS
+from pipeline_lib.schemas.manifest import MANIFEST
+from pipeline_lib.schemas.pairs import PAIRS
+from pipeline_lib.schemas.ranks import RANKS
+from pipeline_lib.schemas.rejects import REJECTS
+from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 HOSTILE = "<script>alert('x')</script>"
 EXPLAINED, POSITIONS = ("rrfnet56",), ("p56_x0_y28", "p56_x28_y28")

@@ -9,7 +9,7 @@ from pipeline_lib.matching.retrieval.metrics import retrieval_metrics
 from pipeline_lib.matching.retrieval.rerank import blended_scores, reranked_order
 from pipeline_lib.matching.retrieval.results import metrics_by_kind, ranks_table
 from pipeline_lib.matching.retrieval.two_stage import Faces, TwoStageRanking, rank_two_stages
-from pipeline_lib.schemas.tables import RANKS
+from pipeline_lib.schemas.ranks import RANKS
 
 NUM_IDENTITIES, IMAGES_EACH, NUM_PATCHES, DIM = 5, 4, 6, 16
 

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.data.sources.aligned_pairs import usable_pairs
 from pipeline_lib.matching.verification.protocols import (
     all_calibrations,
@@ -14,7 +15,7 @@ from pipeline_lib.matching.verification.protocols import (
     score_metrics,
 )
 from pipeline_lib.matching.verification.scores import score_table
-from pipeline_lib.schemas.tables import PAIRS, table_from_rows
+from pipeline_lib.schemas.pairs import PAIRS
 
 GENUINE = [True, False, True, False]
 

@@ -7,10 +7,11 @@ import pyarrow as pa
 import pytest
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.data.patches.grid import unique_regions
 from pipeline_lib.matching.verification.protocols import all_calibrations, all_metrics, curve_rows, score_names
 from pipeline_lib.matching.verification.region_table import REGION_COLUMNS, region_rows
-from pipeline_lib.schemas.tables import PAIRS, table_from_rows
+from pipeline_lib.schemas.pairs import PAIRS
 
 KEYS = ("protocol", "fold", "image_a", "image_b", "genuine")
 

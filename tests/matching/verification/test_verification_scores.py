@@ -9,6 +9,7 @@ import pytest
 
 from pipeline_lib.core.cosine import cosine, unit
 from pipeline_lib.core.errors import CheckpointError, DataError
+from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.matching.dam.anchors import Anchors, write_anchors
@@ -27,7 +28,7 @@ from pipeline_lib.matching.verification.scores import (
 )
 from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.networks.embeddings.store import EmbeddingSet, write_embeddings
-from pipeline_lib.schemas.tables import PAIRS, table_from_rows
+from pipeline_lib.schemas.pairs import PAIRS
 
 RNG = np.random.default_rng(0)
 NUM = 8
@@ -81,7 +82,8 @@ def test_cosine_columns_centre_each_protocol_by_itself():
 
 
 def shards(folder: Path, images: list[np.ndarray]) -> ShardImages:
-    from pipeline_lib.schemas.tables import SHARD_INDEX, write_table
+    from pipeline_lib.core.tables import write_table
+    from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
     (folder / "shards").mkdir(parents=True)
     with ShardWriter(folder / "shards", "aligned", 3) as writer:

@@ -10,6 +10,7 @@ import yaml
 
 from pipeline_lib.core.errors import DataError, PipelineError
 from pipeline_lib.core.files import read_json
+from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.matching.regions.fits import read_region_fits
@@ -18,7 +19,9 @@ from pipeline_lib.networks.backbones.build import build_network
 from pipeline_lib.networks.backbones.checkpoints import save_network
 from pipeline_lib.networks.backbones.spec import NetworkSpec
 from pipeline_lib.networks.embeddings.store import read_embeddings
-from pipeline_lib.schemas.tables import OCCLUSIONS, PAIRS, SHARD_INDEX, table_from_rows, write_table
+from pipeline_lib.schemas.occlusions import OCCLUSIONS
+from pipeline_lib.schemas.pairs import PAIRS
+from pipeline_lib.schemas.shard_index import SHARD_INDEX
 from stages import build_anchors, embed, embed_regions, fit_region_weights, verify
 
 SPLITS = {"train": range(12), "val": range(12, 17), "test": range(17, 22)}

@@ -5,9 +5,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
-from pipeline_lib.schemas.tables import OCCLUSIONS, PAIRS, SHARD_INDEX, table_from_rows, write_table
+from pipeline_lib.schemas.occlusions import OCCLUSIONS
+from pipeline_lib.schemas.pairs import PAIRS
+from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 
 def picture(side: int, rng: np.random.Generator) -> bytes:

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.data.patches.grid import parse_region
 from pipeline_lib.data.patches.patch_set import write_patch_set
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.networks.training.labelled_images import training_faces, training_regions
-from pipeline_lib.schemas.tables import OCCLUSIONS, SHARD_INDEX, table_from_rows, write_table
+from pipeline_lib.schemas.occlusions import OCCLUSIONS
+from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 PEOPLE = [("a_1", "Ann", "train"), ("a_2", "Ann", "train"), ("b_1", "Bob", "train"), ("c_1", "Cid", "test")]
 

@@ -1,0 +1,23 @@
+"""Photographs as ingest found them."""
+
+import pyarrow as pa
+
+from pipeline_lib.schemas.landmarks import LANDMARKS
+
+SPLITS = ("train", "val", "test")
+
+# One row a photograph. `uri` is a path as opened from the repository root. `media` groups the frames of one video or the
+# photographs of one session (image_id where there is no such group). `landmarks` in pixels of the upright photograph.
+MANIFEST = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("identity", pa.string()),
+        ("split", pa.string()),
+        ("media", pa.string()),
+        ("uri", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("sha256", pa.string()),
+        ("landmarks", LANDMARKS),
+    ]
+)

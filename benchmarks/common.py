@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline_lib.networks.backbones.spec import NetworkSpec
-from pipeline_lib.networks.heads.build import HeadSettings
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
+from pipeline_lib.networks.heads.shared.build import HeadSettings
 from pipeline_lib.networks.training.learner import Learner, MicroBatch
 from pipeline_lib.networks.training.settings import TrainSettings
 

@@ -24,7 +24,7 @@ from torch import nn
 from benchmarks.common import NETWORKS, RATE, paired_ratio, report, seconds, step_flops, train_settings
 from pipeline_lib.core.world import World
 from pipeline_lib.networks.backbones import iresnet
-from pipeline_lib.networks.backbones.build import build_network
+from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.training.data import Batch
 from pipeline_lib.networks.training.learner import Learner, micro_batches
 from pipeline_lib.networks.training.settings import TrainSettings

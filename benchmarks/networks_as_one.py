@@ -17,8 +17,8 @@ import torch
 from benchmarks.common import RATE, on_cores, paired_ratio, report, seconds, train_settings
 from pipeline_lib.core.memory import keep_freed_memory
 from pipeline_lib.core.world import World
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.networks.training.learner import Learner, MicroBatch
 from pipeline_lib.networks.training.settings import TrainSettings
 from pipeline_lib.networks.training.trainee import Trainee, new_trainee

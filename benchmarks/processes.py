@@ -27,7 +27,7 @@ import torch
 
 from benchmarks.common import NETWORKS, on_cores, paired_ratio, report, spread, train_settings, write_faces
 from pipeline_lib.core.world import process_group
-from pipeline_lib.networks.backbones.build import build_network
+from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.training.labelled_images import training_faces
 from pipeline_lib.networks.training.loop import train_networks
 from pipeline_lib.networks.training.trainee import new_trainee

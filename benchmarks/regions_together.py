@@ -25,8 +25,8 @@ from pipeline_lib.core.memory import keep_freed_memory
 from pipeline_lib.core.world import World
 from pipeline_lib.data.patches.grid import Region, unique_regions
 from pipeline_lib.data.patches.patch_set import write_patch_set
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.networks.training import loop
 from pipeline_lib.networks.training.labelled_images import training_faces, training_regions
 from pipeline_lib.networks.training.loop import train_networks

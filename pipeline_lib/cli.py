@@ -96,7 +96,7 @@ def export(
     out: Annotated[Path, typer.Option(help="The file: .pth, .onnx or .safetensors.")],
 ) -> None:
     """Write a trained network for other programs: its state dict in the public layout, or ONNX."""
-    from pipeline_lib.networks.backbones.checkpoints import load_network
+    from pipeline_lib.networks.backbones.shared.checkpoints import load_network
     from pipeline_lib.networks.export import export_network
 
     export_network(load_network(network), out)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from pipeline_lib.core.world import World, process_group
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.networks.training import settings as train_settings
 from pipeline_lib.networks.training.data import TrainingSet
 from pipeline_lib.networks.training.fit import fit, forget_training, initial_network, size_figures, write_fitted

@@ -8,7 +8,7 @@ import typer
 from pipeline_lib.core.files import atomic_dir
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.core.world import current_world
-from pipeline_lib.networks.backbones.checkpoints import load_network
+from pipeline_lib.networks.backbones.shared.checkpoints import load_network
 from pipeline_lib.networks.embedding.extract import Floats, Images, embed_images
 from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.networks.embeddings.embed_shards import embed_shards, query_rows

@@ -10,14 +10,14 @@ from pipeline_lib.core.files import atomic_dir, atomic_file, write_json
 from pipeline_lib.core.progress import track
 from pipeline_lib.core.tables import read_table, table_from_rows, write_table
 from pipeline_lib.core.world import current_world
-from pipeline_lib.networks.backbones.checkpoints import load_network
+from pipeline_lib.networks.backbones.shared.checkpoints import load_network
 from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.params.load import load_params
 from pipeline_lib.schemas.faithfulness import FAITHFULNESS
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.tracking.stage_run import flatten, stage_run
-from pipeline_lib.why.explanation.pictures import pair_picture
-from pipeline_lib.why.explanation.rrf_pair import Embedder, Images, explain_pair, to_network_space
+from pipeline_lib.why.explanation.shared.pictures import pair_picture
+from pipeline_lib.why.explanation.shared.rrf_pair import Embedder, Images, explain_pair, to_network_space
 from pipeline_lib.why.faithfulness.pair_sample import Pair, sample_pairs
 from pipeline_lib.why.faithfulness.rrf_benchmark import faithfulness_rows, mean_curve_rows, measure_pair, summarise
 from stages.common import run_stage

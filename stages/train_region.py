@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline_lib.data.patches.grid import parse_region
-from pipeline_lib.networks.backbones import spec as network_spec
+from pipeline_lib.networks.backbones.shared import spec as network_spec
 from pipeline_lib.networks.training.labelled_images import training_regions
 from pipeline_lib.networks.training.validation import ValidationSet
 from pipeline_lib.params.load import load_params

@@ -7,7 +7,7 @@ import typer
 
 from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.data.patches.grid import parse_region
-from pipeline_lib.networks.backbones import spec as network_spec
+from pipeline_lib.networks.backbones.shared import spec as network_spec
 from pipeline_lib.networks.training.labelled_images import training_faces
 from pipeline_lib.networks.training.validation import ValidationSet
 from pipeline_lib.params.load import load_params

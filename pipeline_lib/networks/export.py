@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from pipeline_lib.core.errors import CheckpointError
 from pipeline_lib.core.files import atomic_file
-from pipeline_lib.networks.backbones.network import FaceNetwork
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 
 ONNX_OPSET = 18  # the lowest that torch 2.13's exporter writes without conversion
 

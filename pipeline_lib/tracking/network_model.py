@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.networks.backbones.checkpoints import load_network
-from pipeline_lib.networks.backbones.network import FaceNetwork, channels_last
+from pipeline_lib.networks.backbones.shared.checkpoints import load_network
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork, channels_last
 
 BATCH_SIZE = 64
 

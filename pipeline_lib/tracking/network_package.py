@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.tracking.logged_model import log_pyfunc, pinned
 from pipeline_lib.tracking.stage_run import StageRun
 from pipeline_lib.tracking.store import RegistryError, import_mlflow, shown_uri, tracking_uri

@@ -18,9 +18,9 @@ from benchmarks import common, cuda_step
 from benchmarks.train_step import group
 from pipeline_lib.core.world import World
 from pipeline_lib.data.shards.images import decode_png
-from pipeline_lib.networks.backbones.build import build_network
 from pipeline_lib.networks.backbones.iresnet import IResNet
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.networks.training.data import Batch
 from pipeline_lib.networks.training.labelled_images import training_faces
 from pipeline_lib.networks.training.learner import Learner, micro_batches

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from pipeline_lib import cli
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.checkpoints import import_weights, save_network
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.checkpoints import import_weights, save_network
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 
 SPEC = NetworkSpec("vit", (), 0.125, 8, depth=1, heads=1, token_px=28)
 

@@ -13,11 +13,11 @@ from tiny_training import train_in_a_process
 
 from pipeline_lib.core.world import World
 from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, UnitPatches, emd_similarities, unit_patches
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.networks.embedding.extract import embed_images
-from pipeline_lib.networks.heads.build import HEADS, HeadSettings, build_head
-from pipeline_lib.networks.heads.partial_fc import PartialFC
+from pipeline_lib.networks.heads.shared.build import HEADS, HeadSettings, build_head
+from pipeline_lib.networks.heads.shared.partial_fc import PartialFC
 from pipeline_lib.networks.training.data import Batch
 from pipeline_lib.networks.training.learner import Learner, micro_batches
 from pipeline_lib.networks.training.settings import TrainSettings

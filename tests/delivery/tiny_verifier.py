@@ -9,9 +9,9 @@ from pipeline_lib.delivery.registry.package import log_verifier
 from pipeline_lib.delivery.registry.promote import Merit, Registered, register_version
 from pipeline_lib.delivery.verifier.example import example_photographs
 from pipeline_lib.delivery.verifier.verifier import CALIBRATION, NETWORK, SETTINGS, Settings
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.checkpoints import save_network
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.checkpoints import save_network
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.tracking.stage_run import stage_run
 
 SCORE = "cosine:tiny"

@@ -14,9 +14,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pipeline_lib.core.errors import PipelineError
 from pipeline_lib.core.world import World, process_group, sum_over_ranks
-from pipeline_lib.networks.heads.build import HeadSettings, build_head
-from pipeline_lib.networks.heads.partial_fc import PartialFC
-from pipeline_lib.networks.heads.partial_fc_shards import load_shards, save_shards
+from pipeline_lib.networks.heads.shared.build import HeadSettings, build_head
+from pipeline_lib.networks.heads.shared.partial_fc import PartialFC
+from pipeline_lib.networks.heads.shared.partial_fc_shards import load_shards, save_shards
 
 NUM_CLASSES, DIM, INPUTS, BATCH, NUM_STEPS, MICRO_BATCHES = 11, 5, 7, 12, 3, 2
 RATE = 0.4  # of the sampled run

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline_lib.networks.heads.build import build_head
-from pipeline_lib.networks.heads.class_sample import class_range, sample_classes
-from pipeline_lib.networks.heads.partial_fc import draw_weights
+from pipeline_lib.networks.heads.shared.build import build_head
+from pipeline_lib.networks.heads.shared.class_sample import class_range, sample_classes
+from pipeline_lib.networks.heads.shared.partial_fc import draw_weights
 from tests.distributed.partial_fc_worker import (
     DIM,
     INPUTS,

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from pipeline_lib.core.errors import PipelineError
 from pipeline_lib.core.world import process_group, sum_over_ranks
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.network import FaceNetwork
-from pipeline_lib.networks.backbones.spec import NetworkSpec
-from pipeline_lib.networks.heads.build import HeadSettings
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
+from pipeline_lib.networks.heads.shared.build import HeadSettings
 from pipeline_lib.networks.training.data import Square, TrainingSet
 from pipeline_lib.networks.training.loop import train_networks
 from pipeline_lib.networks.training.settings import TrainSettings

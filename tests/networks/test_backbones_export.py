@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline_lib.core.errors import CheckpointError
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.checkpoints import import_weights
-from pipeline_lib.networks.backbones.network import FaceNetwork
-from pipeline_lib.networks.backbones.spec import ARCHITECTURES, NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.checkpoints import import_weights
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.backbones.shared.spec import ARCHITECTURES, NetworkSpec
 from pipeline_lib.networks.export import export_network
 
 SMALL = {"width": 0.125, "embedding_dim": 8}

@@ -7,8 +7,8 @@ import statistics
 import pytest
 import torch
 
-from pipeline_lib.networks.heads.build import HEADS, HeadSettings, build_head
-from pipeline_lib.networks.heads.partial_fc import PartialFC
+from pipeline_lib.networks.heads.shared.build import HEADS, HeadSettings, build_head
+from pipeline_lib.networks.heads.shared.partial_fc import PartialFC
 
 SCALE, MARGIN, STD = 16.0, 0.3, 0.1
 NUM_CLASSES, DIM, BATCH = 9, 5, 12

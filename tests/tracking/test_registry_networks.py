@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.checkpoints import load_network, save_network
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.checkpoints import load_network, save_network
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.tracking.logged_model import pinned
 from pipeline_lib.tracking.network_package import REQUIREMENTS, log_networks, signature
 from pipeline_lib.tracking.stage_run import stage_run

@@ -17,11 +17,11 @@ from pipeline_lib.data.faces.rejects import FaceReject
 from pipeline_lib.data.photos.photo import PhotoError, decode_photo
 from pipeline_lib.delivery.verifier.pictures_in import read_picture
 from pipeline_lib.matching.verification.calibration import Calibration, read_calibrations
-from pipeline_lib.networks.backbones.checkpoints import load_network
-from pipeline_lib.networks.backbones.network import FaceNetwork
+from pipeline_lib.networks.backbones.shared.checkpoints import load_network
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.embedding.extract import embed_images
-from pipeline_lib.why.explanation.pictures import pair_picture
-from pipeline_lib.why.explanation.rrf_map import contribution_matrix, patch_contributions, pixel_map
+from pipeline_lib.why.explanation.shared.pictures import pair_picture
+from pipeline_lib.why.explanation.shared.rrf_map import contribution_matrix, patch_contributions, pixel_map
 
 NETWORK, CALIBRATION, SETTINGS, DETECTOR_WEIGHTS = "network", "calibration", "settings", "detector_weights"
 BATCH_SIZE = 32

@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 
 from pipeline_lib.networks.backbones.iresnet import STAGE_CHANNELS, Projection
-from pipeline_lib.networks.backbones.network import FaceNetwork, cell_grid, cells, channels_last, scaled_channels
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork, cell_grid, cells, channels_last, scaled_channels
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 
 STRIDES = (2, 2, 2, 1)
 STEP_PX = 8  # the product of STRIDES: how far the fields of two neighbouring cells are apart

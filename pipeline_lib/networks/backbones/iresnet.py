@@ -3,9 +3,9 @@
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from pipeline_lib.networks.backbones.network import FaceNetwork, cell_grid, cells, channels_last, scaled_channels
-from pipeline_lib.networks.backbones.prelu import PReLU
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork, cell_grid, cells, channels_last, scaled_channels
+from pipeline_lib.networks.backbones.shared.prelu import PReLU
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 
 STAGE_CHANNELS = (64, 128, 256, 512)
 

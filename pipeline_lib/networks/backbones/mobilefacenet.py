@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
-from pipeline_lib.networks.backbones.network import FaceNetwork, cell_grid, cells, channels_last
-from pipeline_lib.networks.backbones.prelu import PReLU
-from pipeline_lib.networks.backbones.spec import IMAGE_PX, NetworkSpec
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork, cell_grid, cells, channels_last
+from pipeline_lib.networks.backbones.shared.prelu import PReLU
+from pipeline_lib.networks.backbones.shared.spec import IMAGE_PX, NetworkSpec
 
 # Expansion, channels, repeats, stride of the first repeat (METHODS section 2).
 BOTTLENECKS = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))

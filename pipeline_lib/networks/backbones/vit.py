@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from pipeline_lib.networks.backbones.network import FaceNetwork, cell_grid, cells, scaled_channels
-from pipeline_lib.networks.backbones.spec import NetworkSpec
-from pipeline_lib.networks.backbones.transformer import EncoderLayer
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork, cell_grid, cells, scaled_channels
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.transformer import EncoderLayer
 
 TOKEN_DIM, HEAD_DIM = 512, 64
 

@@ -8,7 +8,7 @@ import torch
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.patches.grid import Region
-from pipeline_lib.networks.backbones.network import FaceNetwork
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 
 Floats = npt.NDArray[np.float32]
 Images = npt.NDArray[np.uint8]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pipeline_lib.networks.heads.softmax_margin import SoftmaxMarginHead, check_value
+from pipeline_lib.networks.heads.shared.softmax_margin import SoftmaxMarginHead, check_value
 
 EPSILON = 1e-3  # of the public code: keeps acos differentiable, and σ from 0
 SHORTEST, LONGEST = 1e-3, 100.0  # lengths are cut to this range

@@ -5,7 +5,7 @@ import math
 from torch import Tensor
 
 from pipeline_lib.core.errors import ParamsError
-from pipeline_lib.networks.heads.softmax_margin import SoftmaxMarginHead
+from pipeline_lib.networks.heads.shared.softmax_margin import SoftmaxMarginHead
 
 GRADIENTS = ("straight_through", "exact")
 SMALLEST_SINE_SQUARED = 1e-7  # keeps d(sin)/d(cos) = -cos / sin finite where a sample sits on its class weight

@@ -5,7 +5,7 @@ import math
 from torch import Tensor
 
 from pipeline_lib.networks.heads.arcface import turned
-from pipeline_lib.networks.heads.softmax_margin import SoftmaxMarginHead, check_value
+from pipeline_lib.networks.heads.shared.softmax_margin import SoftmaxMarginHead, check_value
 
 
 class ElasticFace(SoftmaxMarginHead):

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from pipeline_lib.networks.heads.softmax_margin import SoftmaxMarginHead
+from pipeline_lib.networks.heads.shared.softmax_margin import SoftmaxMarginHead
 
 
 class NormFace(SoftmaxMarginHead):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from pipeline_lib.networks.heads.cosface import CosFace
-from pipeline_lib.networks.heads.softmax_margin import check_value
+from pipeline_lib.networks.heads.shared.softmax_margin import check_value
 
 
 class UniFace(CosFace):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pipeline_lib.core.files import atomic_file, write_json
 from pipeline_lib.core.world import World
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.checkpoints import import_weights, save_network
-from pipeline_lib.networks.backbones.network import FaceNetwork
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.checkpoints import import_weights, save_network
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.networks.training.data import TrainingSet
 from pipeline_lib.networks.training.loop import Logger, Row, Validate, train_networks
 from pipeline_lib.networks.training.settings import TrainSettings

@@ -13,8 +13,8 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pipeline_lib.core.world import World
-from pipeline_lib.networks.backbones.network import FaceNetwork
-from pipeline_lib.networks.heads.partial_fc import PartialFC
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.heads.shared.partial_fc import PartialFC
 from pipeline_lib.networks.training.data import Batch
 from pipeline_lib.networks.training.distributed import average_running_statistics, replicate
 from pipeline_lib.networks.training.settings import TrainSettings

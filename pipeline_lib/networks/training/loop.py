@@ -16,10 +16,10 @@ from pipeline_lib.core.errors import DataError, Interrupted, PipelineError
 from pipeline_lib.core.memory import keep_freed_memory, peak_memory_bytes
 from pipeline_lib.core.world import World
 from pipeline_lib.data.shards.plan import epoch_plan
-from pipeline_lib.networks.backbones.network import FaceNetwork
-from pipeline_lib.networks.backbones.stacked import STACKABLE
-from pipeline_lib.networks.heads.partial_fc import PartialFC
-from pipeline_lib.networks.heads.partial_fc_shards import load_shards, remove_other_steps, save_shards
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.backbones.shared.stacked import STACKABLE
+from pipeline_lib.networks.heads.shared.partial_fc import PartialFC
+from pipeline_lib.networks.heads.shared.partial_fc_shards import load_shards, remove_other_steps, save_shards
 from pipeline_lib.networks.training.checkpoint import check_writable, load_checkpoint, save_checkpoint, training_about
 from pipeline_lib.networks.training.data import Batch, TrainingSet, check_shift, load_ahead, load_batch
 from pipeline_lib.networks.training.distributed import StopVote, batch_shares, check_agreement, gather, lost_ranks_named

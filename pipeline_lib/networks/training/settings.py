@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline_lib.core.errors import ParamsError
-from pipeline_lib.networks.heads.build import HeadSettings
+from pipeline_lib.networks.heads.shared.build import HeadSettings
 
 
 @dataclass(frozen=True)

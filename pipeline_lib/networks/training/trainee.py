@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from pipeline_lib.networks.backbones.network import FaceNetwork
-from pipeline_lib.networks.backbones.stacked import StackedNetworks
-from pipeline_lib.networks.heads.build import build_head
-from pipeline_lib.networks.heads.partial_fc import PartialFC
-from pipeline_lib.networks.heads.softmax_margin import SoftmaxMarginHead
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.backbones.shared.stacked import StackedNetworks
+from pipeline_lib.networks.heads.shared.build import build_head
+from pipeline_lib.networks.heads.shared.partial_fc import PartialFC
+from pipeline_lib.networks.heads.shared.softmax_margin import SoftmaxMarginHead
 from pipeline_lib.networks.training.settings import TrainSettings
 
 

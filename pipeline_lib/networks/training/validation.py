@@ -13,7 +13,7 @@ from pipeline_lib.core.tables import read_table
 from pipeline_lib.core.world import World, sum_over_ranks
 from pipeline_lib.data.patches.grid import Region
 from pipeline_lib.data.sources.aligned_pairs import VALIDATION, usable_pairs
-from pipeline_lib.networks.backbones.network import FaceNetwork
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.embedding.extract import Floats, embed_images, embed_region_images
 from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.schemas.pairs import PAIRS

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline_lib.why.explanation.random_map import random_map
-from pipeline_lib.why.explanation.rrf_pair import Embedder, Floats, explain_pair
+from pipeline_lib.why.explanation.random import random_map
+from pipeline_lib.why.explanation.shared.rrf_pair import Embedder, Floats, explain_pair
 from pipeline_lib.why.faithfulness.insertion_deletion import Curves, area, draw_tie_ranks, insertion_deletion
 from pipeline_lib.why.faithfulness.pair_sample import Pair
 

@@ -138,7 +138,7 @@ def test_explaining_needs_an_rrfnet(verifier: Verifier) -> None:
     class Other(Verifier):
         pass
 
-    from pipeline_lib.networks.backbones.build import build_network
+    from pipeline_lib.networks.backbones.shared.build import build_network
 
     other = Other(build_network(spec).eval(), verifier.detector, verifier.calibration, TINY)
     with pytest.raises(DataError, match="rrfnet"):

@@ -15,9 +15,9 @@ from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.matching.regions.fits import read_region_fits
 from pipeline_lib.matching.verification.calibration import read_calibrations
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.checkpoints import save_network
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.checkpoints import save_network
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.networks.embeddings.store import read_embeddings
 from pipeline_lib.schemas.occlusions import OCCLUSIONS
 from pipeline_lib.schemas.pairs import PAIRS

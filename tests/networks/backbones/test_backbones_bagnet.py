@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pipeline_lib.networks.backbones.bagnet import BagNet
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.spec import BLOCK_PRESETS, NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.spec import BLOCK_PRESETS, NetworkSpec
 
 ARCHS = ("bagnet17", "bagnet33")
 RESNET50 = BLOCK_PRESETS["r34"]

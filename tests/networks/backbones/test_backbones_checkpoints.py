@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline_lib.core.errors import CheckpointError
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.checkpoints import import_weights, load_network, save_network
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.checkpoints import import_weights, load_network, save_network
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 
 SPEC = NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8, input_px=28)
 RRF = NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, patch_px=28, layout="all49", mask_share=0.2, mask_mode="zero")

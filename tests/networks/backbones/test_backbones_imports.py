@@ -7,9 +7,9 @@ CODE = """
 import sys
 for name in ("pydantic", "prefect", "dvc", "mlflow", "onnx", "onnxscript", "onnxruntime"):
     sys.modules[name] = None  # importing it raises ImportError
-import pipeline_lib.networks.backbones.checkpoints, pipeline_lib.networks.export, pipeline_lib.networks.training.fit
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+import pipeline_lib.networks.backbones.shared.checkpoints, pipeline_lib.networks.export, pipeline_lib.networks.training.fit
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 spec = NetworkSpec("rrfnet", (), 0.125, 8, 28, "all49", backbone="vit", depth=1, heads=1, token_px=14)
 print(type(build_network(spec).backbone).__name__)
 """

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_lib.networks.backbones.build import build_network
 from pipeline_lib.networks.backbones.iresnet import Block, IResNet, Projection
-from pipeline_lib.networks.backbones.network import FaceNetwork
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 
 SMALL = NetworkSpec("iresnet", (1, 2, 1, 1), width=0.125, embedding_dim=8, input_px=28)
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.checkpoints import import_weights
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.checkpoints import import_weights
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 
 SPEC = NetworkSpec("mobilefacenet", (), embedding_dim=128)
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pipeline_lib.networks.backbones import prelu
-from pipeline_lib.networks.backbones.prelu import PReLU
+from pipeline_lib.networks.backbones.shared import prelu
+from pipeline_lib.networks.backbones.shared.prelu import PReLU
 
 
 def gradients(layer: torch.nn.PReLU, x: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, ...]:

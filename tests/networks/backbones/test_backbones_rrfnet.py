@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from pipeline_lib.data.patches.grid import LAYOUTS, layout_positions
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.rrfnet import RRFNet
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.rrfnet import RRFNet
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 
 CROSS = NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, patch_px=56, layout="cross5", mask_share=0.2)
 FINE = NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, patch_px=28, layout="no_corners33", mask_share=0.4)

@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 
 from pipeline_lib.core.errors import CheckpointError, ParamsError
-from pipeline_lib.networks.backbones.spec import (
+from pipeline_lib.networks.backbones.shared.spec import (
     ADDED_FIELDS,
     ARCHITECTURES,
     BLOCK_PRESETS,

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.network import FaceNetwork
-from pipeline_lib.networks.backbones.spec import NetworkSpec
-from pipeline_lib.networks.backbones.stacked import STACKABLE, StackedNetworks
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.stacked import STACKABLE, StackedNetworks
 
 SPECS = {
     "iresnet": NetworkSpec("iresnet", (1, 2, 1, 1), 0.125, 16, input_px=28),

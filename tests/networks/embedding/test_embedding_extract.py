@@ -6,9 +6,9 @@ import torch
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.patches.grid import parse_region
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.network import FaceNetwork
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.networks.embedding.extract import (
     embed_images,
     embed_region_images,

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from pipeline_lib.core.errors import ParamsError
-from pipeline_lib.networks.heads.build import HEADS, HeadSettings, build_head
-from pipeline_lib.networks.heads.softmax_margin import SoftmaxMarginHead
+from pipeline_lib.networks.heads.shared.build import HEADS, HeadSettings, build_head
+from pipeline_lib.networks.heads.shared.softmax_margin import SoftmaxMarginHead
 
 MARGINS = {
     "arcface": 0.5,

@@ -9,9 +9,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pipeline_lib.core.errors import ParamsError
-from pipeline_lib.networks.heads.build import HEADS, HeadSettings, build_head
-from pipeline_lib.networks.heads.class_sample import class_range, random_numbers, sample_classes
-from pipeline_lib.networks.heads.partial_fc import PartialFC, draw_weights
+from pipeline_lib.networks.heads.shared.build import HEADS, HeadSettings, build_head
+from pipeline_lib.networks.heads.shared.class_sample import class_range, random_numbers, sample_classes
+from pipeline_lib.networks.heads.shared.partial_fc import PartialFC, draw_weights
 
 ARCFACE = HeadSettings("arcface", 8.0, 0.3)
 SOFTMAX_KINDS = [kind for kind in HEADS if kind != "uniface"]

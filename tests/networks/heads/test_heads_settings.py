@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline_lib.core.errors import ParamsError
-from pipeline_lib.networks.heads.build import HEADS, OWN_SETTINGS, HeadSettings, build_head
+from pipeline_lib.networks.heads.shared.build import HEADS, OWN_SETTINGS, HeadSettings, build_head
 from pipeline_lib.params.load import Head
 
 VALUES = {"gradient": "exact", "h": 0.5, "t_alpha": 0.1, "margin_std": 0.01, "negative_weight": 2.0, "r": 0.5}

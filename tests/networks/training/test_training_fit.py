@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from pipeline_lib.core.errors import CheckpointError
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.checkpoints import load_network
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.checkpoints import load_network
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.networks.training.fit import (
     forget_training,
     initial_network,

@@ -13,10 +13,10 @@ from tiny_training import SETTINGS, dataset, one_process, trainee
 
 from pipeline_lib.core.errors import DataError, ParamsError, PipelineError
 from pipeline_lib.core.world import World
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.network import FaceNetwork
-from pipeline_lib.networks.backbones.spec import NetworkSpec
-from pipeline_lib.networks.heads.build import HeadSettings, build_head
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
+from pipeline_lib.networks.heads.shared.build import HeadSettings, build_head
 from pipeline_lib.networks.training import loop
 from pipeline_lib.networks.training.data import Batch, TrainingSet
 from pipeline_lib.networks.training.distributed import batch_shares

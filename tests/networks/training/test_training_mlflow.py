@@ -15,7 +15,7 @@ import torch
 import yaml
 from stage_data import write_stage_data
 
-from pipeline_lib.networks.backbones.checkpoints import load_network
+from pipeline_lib.networks.backbones.shared.checkpoints import load_network
 from pipeline_lib.tracking.store import import_mlflow, open_client
 
 TINY = {"arch": "iresnet", "blocks": [1, 1, 1, 1], "width": 0.125, "embedding_dim": 8}

@@ -14,9 +14,9 @@ import torch
 import yaml
 from stage_data import write_stage_data
 
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.checkpoints import load_network
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.checkpoints import load_network
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 
 TINY = {"arch": "iresnet", "blocks": [1, 1, 1, 1], "width": 0.125, "embedding_dim": 8}
 

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from pipeline_lib.core.world import World
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.spec import NetworkSpec
-from pipeline_lib.networks.heads.build import HeadSettings
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
+from pipeline_lib.networks.heads.shared.build import HeadSettings
 from pipeline_lib.networks.training.data import Square, TrainingSet
 from pipeline_lib.networks.training.settings import TrainSettings
 from pipeline_lib.networks.training.trainee import Trainee, new_trainee

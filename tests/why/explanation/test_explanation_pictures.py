@@ -5,8 +5,8 @@ import pytest
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.shards.images import decode_png
-from pipeline_lib.why.explanation.pictures import heatmap_overlay, pair_picture
-from pipeline_lib.why.explanation.rrf_map import contribution_matrix, patch_contributions, pixel_map
+from pipeline_lib.why.explanation.shared.pictures import heatmap_overlay, pair_picture
+from pipeline_lib.why.explanation.shared.rrf_map import contribution_matrix, patch_contributions, pixel_map
 
 GREY = np.full((8, 8, 3), 128, np.uint8)
 BOXES = np.array([[0, 28, 56, 56], [28, 0, 56, 56], [56, 28, 56, 56], [28, 56, 56, 56], [28, 28, 56, 56]])

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.patches.grid import layout_positions
-from pipeline_lib.why.explanation.random_map import random_map
-from pipeline_lib.why.explanation.rrf_map import contribution_matrix, patch_contributions, pixel_map
+from pipeline_lib.why.explanation.random import random_map
+from pipeline_lib.why.explanation.shared.rrf_map import contribution_matrix, patch_contributions, pixel_map
 
 
 def boxes(size_px: int, layout: str) -> np.ndarray:

@@ -7,11 +7,11 @@ import torch
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import table_from_rows
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.schemas.faithfulness import FAITHFULNESS
 from pipeline_lib.schemas.pairs import PAIRS
-from pipeline_lib.why.explanation.rrf_pair import Embedder, explain_pair, to_network_space
+from pipeline_lib.why.explanation.shared.rrf_pair import Embedder, explain_pair, to_network_space
 from pipeline_lib.why.faithfulness.insertion_deletion import Curves
 from pipeline_lib.why.faithfulness.pair_sample import sample_pairs
 from pipeline_lib.why.faithfulness.rrf_benchmark import faithfulness_rows, mean_curve_rows, measure_pair, summarise

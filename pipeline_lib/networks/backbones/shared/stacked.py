@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pipeline_lib.networks.backbones.network import FaceNetwork
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 
 STACKABLE = (
     "iresnet",

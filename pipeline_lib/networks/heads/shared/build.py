@@ -12,7 +12,7 @@ from pipeline_lib.networks.heads.cosface import CosFace
 from pipeline_lib.networks.heads.curricularface import CurricularFace
 from pipeline_lib.networks.heads.elasticface import ElasticArcFace, ElasticCosFace
 from pipeline_lib.networks.heads.normface import NormFace
-from pipeline_lib.networks.heads.softmax_margin import SoftmaxMarginHead
+from pipeline_lib.networks.heads.shared.softmax_margin import SoftmaxMarginHead
 from pipeline_lib.networks.heads.uniface import UniFace
 
 HEADS: dict[str, tuple[Callable[..., SoftmaxMarginHead], tuple[str, ...]]] = {  # and the settings that are its own

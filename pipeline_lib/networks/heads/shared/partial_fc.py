@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from pipeline_lib.core.errors import ParamsError
-from pipeline_lib.networks.heads.build import HeadSettings, build_head
-from pipeline_lib.networks.heads.class_sample import local_class_range, sample_classes
-from pipeline_lib.networks.heads.collectives import (
+from pipeline_lib.networks.heads.shared.build import HeadSettings, build_head
+from pipeline_lib.networks.heads.shared.class_sample import local_class_range, sample_classes
+from pipeline_lib.networks.heads.shared.collectives import (
     gather_embeddings,
     gather_rows,
     log_sum_exp_over_ranks,

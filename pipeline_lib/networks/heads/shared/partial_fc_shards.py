@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 from pipeline_lib.core.errors import CheckpointError, PipelineError
 from pipeline_lib.core.files import atomic_file
 from pipeline_lib.core.world import sum_over_ranks
-from pipeline_lib.networks.heads.collectives import rank_and_size
-from pipeline_lib.networks.heads.partial_fc import PartialFC
+from pipeline_lib.networks.heads.shared.collectives import rank_and_size
+from pipeline_lib.networks.heads.shared.partial_fc import PartialFC
 
 FORMAT = 1
 DESCRIPTION = "shard"  # name of the JSON text among a file's metadata

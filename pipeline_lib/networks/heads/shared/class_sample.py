@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pipeline_lib.networks.heads.collectives import rank_and_size
+from pipeline_lib.networks.heads.shared.collectives import rank_and_size
 
 LARGEST = 2**63 - 1
 

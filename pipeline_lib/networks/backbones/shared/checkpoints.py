@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from pipeline_lib.core.errors import CheckpointError, DataError
 from pipeline_lib.core.files import atomic_file, read_json, write_json
-from pipeline_lib.networks.backbones.build import build_network
-from pipeline_lib.networks.backbones.network import FaceNetwork
-from pipeline_lib.networks.backbones.rrfnet import RRFNet
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.backbones.shared.rrfnet import RRFNet
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 
 WEIGHTS, DESCRIPTION = "network.safetensors", "network.json"
 FORMAT = 1

@@ -5,9 +5,9 @@ import torch
 from pipeline_lib.networks.backbones.bagnet import BagNet
 from pipeline_lib.networks.backbones.iresnet import IResNet
 from pipeline_lib.networks.backbones.mobilefacenet import MobileFaceNet
-from pipeline_lib.networks.backbones.network import FaceNetwork
-from pipeline_lib.networks.backbones.rrfnet import RRFNet
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.backbones.shared.rrfnet import RRFNet
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.networks.backbones.vit import ViT
 
 _CLASSES: dict[str, type[FaceNetwork]] = {

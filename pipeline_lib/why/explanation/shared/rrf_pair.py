@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pipeline_lib.networks.backbones.network import FaceNetwork, channels_last
-from pipeline_lib.why.explanation.rrf_map import contribution_matrix, patch_contributions, pixel_map
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork, channels_last
+from pipeline_lib.why.explanation.shared.rrf_map import contribution_matrix, patch_contributions, pixel_map
 
 Floats = npt.NDArray[np.float32]
 Images = npt.NDArray[np.uint8]

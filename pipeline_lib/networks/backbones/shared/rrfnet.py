@@ -9,8 +9,8 @@ from torch import Tensor
 
 from pipeline_lib.data.patches.cut import cut_patches
 from pipeline_lib.data.patches.grid import layout_positions
-from pipeline_lib.networks.backbones.network import FaceNetwork
-from pipeline_lib.networks.backbones.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 
 
 class RRFNet(FaceNetwork):

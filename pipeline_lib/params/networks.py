@@ -1,0 +1,61 @@
+"""Sections `networks` and `networks_over`: what is trained, or imported."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pipeline_lib.params.section import NO_FILE, NONE, NonNegative, OpenSection, Section
+
+
+class Head(OpenSection):
+    """A margin head: `kind` names a module of networks/heads, which checks its settings; none where nothing is trained."""
+
+    kind: str
+
+
+class Patches(Section):
+    """What makes any network an RRFNet: it sees square patches of the face, and the embedding is the mean of theirs.
+
+    `layout` names the patches' places (data.patches.grid). In training a random `mask_share` of each sample's patches is left
+    out of the mean (`drop`) or blanked (`zero`).
+    """
+
+    side_px: Literal[28, 56]
+    layout: Literal["corners4", "cross4", "corners5", "cross5", "all9", "no_corners33", "all49"]
+    mask_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    mask_mode: Literal["drop", "zero"] = "drop"
+
+
+class Network(OpenSection):
+    """A network and its training: `arch` names a module of networks/backbones, which checks its shape's keys.
+
+    `patches`: see there. `epochs` 0 trains nothing. `checkpoint`: published weights to start from, data/none for weights
+    drawn from train.seed.
+    """
+
+    arch: str
+    epochs: NonNegative
+    head: Head
+    checkpoint: str
+    patches: Patches | None = None
+
+    @property
+    def checkpoint_file(self) -> Path | None:
+        """`checkpoint`, None for none."""
+        return None if self.checkpoint == NO_FILE else Path(self.checkpoint)
+
+    @model_validator(mode="after")
+    def _training_needs_a_head(self) -> "Network":
+        if (self.epochs > 0) == (self.head.kind == NONE):
+            raise ValueError(f"epochs {self.epochs} and head {self.head.kind}: a head (not none) is for epochs above 0")
+        return self
+
+
+class NetworkOver(OpenSection):
+    """A network over frozen ones (`over` names them): `kind` names a module of networks/over, which checks its keys."""
+
+    kind: str
+    over: Annotated[list[str], Field(min_length=1)]
+    epochs: NonNegative
+    head: Head

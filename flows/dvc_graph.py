@@ -41,6 +41,28 @@ def stage_graph(root: Path) -> dict[str, list[str]]:
     }
 
 
+def stale_stages(root: Path, graph: Mapping[str, list[str]]) -> set[str]:
+    """The stages that a rebuild has to look at: those that changed, and all downstream of them.
+
+    One look at everything takes as long as one process that finds nothing to do in one stage.
+
+    Raises:
+        PipelineError: dvc.yaml is missing or wrong, or names a file that does not exist; the message is DVC's.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        # Names are addresses where the repository is not the working folder: ../there/dvc.yaml:train
+        stale = {address.rpartition(":")[2] for address in Repo(str(root)).status()}
+    except DvcException as error:
+        raise PipelineError("DVC cannot tell what changed.", got=error, where=root / "dvc.yaml") from error
+    for stage, upstream in graph.items():  # upstream first
+        if stale & set(upstream):
+            stale.add(stage)
+    return stale
+
+
 def run_stage(
     root: Path,
     stage: str,

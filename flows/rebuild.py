@@ -13,57 +13,58 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.dvc_graph import StageFailed, read_metrics, run_stage, stage_graph
+from flows.dvc_graph import StageFailed, read_metrics, run_stage, stage_graph, stale_stages
 from flows.gpus import GpuPool, visible_gpus
 from flows.processes import Processes
-from pipeline_lib.core.errors import PipelineError
-from pipeline_lib.params.load import load_params
+from pipeline_lib.params.machine import STAGES_AT_ONCE, Machine, load_machine
 
-TRAINING_STAGES = ("train", "train_region", "train_regions")
+# Groups of stages that compute on a GPU where there is one; the others are shown none.
+GPU_STAGES = {"align", "build_anchors", "explain", "rerank"}
+GPU_STAGES |= {"train", "train_over", "train_region", "train_regions"}
+GPU_STAGES |= {"embed", "embed_over", "embed_gallery", "embed_region", "embed_regions"}
 gpus = GpuPool(visible_gpus())  # of this process, whose threads the stages' tasks are
+machine = load_machine()
+# Not the task runner's max_workers: its threads also wait for stages upstream, and those would keep ready ones out.
+slots = threading.BoundedSemaphore(machine.stages_at_once)
+STOP_GRACE_S = 25.0  # a stage may save a checkpoint first; Prefect's worker kills a cancelled flow after 30
 
 
-def stages_at_once() -> int:
-    """STAGES_AT_ONCE, 2 if unset.
-
-    Raises:
-        PipelineError: it is no whole number above 0.
-    """
-    text = os.environ.get("STAGES_AT_ONCE", "2")
-    if not text.isdecimal() or int(text) < 1:
-        raise PipelineError("This is not a number of stages.", got=text, allowed="1 or more", where="STAGES_AT_ONCE")
-    return int(text)
+def num_gpus(stage: str, machine: Machine) -> int:
+    """How many a stage is lent: as many as it starts processes, or its share of them all."""
+    if stage.partition("@")[0] not in GPU_STAGES or not gpus.size:
+        return 0
+    return max(1, gpus.size // machine.stages_at_once) if machine.processes == "auto" else machine.processes
 
 
-def threads() -> dict[str, str]:
-    """OMP_NUM_THREADS for a stage, its share of the cores, unless it is set.
+def shares(machine: Machine) -> dict[str, str]:
+    """A stage's share of the cores: OMP_NUM_THREADS, unless it is set, and how many stages there are to share with.
 
     More threads than cores wait for each other at the end of every loop, which made an embedding beside another stage
     several times as slow.
     """
-    share = max(1, len(os.sched_getaffinity(0)) // stages_at_once())
-    return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(share))}
-
-
-# Not the task runner's max_workers: its threads also wait for stages upstream, and those would keep ready ones out.
-slots = threading.BoundedSemaphore(stages_at_once())
-STOP_GRACE_S = 25.0  # a stage may save a checkpoint first; Prefect's worker kills a cancelled flow after 30
+    share = max(1, len(os.sched_getaffinity(0)) // machine.stages_at_once)
+    threads = os.environ.get("OMP_NUM_THREADS", str(share))
+    return {"OMP_NUM_THREADS": threads, STAGES_AT_ONCE: str(machine.stages_at_once)}
 
 
 # Caching is DVC's alone: two caches would disagree.
 @task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE)
 def build_stage(root: Path, stage: str, processes: Processes) -> "State[str]":
-    """Bring one DVC stage up to date; a stage with nothing to do ends in the state Cached.
+    """Bring one DVC stage up to date; a stage with nothing to do ends in the state Cached."""
+    with gpus.lent(num_gpus(stage, machine)) as environment, slots:
+        outcome = run_stage(root, stage, get_run_logger().info, processes, environment=shares(machine) | environment)
+    return cached() if outcome == "cached" else Completed(message="DVC: ran", data=outcome)
 
-    Where CUDA_VISIBLE_DEVICES names GPUs, a training stage sees train.num_processes of them, its own while it runs.
-    """
-    trains = stage.partition("@")[0] in TRAINING_STAGES
-    num_gpus = load_params(root / "params.yaml").train.num_processes if trains else 0
-    with gpus.lent(num_gpus) as environment, slots:
-        outcome = run_stage(root, stage, get_run_logger().info, processes, environment=threads() | environment)
-    if outcome == "cached":
-        return Completed(name="Cached", message="DVC: nothing changed", data=outcome)
-    return Completed(message="DVC: ran", data=outcome)
+
+@task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE)
+def unchanged_stage(stage: str) -> "State[str]":
+    """Show a stage of which DVC knows already that nothing changed; no process is started for it."""
+    return cached()
+
+
+def cached() -> "State[str]":
+    """The state of a stage that had nothing to do."""
+    return Completed(name="Cached", message="DVC: nothing changed", data="cached")
 
 
 @flow(name="rebuild", task_runner=ThreadPoolTaskRunner())  # type: ignore[arg-type]
@@ -86,12 +87,16 @@ def rebuild(root: str = ".", retries: int = 1, retry_delay_s: float = 10.0) -> d
     one_stage = build_stage.with_options(
         retries=retries, retry_delay_seconds=retry_delay_s, retry_condition_fn=lambda *_: not processes.stopped
     )
+    graph = stage_graph(folder)
+    stale = stale_stages(folder, graph)
     futures: dict[str, PrefectFuture[Any]] = {}
     try:
-        for stage, upstream in stage_graph(folder).items():
-            futures[stage] = one_stage.submit(
-                folder, stage, processes, wait_for=[futures[name] for name in upstream], return_state=False
-            )
+        for stage, upstream in graph.items():
+            waits = [futures[name] for name in upstream]
+            if stage in stale:
+                futures[stage] = one_stage.submit(folder, stage, processes, wait_for=waits, return_state=False)
+            else:
+                futures[stage] = unchanged_stage.submit(stage, wait_for=waits, return_state=False)
         for future in futures.values():
             future.wait()
     except BaseException:  # Ctrl-C, or the flow run cancelled: its stages must not outlive it
@@ -108,12 +113,14 @@ def rebuild(root: str = ".", retries: int = 1, retry_delay_s: float = 10.0) -> d
 
 
 def publish(folder: Path, outcomes: dict[str, str]) -> None:
-    """Show what ran, the metrics and the report in Prefect's UI."""
+    """Show what ran and, if anything did, the metrics and the report in Prefect's UI."""
     create_table_artifact(
         key="stages",
         table=[{"stage": stage, "outcome": outcome} for stage, outcome in outcomes.items()],
         description="What ran",
     )
+    if "ran" not in outcomes.values():
+        return
     for file, metrics in read_metrics(folder).items():
         key = re.sub(r"[^a-z0-9]+", "-", file.lower().removeprefix("data/").removesuffix("/metrics.json"))
         rows = [{"metric": name, "value": value} for name, value in flatten(metrics).items()]

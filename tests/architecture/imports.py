@@ -1,18 +1,38 @@
-"""The import closure of a stage, read from the source: what `deps` in dvc.yaml must list.
+"""What a stage stands on, read from the source: the code and the packages that its `deps` and `params` in dvc.yaml must name.
 
-`python tests/architecture/imports.py --write` rewrites the code part of every stage's deps.
+`python tests/architecture/imports.py --write` rewrites both in dvc.yaml.
 """
 
 import ast
 import itertools
 import re
 import sys
+import textwrap
 from pathlib import Path
 
-from ruamel.yaml import YAML
+import yaml
 
 REPOSITORY = Path(__file__).parent.parent.parent
 ROOTS = ("pipeline_lib", "stages")
+WIDTH = 130
+# Records of runs decide no result; machine.yaml neither.
+NO_DEPENDENCY = ("pipeline_lib/tracking/", "pipeline_lib/params/machine.py")
+# Of which every file is a concept of its own, so that a change reaches only those who use it.
+FILE_BY_FILE = ("params", "schemas")
+# What a stage's numbers or pictures come from, by the name it is imported by. versions.yaml has the versions.
+DECISIVE_PACKAGES = {
+    "cv2": "opencv-python-headless",
+    "dlib": "dlib-bin",
+    "face_recognition_models": "face_recognition_models",
+    "faiss": "faiss-cpu",
+    "matplotlib": "matplotlib",
+    "numpy": "numpy",
+    "PIL": "pillow",
+    "pyarrow": "pyarrow",
+    "scipy": "scipy",
+    "sklearn": "scikit-learn",
+    "torch": "torch",
+}
 
 
 def module_file(module: str) -> Path | None:
@@ -47,18 +67,60 @@ def named_files(file: Path) -> set[Path]:
     return {(place / name).relative_to(REPOSITORY) for place in places for name in names if (place / name).is_file()}
 
 
+def kind_files(file: Path) -> set[Path]:
+    """All kinds of the folders whose kinds a file opens without dvc.yaml knowing which: `kind_names("delivery.claims")`."""
+    found: set[Path] = set()
+    for node in ast.walk(ast.parse((REPOSITORY / file).read_text())):
+        named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "kind_names"
+        if named and isinstance(node.args[0], ast.Constant):
+            folder = REPOSITORY / "pipeline_lib" / node.args[0].value.replace(".", "/")
+            found |= {path.relative_to(REPOSITORY) for path in folder.glob("*.py") if path.name != "__init__.py"}
+    return found
+
+
 def import_closure(file: Path) -> set[Path]:
-    """All files of ours that `file` reaches by imports or by name, itself included."""
+    """All files of ours that `file` reaches by imports or by name, itself included, less those that decide no result."""
     closure, todo = set(), [file]
     while todo:
         current = todo.pop()
-        if current in closure:
+        if current in closure or str(current).startswith(NO_DEPENDENCY):
             continue
         closure.add(current)
         todo += named_files(current)
         if current.suffix == ".py":
             todo += [found for module in imported_modules(current) if (found := module_file(module))]
+            todo += kind_files(current)
     return closure
+
+
+def unit(file: Path) -> str:
+    """What dvc.yaml lists for a file: its room, or itself where each file of the room is a concept of its own.
+
+    A room of kinds has a folder shared/, which is listed; of its kinds dvc.yaml lists the one that params name.
+    """
+    wing, *rest = file.parts[1:]
+    if file.parts[0] == "stages" or not rest or wing in FILE_BY_FILE:
+        return str(file)
+    if wing == "core":
+        return "pipeline_lib/core"
+    room, *inside = rest
+    if not inside:
+        return str(file)
+    if (REPOSITORY / "pipeline_lib" / wing / room / "shared").is_dir():
+        return str(file.parent) if inside[0] == "shared" else str(file)
+    return str(Path("pipeline_lib", wing, room))
+
+
+def code_units(stage: dict) -> set[str]:
+    """What a stage's deps must list of our code, but for the kinds that params name."""
+    return {unit(file) for file in import_closure(stage_file(stage))}
+
+
+def packages(stage: dict) -> list[str]:
+    """The distributions that decide what a stage writes, sorted."""
+    files = [file for file in import_closure(stage_file(stage)) if file.suffix == ".py"]
+    names = {module.split(".")[0] for file in files for module in imported_modules(file)}
+    return sorted({DECISIVE_PACKAGES[name] for name in names & set(DECISIVE_PACKAGES)}, key=str.lower)
 
 
 def stage_file(stage: dict) -> Path:
@@ -68,34 +130,51 @@ def stage_file(stage: dict) -> Path:
     return Path(*module.split(".")).with_suffix(".py")
 
 
-def stage_definitions(document: dict) -> dict:
+def read_stages() -> dict[str, dict]:
     """The stages of dvc.yaml by name; of a foreach, what it repeats."""
+    document = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())
     return {name: stage.get("do", stage) for name, stage in document["stages"].items()}
 
 
 def code_deps(stage: dict) -> set[str]:
-    """The entries of a stage's deps that are code."""
-    return {dep for dep in stage["deps"] if dep.split("/")[0] in ROOTS}
+    """The entries of a stage's deps that are code, but for the kinds that params name."""
+    return {dep for dep in stage["deps"] if dep.split("/")[0] in ROOTS and "${" not in dep}
 
 
-def read_dvc_yaml() -> dict:
-    """dvc.yaml as ruamel reads it, comments and order kept."""
-    return YAML().load(REPOSITORY / "dvc.yaml")
+def listed_packages(stage: dict) -> list[str]:
+    """The packages of versions.yaml that a stage's params name."""
+    found = [
+        entry["versions.yaml"] for entry in stage["params"] if isinstance(entry, dict) and "versions.yaml" in entry
+    ]
+    return found[0] if found else []
 
 
-def write_deps() -> None:
-    """Put each stage's import closure before its data in deps."""
-    document = read_dvc_yaml()
-    for stage in stage_definitions(document).values():
+def rewritten(text: str) -> str:
+    """dvc.yaml with every stage's code deps and packages as the source has them."""
+    for name, stage in read_stages().items():
+        start = text.index(f"\n  {name}:\n") + 1
+        end = re.search(r"\n  \w+:\n|\Z", text[start + 1 :]).start() + start + 1
+        block = text[start:end]
         data = [dep for dep in stage["deps"] if dep not in code_deps(stage)]
-        stage["deps"] = sorted(map(str, import_closure(stage_file(stage)))) + data
-    yaml = YAML()
-    yaml.width = 140
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.dump(document, REPOSITORY / "dvc.yaml")
+        block = re.sub(
+            r"( +)deps: \[[^\]]*\]", lambda m: _flow(m[1], "deps", [*sorted(code_units(stage)), *data]), block
+        )
+        versions = f"versions.yaml: [{', '.join(packages(stage))}]"
+        block = re.sub(r"versions\.yaml: \[[^\]]*\]", versions, block)
+        text = text[:start] + block + text[end:]
+    return text
+
+
+def _flow(indent: str, key: str, items: list[str]) -> str:
+    quoted = ", ".join(f'"{item}"' if "${" in item else item for item in items)
+    folded = textwrap.fill(
+        quoted, WIDTH, initial_indent=f"{indent}{key}: [", subsequent_indent=f"{indent}  ", break_on_hyphens=False
+    )
+    return f"{folded}]"
 
 
 if __name__ == "__main__":
     if sys.argv[1:] != ["--write"]:
         sys.exit("usage: python tests/architecture/imports.py --write")
-    write_deps()
+    path = REPOSITORY / "dvc.yaml"
+    path.write_text(rewritten(path.read_text()))

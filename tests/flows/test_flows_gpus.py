@@ -2,11 +2,14 @@
 
 import threading
 import time
+from pathlib import Path
 
 import pytest
+import yaml
 
 from flows.gpus import VARIABLE, GpuPool, visible_gpus
 from pipeline_lib.core.errors import PipelineError
+from pipeline_lib.params.machine import Machine
 
 
 def test_no_gpu_is_in_two_hands_and_all_come_back() -> None:
@@ -55,7 +58,7 @@ def test_a_stage_that_fails_gives_its_gpus_back() -> None:
 
 def test_more_than_there_are_is_refused_and_none_divides_nothing() -> None:
     with (
-        pytest.raises(PipelineError, match=r"more GPUs[\s\S]*3[\s\S]*2[\s\S]*num_processes"),
+        pytest.raises(PipelineError, match=r"more GPUs[\s\S]*3[\s\S]*2[\s\S]*processes"),
         GpuPool(["0", "1"]).lent(3),
     ):
         pass
@@ -63,8 +66,42 @@ def test_more_than_there_are_is_refused_and_none_divides_nothing() -> None:
         assert environment == {}
 
 
-def test_visible_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_visible_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(VARIABLE, "0, GPU-8f1 ,")
     assert visible_gpus() == ["0", "GPU-8f1"]
-    monkeypatch.delenv(VARIABLE)
+    monkeypatch.setenv(VARIABLE, "")
     assert visible_gpus() == []
+    monkeypatch.delenv(VARIABLE)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert visible_gpus() == []  # no driver
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\nprintf 'GPU 0: H100 (UUID: GPU-1)\\nGPU 1: H100 (UUID: GPU-2)\\n'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert visible_gpus() == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "processes", "lent"),
+    [
+        ("train@iresnet", "auto", 2),
+        ("embed@iresnet", 3, 3),
+        ("align", "auto", 2),
+        ("verify", "auto", 0),
+        ("report", 3, 0),
+    ],
+)
+def test_stages_that_compute_on_gpus_are_lent_their_share(
+    monkeypatch: pytest.MonkeyPatch, stage: str, processes: int | str, lent: int
+) -> None:
+    from flows import rebuild
+
+    monkeypatch.setattr(rebuild, "gpus", GpuPool(["0", "1", "2", "3"]))
+    assert rebuild.num_gpus(stage, Machine(processes=processes, stages_at_once=2)) == lent
+
+
+def test_every_group_with_gpus_is_in_the_graph(repository: Path) -> None:
+    from flows import rebuild
+
+    stages = yaml.safe_load((repository / "dvc.yaml").read_text())["stages"]
+    assert set(stages) >= rebuild.GPU_STAGES

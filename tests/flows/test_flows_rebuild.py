@@ -13,7 +13,7 @@ import httpx
 import pytest
 from tiny_pipeline import LONG_AND_SHORT_YAML, make_tiny_pipeline
 
-from flows.dvc_graph import StageFailed, run_stage, stage_graph
+from flows.dvc_graph import StageFailed, run_stage, stage_graph, stale_stages
 from flows.processes import Processes, stop
 from pipeline_lib.core.errors import PipelineError
 
@@ -101,13 +101,15 @@ def test_stage_runs_once_and_failure_shows_its_output(tmp_path: Path) -> None:
         run_stage(tmp_path, "bad", lines.append, Processes(20.0))
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "two", ""])
-def test_a_wrong_number_of_stages_is_named(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    from flows.rebuild import stages_at_once
-
-    monkeypatch.setenv("STAGES_AT_ONCE", text)
-    with pytest.raises(PipelineError, match="STAGES_AT_ONCE"):
-        stages_at_once()
+def test_what_is_stale_is_what_changed_and_all_below_it(tmp_path: Path) -> None:
+    make_tiny_pipeline(tmp_path)
+    graph = stage_graph(tmp_path)
+    assert stale_stages(tmp_path, graph) == set(graph)
+    for stage in graph:
+        run_stage(tmp_path, stage, lambda line: None, Processes(20.0))
+    assert stale_stages(tmp_path, graph) == set()
+    (tmp_path / "left.txt").unlink()  # an output that is gone
+    assert stale_stages(tmp_path, graph) == {"left", "last"}
 
 
 @pytest.mark.slow

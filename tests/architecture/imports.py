@@ -156,9 +156,8 @@ def rewritten(text: str) -> str:
         end = re.search(r"\n  \w+:\n|\Z", text[start + 1 :]).start() + start + 1
         block = text[start:end]
         data = [dep for dep in stage["deps"] if dep not in code_deps(stage)]
-        block = re.sub(
-            r"( +)deps: \[[^\]]*\]", lambda m: _flow(m[1], "deps", [*sorted(code_units(stage)), *data]), block
-        )
+        indent = re.search(r"( +)deps: \[", block)[1]
+        block = re.sub(r" +deps: \[[^\]]*\]", _flow(indent, "deps", [*sorted(code_units(stage)), *data]), block)
         versions = f"versions.yaml: [{', '.join(packages(stage))}]"
         block = re.sub(r"versions\.yaml: \[[^\]]*\]", versions, block)
         text = text[:start] + block + text[end:]

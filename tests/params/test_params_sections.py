@@ -1,0 +1,147 @@
+"""params.yaml: what is refused, and with which words; what may be absent."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline_lib.check import check_params
+from pipeline_lib.core.errors import ParamsError
+from pipeline_lib.params.load import read_entries, read_entry, read_section
+from pipeline_lib.params.networks import Network
+from pipeline_lib.params.regions import Regions
+from pipeline_lib.params.train import Train
+from pipeline_lib.params.whole import load_params
+
+Change = Callable[[Callable[[Any], None]], Path]
+
+
+@pytest.fixture
+def changed(repository: Path, tmp_path: Path) -> Change:
+    """A copy of params.yaml after a change."""
+
+    def change(edit: Callable[[Any], None]) -> Path:
+        document = yaml.safe_load((repository / "params.yaml").read_text())
+        edit(document)
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(document))
+        return path
+
+    return change
+
+
+def put(keys: str, value: object) -> Callable[[Any], None]:
+    *way, last = keys.split(".")
+
+    def edit(document: Any) -> None:
+        for key in way:
+            document = document[key]
+        document[last] = value
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        ("align.min_face_pixel", 40, r"align\.min_face_pixel: Extra inputs"),
+        ("align.detector", "haar", r"align\.detector: Input should be 'dlib'"),
+        ("rerank.apc.alpha", 1.5, r"rerank\.apc\.alpha: Input should be less than or equal to 1"),
+        ("rerank.apc.network", "rrfnet56", r"rerank\.apc\.network names rrfnet56, which galleries does not"),
+        ("train.batch_size", 0, r"train\.batch_size"),
+        ("regions.alone", {"p56_x56_y0": {}}, "p56_x56_y0 is no unique patch position"),
+        ("regions.alone", {"p56_x0_y0": {}}, "twice"),
+        ("regions.network", None, r"positions need regions\.network"),
+        ("regions.weights.logistic.num_bootstrap", 1, r"num_bootstrap: Input should be greater than or equal to 2"),
+        ("explanations.rrfnet28_random.network", "resnet", "names resnet, which networks does not define"),
+        ("scores.dam.with", "anchors/fake", r"scores\.dam\.with names anchors/fake, which is not defined"),
+        ("scores.dam.of", "embed/resnet", "names resnet, which networks does not define"),
+        ("networks_over", {"iresnet": {"kind": "x", "over": ["iresnet"], "epochs": 0, "head": {"kind": "none"}}}, "both define"),
+        ("networks.iresnet.head", {"kind": "none"}, r"epochs 12 and head none"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_named(changed: Change, keys: str, value: object, message: str) -> None:
+    path = changed(put(keys, value))
+    with pytest.raises(ParamsError, match=message) as caught:
+        load_params(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        ("networks.iresnet.arch", "resnet", r"no such kind[\s\S]*resnet[\s\S]*bagnet, iresnet[\s\S]*networks\.iresnet"),
+        ("networks.iresnet.patch_px", 28, r"patch_px: Extra inputs[\s\S]*networks\.iresnet"),
+        ("networks.iresnet.head.kind", "arc", r"no such kind[\s\S]*arcface[\s\S]*networks\.iresnet\.head"),
+        ("networks.iresnet.head.h", 0.3, r"h: Extra inputs[\s\S]*networks\.iresnet\.head"),
+        ("networks.iresnet.checkpoint", "gone.pth", r"does not exist[\s\S]*gone\.pth[\s\S]*networks\.iresnet\.checkpoint"),
+        ("align.weights", "gone.pth", r"does not exist[\s\S]*gone\.pth[\s\S]*align\.weights"),
+        ("scores.cosine.kind", "cosin", r"no such kind[\s\S]*cosine[\s\S]*scores\.cosine"),
+        ("scores.dam.form", "ratio", r"form[\s\S]*scores\.dam"),
+        ("explanations.rrfnet28_random.kind", "lime", r"no such kind[\s\S]*additive[\s\S]*explanations\.rrfnet28_random"),
+        ("verify.protocols", {"val": {"kind": "ijbc"}}, r"no such kind[\s\S]*kfold[\s\S]*verify\.protocols\.val"),
+        ("ingest.sources", [{"kind": "zip", "path": "", "split": "test"}], r"no such kind[\s\S]*lfw[\s\S]*ingest\.sources\[0\]"),
+        ("train.shift_px", 6, r"train\.shift_px"),
+    ],
+)  # fmt: skip
+def test_what_kinds_refuse_is_named_before_the_first_stage(changed: Change, keys: str, value: object, message: str) -> None:
+    path = changed(put(keys, value))
+    load_params(path)  # the sections alone know nothing of it
+    with pytest.raises(ParamsError, match=message):
+        check_params(path)
+
+
+def test_the_parameters_of_the_repository_pass(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    check_params()
+
+
+def test_an_unknown_section_and_a_missing_one_are_named(changed: Change) -> None:
+    with pytest.raises(ParamsError, match="allign: Extra inputs"):
+        load_params(changed(lambda document: document.__setitem__("allign", {})))
+    with pytest.raises(ParamsError, match="verify: Field required"):
+        load_params(changed(lambda document: document.pop("verify")))
+
+
+def test_every_table_may_be_absent(changed: Change) -> None:
+    tables = ("networks", "networks_over", "regions", "anchors", "scores", "galleries", "rerank", "explanations")
+
+    def leave_out(document: Any) -> None:
+        for name in tables:
+            del document[name]
+
+    path = changed(leave_out)
+    params = check_params(path)
+    assert params.networks == params.scores == params.rerank == {}
+    assert params.regions == read_section("regions", Regions, path) == Regions()
+    assert read_entries("networks", Network, path) == {}
+
+
+def test_a_section_alone_is_read_whatever_the_others_say(changed: Change) -> None:
+    path = changed(put("rerank.apc.alpha", 7))
+    assert read_section("train", Train, path).batch_size == 16
+    assert read_entry("networks", "iresnet", Network, path).own["embedding_dim"] == 128
+    with pytest.raises(ParamsError, match=r"no such entry[\s\S]*resnet[\s\S]*iresnet, rrfnet56, rrfnet28"):
+        read_entry("networks", "resnet", Network, path)
+    with pytest.raises(ParamsError, match=r"train\n.*learning_rte|learning_rte[\s\S]*train"):
+        read_section("train", Train, changed(put("train.learning_rte", 1)))
+
+
+def test_no_file_and_no_yaml(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    with pytest.raises(ParamsError, match="missing"):
+        load_params(path)
+    path.write_text("a: [")
+    with pytest.raises(ParamsError, match="no YAML"):
+        load_params(path)
+    path.write_text("- a list")
+    with pytest.raises(ParamsError, match=r"no sections[\s\S]*list"):
+        load_params(path)
+
+
+def test_sections_are_frozen(repository: Path) -> None:
+    params = load_params(repository / "params.yaml")
+    with pytest.raises(ValueError, match="frozen"):
+        params.align.min_face_px = 1  # type: ignore[misc]

@@ -25,8 +25,11 @@ setup: .venv/.installed
 
 repro: setup
 ifeq ($(DATA)-$(SCALE),demo-demo)
+	face-verifier check
 	dvc repro
 else
+	$(MAKE) --no-print-directory params
+	face-verifier check
 	dvc exp run --set-param data=$(DATA) --set-param scale=$(SCALE)
 endif
 	face-verifier summary
@@ -52,6 +55,7 @@ bench: setup
 	python -m benchmarks.networks_as_one
 	python -m benchmarks.emd
 	python -m benchmarks.cuda_step
+	python -m benchmarks.stage_start
 
 ui: setup
 	python -m flows.serve

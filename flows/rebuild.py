@@ -16,6 +16,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.dvc_graph import StageFailed, read_metrics, run_stage, stage_graph, stale_stages
 from flows.gpus import GpuPool, visible_gpus
 from flows.processes import Processes
+from pipeline_lib.params.load import PARAMS_FILE
 from pipeline_lib.params.machine import STAGES_AT_ONCE, Machine, load_machine
 
 # Groups of stages that compute on a GPU where there is one; the others are shown none.
@@ -80,6 +81,7 @@ def rebuild(root: str = ".", retries: int = 1, retry_delay_s: float = 10.0) -> d
         stage -> "ran" or "cached".
 
     Raises:
+        ParamsError: params.yaml is wrong; no stage was started.
         StageFailed: a stage failed after its retries; stages that do not depend on it have run.
     """
     folder = Path(root).resolve()
@@ -89,6 +91,10 @@ def rebuild(root: str = ".", retries: int = 1, retry_delay_s: float = 10.0) -> d
     )
     graph = stage_graph(folder)
     stale = stale_stages(folder, graph)
+    if stale and (folder / PARAMS_FILE).is_file():
+        from pipeline_lib.check import check_params  # imports torch, which a flow that has nothing to do need not
+
+        check_params(folder / PARAMS_FILE)
     futures: dict[str, PrefectFuture[Any]] = {}
     try:
         for stage, upstream in graph.items():

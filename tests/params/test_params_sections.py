@@ -86,7 +86,9 @@ def test_a_wrong_value_is_named(changed: Change, keys: str, value: object, messa
         ("train.shift_px", 6, r"train\.shift_px"),
     ],
 )  # fmt: skip
-def test_what_kinds_refuse_is_named_before_the_first_stage(changed: Change, keys: str, value: object, message: str) -> None:
+def test_what_kinds_refuse_is_named_before_the_first_stage(
+    changed: Change, keys: str, value: object, message: str
+) -> None:
     path = changed(put(keys, value))
     load_params(path)  # the sections alone know nothing of it
     with pytest.raises(ParamsError, match=message):

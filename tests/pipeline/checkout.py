@@ -1,5 +1,6 @@
 """A copy of the working tree as a git repository of its own, in which a test may run the real pipeline."""
 
+import copy
 import os
 import re
 import shutil
@@ -42,6 +43,12 @@ class Checkout:
                 shutil.copy2(repository / name, folder / name)
         for command in (["git", "init", "-q"], ["git", "add", "-A"], ["git", "commit", "-q", "-m", "checkout"]):
             self.run(*command)
+
+    def copy(self, folder: Path) -> "Checkout":
+        """The checkout that lies in `folder`, a copy of this one's."""
+        other = copy.copy(self)
+        other.folder = folder
+        return other
 
     def run(self, *command: str, check: bool = True, timeout_s: float = 1800) -> subprocess.CompletedProcess[str]:
         """Run a command in the checkout; a failure shows the end of its output."""

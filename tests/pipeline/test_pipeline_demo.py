@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,12 +31,20 @@ def test_every_stage_left_its_files(built: Checkout) -> None:
     # Of the 24 people, 13 are for training, and scale=smoke takes 12 of them.
     assert inputs + pq.read_table(data / "ingest/rejects.parquet").num_rows == 23 * 6
     scores = pq.read_table(data / "verify/scores.parquet")
-    for name in ("raw_pixel", "cosine:iresnet", "cosine:rrfnet56", "regions_56", "region.p56_x0_y28", "dam_r", "dam_l"):
+    for name in (
+        "raw_pixel",
+        "cosine:iresnet",
+        "cosine:rrfnet56",
+        "regions:56",
+        "regions:p56_x0_y28",
+        "dam:r",
+        "dam:l",
+    ):
         assert scores[name].null_count == 0
     metrics = json.loads((data / "verify/metrics.json").read_text())
     assert {"val", "synthetic"} <= set(metrics)
     for network in ("rrfnet56", "rrfnet28"):
-        explained = json.loads((data / f"explain/{network}/metrics.json").read_text())
+        explained = json.loads((data / f"explain/{network}_additive/metrics.json").read_text())
         assert explained["additivity_max_error"] < 1e-5
     assert (data / "report/index.html").stat().st_size > 10_000
 
@@ -71,8 +80,8 @@ print(json.dumps({
     shown = json.loads(built.run(sys.executable, "-c", code).stdout.splitlines()[-1])
     assert shown["parents"] == 1
     assert shown["status"] == ["FINISHED"]
-    stages = {name.split("@")[0] for name in shown["stages"]}
-    assert stages == set(yaml.safe_load((built.folder / "dvc.yaml").read_text())["stages"])
+    listed = built.run("dvc", "stage", "list", "--name-only").stdout.split()
+    assert set(shown["stages"]) == set(listed)
     assert "git_commit" in shown["tags"]
 
 
@@ -118,13 +127,82 @@ def test_python_examples_run(readme: str, built: Checkout) -> None:
         built.run("python", "-c", block)
 
 
+EMPTY: dict[str, dict] = {
+    name: {}
+    for name in ("networks", "networks_over", "regions", "anchors", "scores", "galleries", "rerank", "explanations")
+}
+
+
+def copied(built: Checkout, folder: Path, **tables: dict) -> Checkout:
+    """A copy of the rebuild with other tables of params; those that are not given are empty, or absent for every second."""
+    shutil.copytree(built.folder, folder, symlinks=True)
+    params = yaml.safe_load((folder / "params.yaml").read_text()) | EMPTY | tables
+    for name in list(EMPTY)[::2]:
+        if not params[name]:
+            del params[name]
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    return built.copy(folder)
+
+
+def headline(checkout: Checkout) -> set[str]:
+    """The columns that the summary shows."""
+    checkout.run("face-verifier", "check")
+    shown = checkout.run("face-verifier", "summary").stdout
+    metrics = json.loads((checkout.folder / "data/verify/metrics.json").read_text())
+    columns = set(metrics.get("synthetic", {}))
+    assert all(name.split(":")[0] in shown for name in columns)
+    assert checkout.run("face-verifier", "claims").stdout
+    return columns
+
+
+def test_only_an_imported_checkpoint_and_its_cosine(built: Checkout, tmp_path: Path) -> None:
+    """No training at all: the one network is registered, and no score is missed."""
+    network = yaml.safe_load((built.folder / "params.yaml").read_text())["networks"]["iresnet"]
+    built.run("face-verifier", "export", "--network", "data/networks/iresnet", "--out", str(tmp_path / "theirs.pth"))
+    imported = {**network, "epochs": 0, "head": {"kind": "none"}, "checkpoint": str(tmp_path / "theirs.pth")}
+    scores = {"cosine": {"kind": "cosine", "of": "embed", "with": "none"}}
+    checkout = copied(built, tmp_path / "checkout", networks={"theirs": imported}, scores=scores)
+    ran = ran_stages(checkout.run("dvc", "repro").stdout)
+    assert ran == {"train@theirs", "embed@theirs", "score@cosine", "verify", "register", "claims", "report"}
+    assert headline(checkout) == {"cosine:theirs"}
+    registered = json.loads((checkout.folder / "data/register/registered.json").read_text())
+    assert registered["metric"]["score"] == "cosine:theirs"
+    put_two_faces(checkout)
+    answer = json.loads(checkout.run("face-verifier", "verify", "a.jpg", "b.jpg", "--json").stdout)
+    assert -1 <= answer["similarity"] <= 1
+
+
+def test_only_regions(built: Checkout, tmp_path: Path) -> None:
+    """Approach A alone: nothing is trained again, and its weighted sum is the registered model."""
+    params = yaml.safe_load((built.folder / "params.yaml").read_text())
+    tables = {"regions": params["regions"], "scores": {"regions": params["scores"]["regions"]}}
+    checkout = copied(built, tmp_path / "checkout", **tables)
+    assert ran_stages(checkout.run("dvc", "repro").stdout) == {"verify", "register", "claims", "report"}
+    assert headline(checkout) == {"regions:28", "regions:56", "regions:28_56"}
+    registered = json.loads((checkout.folder / "data/register/registered.json").read_text())
+    assert registered["metric"]["score"].startswith("regions:")
+    put_two_faces(checkout)
+    assert "similarity" in json.loads(checkout.run("face-verifier", "verify", "a.jpg", "b.jpg", "--json").stdout)
+
+
+def test_nothing_but_faces(built: Checkout, tmp_path: Path) -> None:
+    """Every table empty: faces are aligned, nothing is scored, and the report and the registry say so."""
+    checkout = copied(built, tmp_path / "checkout")
+    assert ran_stages(checkout.run("dvc", "repro").stdout) == {"verify", "register", "claims", "report"}
+    assert headline(checkout) == set()
+    registered = json.loads((checkout.folder / "data/register/registered.json").read_text())
+    assert registered["version"] is None
+    assert registered["reason"]
+
+
 def test_explain_param_reruns_explanation_and_report_only(built: Checkout) -> None:
     """Runs last of the module: it changes params.yaml."""
     params = built.folder / "params.yaml"
     document = yaml.safe_load(params.read_text())
     document["explain"]["num_steps"] += 1
     params.write_text(yaml.safe_dump(document))
-    assert ran_stages(built.run("dvc", "repro").stdout) == {"explain@rrfnet56", "explain@rrfnet28", "report"}
+    kinds = ("rrfnet56_additive", "rrfnet56_random", "rrfnet28_additive", "rrfnet28_random")
+    assert ran_stages(built.run("dvc", "repro").stdout) == {*(f"explain@{name}" for name in kinds), "report"}
 
 
 def test_killed_stage_leaves_nothing_half_written(built: Checkout) -> None:

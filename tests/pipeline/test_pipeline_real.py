@@ -1,6 +1,8 @@
 """The path of conf/data/cfp_lfw.yaml on real photographs, at smoke size: CFP for training, LFW and CFP for testing."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -36,6 +38,37 @@ def test_imported_network_verifies_lfw(built: Checkout) -> None:
     assert metrics["lfw"]["cosine:mobilefacenet"]["accuracy_mean"] > 0.975
     assert {"lfw", "cfp_ff", "cfp_fp", "val"} <= set(metrics)
     assert metrics["cfp_fp"]["cosine:mobilefacenet"]["auc"] > 0.8
+
+
+def test_the_imported_network_wins_and_the_pulled_model_verifies_lfw(built: Checkout, faces_dir: Path) -> None:
+    """The best column on the validation pairs becomes the model; 200 pairs of LFW, which it sees as files."""
+    registered = json.loads((built.folder / "data/register/registered.json").read_text())
+    assert registered["metric"]["score"].partition(":")[2] == "mobilefacenet"
+    assert "champion" in registered["aliases"]
+    pairs = pq.read_table(built.folder / "data/ingest/pairs.parquet").to_pylist()
+    uri_of = {
+        row["image_id"]: row["uri"] for row in pq.read_table(built.folder / "data/ingest/manifest.parquet").to_pylist()
+    }
+    lfw = [row for row in pairs if row["protocol"] == "lfw"]
+    chosen = [*[row for row in lfw if row["genuine"]][:100], *[row for row in lfw if not row["genuine"]][:100]]
+    rows = [[uri_of[row["image_a"]], uri_of[row["image_b"]], row["genuine"]] for row in chosen]
+    (built.folder / "lfw.json").write_text(json.dumps(rows))
+    code = """
+import json, mlflow, pandas
+rows = json.load(open("lfw.json"))
+model = mlflow.pyfunc.load_model("models:/face-verifier@champion")
+answers = model.predict(pandas.DataFrame({"image_a": [row[0] for row in rows], "image_b": [row[1] for row in rows]}))
+print(json.dumps([None if match is None else bool(match) for match in answers["match"]]))
+"""
+    environment = {**built.environment, "MLFLOW_TRACKING_URI": f"sqlite:///{built.folder}/mlflow.db"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=built.folder, env=environment, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    answered = json.loads(done.stdout.splitlines()[-1])
+    right = [match == row[2] for match, row in zip(answered, rows, strict=True)]
+    # 98.5 % is asked of all 6,000 (docs/results.md); 200 resolve 0.5 %, and two standard errors are 1.7 %
+    assert sum(right) >= 0.965 * len(right)
 
 
 def test_nearly_every_photograph_was_aligned(built: Checkout) -> None:

@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_lib.networks.backbones.bagnet import BagNet
+from pipeline_lib.networks.backbones.bagnet import BagNet, Spec
 from pipeline_lib.networks.backbones.shared.build import build_network
-from pipeline_lib.networks.backbones.shared.spec import BLOCK_PRESETS, NetworkSpec
+from pipeline_lib.networks.backbones.shared.spec import BLOCK_PRESETS
 
-ARCHS = ("bagnet17", "bagnet33")
+FIELDS_PX = (17, 33)
 RESNET50 = BLOCK_PRESETS["r34"]
 
 
-def small(arch: str, input_px: int = 112) -> BagNet:
+def small(field_px: int, input_px: int = 112) -> BagNet:
     """A narrow one whose normalisations do something, in eval mode."""
-    network = build_network(NetworkSpec(arch, (2, 1, 1, 2), 0.125, 8, input_px=input_px))
+    network = build_network(
+        Spec(field_px=field_px, blocks=(2, 1, 1, 2), width=0.125, embedding_dim=8, input_px=input_px)
+    )
     assert isinstance(network, BagNet)
     generator = torch.Generator().manual_seed(3)
     for name, value in network.state_dict().items():
@@ -30,20 +32,20 @@ def some_images(count: int, px: int = 112) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("arch", "px", "num_cells", "first_field", "first_cell"),
+    ("field_px", "px", "num_cells", "first_field", "first_cell"),
     [
         # 112 - 17 = 95 = 11 * 8 + 7: twelve fields, 3 px left over before them and 4 after; 12 * 8 = 96 px of cells
-        ("bagnet17", 112, 12, [3, 3, 17, 17], [8, 8, 8, 8]),
-        ("bagnet33", 112, 10, [3, 3, 33, 33], [16, 16, 8, 8]),
-        ("bagnet17", 56, 5, [3, 3, 17, 17], [8, 8, 8, 8]),
-        ("bagnet33", 56, 3, [3, 3, 33, 33], [16, 16, 8, 8]),
-        ("bagnet17", 28, 2, [1, 1, 17, 17], [6, 6, 8, 8]),
-        ("bagnet17", 17, 1, [0, 0, 17, 17], [4, 4, 8, 8]),
-        ("bagnet33", 33, 1, [0, 0, 33, 33], [12, 12, 8, 8]),
+        (17, 112, 12, [3, 3, 17, 17], [8, 8, 8, 8]),
+        (33, 112, 10, [3, 3, 33, 33], [16, 16, 8, 8]),
+        (17, 56, 5, [3, 3, 17, 17], [8, 8, 8, 8]),
+        (33, 56, 3, [3, 3, 33, 33], [16, 16, 8, 8]),
+        (17, 28, 2, [1, 1, 17, 17], [6, 6, 8, 8]),
+        (17, 17, 1, [0, 0, 17, 17], [4, 4, 8, 8]),
+        (33, 33, 1, [0, 0, 33, 33], [12, 12, 8, 8]),
     ],
 )
-def test_grid_and_fields(arch: str, px: int, num_cells: int, first_field: list[int], first_cell: list[int]) -> None:
-    network = small(arch, px)
+def test_grid_and_fields(field_px: int, px: int, num_cells: int, first_field: list[int], first_cell: list[int]) -> None:
+    network = small(field_px, px)
     with torch.inference_mode():
         embeddings, vectors = network.forward_with_patches(some_images(2, px))
     assert embeddings.shape == (2, 8)
@@ -60,9 +62,9 @@ def test_grid_and_fields(arch: str, px: int, num_cells: int, first_field: list[i
         assert {(px - w - x, y, w, h) for x, y, w, h in boxes} == boxes  # a mirrored face has mirrored cells
 
 
-@pytest.mark.parametrize("arch", ARCHS)
-def test_a_cell_sees_its_field_and_nothing_else(arch: str) -> None:
-    network, image = small(arch), some_images(1)
+@pytest.mark.parametrize("field_px", FIELDS_PX)
+def test_a_cell_sees_its_field_and_nothing_else(field_px: int) -> None:
+    network, image = small(field_px), some_images(1)
     with torch.inference_mode():
         before = network.patch_features(image)[0]
     for index in (0, len(network.fields) // 2 + 3, len(network.fields) - 1):
@@ -80,12 +82,12 @@ def test_a_cell_sees_its_field_and_nothing_else(arch: str) -> None:
             assert differs[index] == ((column, row) in inside)
 
 
-@pytest.mark.parametrize("arch", ARCHS)
-def test_cells_agree_with_the_oracle_that_gets_their_field_alone(arch: str, repository: object) -> None:
+@pytest.mark.parametrize("field_px", FIELDS_PX)
+def test_cells_agree_with_the_oracle_that_gets_their_field_alone(field_px: int, repository: object) -> None:
     sys.path.insert(0, f"{repository}/tests/oracles")
     from bagnet_forward import bagnet_cell
 
-    network, image = small(arch), some_images(1)
+    network, image = small(field_px), some_images(1)
     with torch.inference_mode():
         embedding, vectors = network.forward_with_patches(image)
     state = network.state_dict()
@@ -103,11 +105,33 @@ def test_cells_agree_with_the_oracle_that_gets_their_field_alone(arch: str, repo
 
 
 def test_embedding_is_the_mean_of_what_each_cell_alone_would_give() -> None:
-    network = small("bagnet17")
+    network = small(17)
     with torch.inference_mode():
         embedding, vectors = network.forward_with_patches(some_images(2))
-        local = network.features(network.fc(vectors.flatten(0, 1))).view(2, 144, 8)
-    torch.testing.assert_close(embedding, local.mean(dim=1), rtol=1e-4, atol=1e-5)  # the order of float32 sums
+        local = network.additive_patches(vectors)
+        one_by_one = torch.stack([network.features(network.fc(vectors[0, cell][None]))[0] for cell in range(144)])
+    assert network.additive
+    assert local.shape == (2, 144, 8)
+    torch.testing.assert_close(
+        local[0], one_by_one, rtol=1e-4, atol=1e-5
+    )  # float32 sums in another order, here and below
+    torch.testing.assert_close(embedding, local.mean(dim=1), rtol=1e-5, atol=1e-5)
+
+
+def test_cells_add_up_before_mirrored_ones_are_added_not_after() -> None:
+    """The map is affine: the bias of a sum would count once, that of the embeddings' sum counts twice."""
+    network, images = small(17), some_images(1)
+    with torch.inference_mode():
+        (e, p), (e_mirrored, p_mirrored) = (network.forward_with_patches(x) for x in (images, images.flip(3)))
+        apart = network.additive_patches(p) + network.additive_patches(p_mirrored)
+        summed = network.additive_patches(p + p_mirrored)
+    torch.testing.assert_close(apart.mean(dim=1), e + e_mirrored, rtol=1e-5, atol=2e-5)
+    assert (summed.mean(dim=1) - e - e_mirrored).abs().max() > 0.1
+
+
+def test_in_training_no_cell_stands_for_itself() -> None:
+    with pytest.raises(AssertionError, match="no map of single cells"):
+        small(17).train().additive_patches(torch.zeros(2, 144, 256))
 
 
 def num_parameters_by_hand(kernels: tuple[int, ...]) -> int:
@@ -122,11 +146,11 @@ def num_parameters_by_hand(kernels: tuple[int, ...]) -> int:
 
 
 @pytest.mark.parametrize(
-    ("arch", "kernels", "expected"), [("bagnet17", (3, 3, 3, 1), 15_214_144), ("bagnet33", (3, 3, 3, 3), 17_311_296)]
+    ("field_px", "kernels", "expected"), [(17, (3, 3, 3, 1), 15_214_144), (33, (3, 3, 3, 3), 17_311_296)]
 )
-def test_number_of_parameters(arch: str, kernels: tuple[int, ...], expected: int) -> None:
+def test_number_of_parameters(field_px: int, kernels: tuple[int, ...], expected: int) -> None:
     with torch.device("meta"):
-        network = BagNet(NetworkSpec(arch, RESNET50))
+        network = BagNet(Spec(field_px=field_px, blocks=RESNET50))
     assert sum(parameter.numel() for parameter in network.parameters()) == expected == num_parameters_by_hand(kernels)
 
 
@@ -140,15 +164,15 @@ def test_state_dict_has_the_public_codes_keys() -> None:
         expected |= norm(f"{block}.bn1") | norm(f"{block}.bn2") | norm(f"{block}.bn3")
         if block.endswith(".0"):
             expected |= {f"{block}.downsample.0.weight"} | norm(f"{block}.downsample.1")
-    state = small("bagnet33").state_dict()
+    state = small(33).state_dict()
     assert set(state) == expected
     assert [state[f"layer{i}.0.conv2.weight"].shape[-1] for i in (1, 2, 3, 4)] == [3, 3, 3, 3]
-    assert small("bagnet17").state_dict()["layer4.0.conv2.weight"].shape[-1] == 1
+    assert small(17).state_dict()["layer4.0.conv2.weight"].shape[-1] == 1
 
 
-@pytest.mark.parametrize("arch", ARCHS)
-def test_trains_on_patches(arch: str) -> None:
-    network = build_network(NetworkSpec(arch, (1, 1, 1, 1), 0.125, 8, input_px=56))
+@pytest.mark.parametrize("field_px", FIELDS_PX)
+def test_trains_on_patches(field_px: int) -> None:
+    network = build_network(Spec(field_px=field_px, blocks=(1, 1, 1, 1), width=0.125, embedding_dim=8, input_px=56))
     network(some_images(3, 56)).square().sum().backward()
     for name, parameter in network.named_parameters():
         if name != "features.weight":

@@ -1,7 +1,9 @@
 """Networks on disk: exact round trips, and an error that names what is wrong for every way a file can be."""
 
-import dataclasses
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,21 +11,28 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline_lib.core.errors import CheckpointError
+from pipeline_lib.networks.backbones import bagnet, iresnet, mobilefacenet, vit
 from pipeline_lib.networks.backbones.shared.build import build_network
-from pipeline_lib.networks.backbones.shared.checkpoints import import_weights, load_network, save_network
+from pipeline_lib.networks.backbones.shared.checkpoints import code_digest, import_weights, load_network, save_network
 from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 
-SPEC = NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8, input_px=28)
-RRF = NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, patch_px=28, layout="all49", mask_share=0.2, mask_mode="zero")
+TINY = {"blocks": (1, 1, 1, 1), "width": 0.125, "embedding_dim": 8}
+OF_VIT = {"width": 0.125, "embedding_dim": 8, "depth": 1, "heads": 2, "token_px": 7}
+PATCHES = {"side_px": 28, "layout": "all49"}
+SPEC = iresnet.Spec(**TINY, input_px=28)
+RRF = iresnet.Spec(**TINY, patches={**PATCHES, "mask_share": 0.2, "mask_mode": "zero"})
+BAG = bagnet.Spec(field_px=17, **TINY, input_px=28)
+VIT = vit.Spec(**OF_VIT, input_px=28)
+RRF_OF_VIT = vit.Spec(**OF_VIT, patches=PATCHES)
+MOBILE = mobilefacenet.Spec(embedding_dim=16)
 
 
-BAG = NetworkSpec("bagnet17", (1, 1, 1, 1), 0.125, 8, input_px=28)
-VIT = NetworkSpec("vit", (), 0.125, 8, input_px=28, depth=1, heads=2, token_px=7)
-RRF_OF_VIT = NetworkSpec("rrfnet", (), 0.125, 8, 28, "all49", backbone="vit", depth=1, heads=2, token_px=7)
-MOBILE = NetworkSpec("mobilefacenet", (), embedding_dim=16)
+def name(spec: NetworkSpec) -> str:
+    """For the tests' names."""
+    return spec.arch if spec.patches is None else f"rrfnet of {spec.arch}"
 
 
-@pytest.mark.parametrize("spec", [SPEC, RRF, MOBILE, BAG, VIT, RRF_OF_VIT], ids=lambda s: f"{s.arch}_{s.backbone}")
+@pytest.mark.parametrize("spec", [SPEC, RRF, MOBILE, BAG, VIT, RRF_OF_VIT], ids=name)
 def test_a_saved_network_comes_back_the_same(spec: NetworkSpec, tmp_path: Path) -> None:
     network = build_network(spec, seed=4)
     save_network(tmp_path / "network", network)
@@ -61,11 +70,11 @@ def test_broken_descriptions(tmp_path: Path) -> None:
     path = tmp_path / "network.json"
     good = json.loads(path.read_text())
     for bad, said in [
-        ({**good, "format": 2}, "another format"),
+        ({**good, "format": 3}, "another format"),
         ([], "another format"),
-        ({**good, "spec": {**good["spec"], "dropout": 0.1}}, "other fields"),
+        ({**good, "spec": {**good["spec"], "dropout": 0.1}}, "dropout"),
         ({**good, "spec": {**good["spec"], "arch": "resnet"}}, r"resnet"),
-        ({**good, "spec": {**good["spec"], "arch": "bagnet33"}}, r"at least 33 for bagnet33"),
+        ({**good, "spec": {**BAG.to_json(), "field_px": 33}}, r"bagnet needs at least 33 px"),
         ({**good, "spec": {name: value for name, value in good["spec"].items() if name != "width"}}, "other fields"),
         ({**good, "spec": {**good["spec"], "blocks": None}}, "not possible"),
     ]:
@@ -95,18 +104,46 @@ def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())  # nothing half-loaded
 
 
-def test_networks_of_format_1_before_backbones_could_be_chosen_still_load(tmp_path: Path) -> None:
-    network = build_network(RRF, seed=4)
-    save_network(tmp_path, network)
-    spec = {
-        "arch": "rrfnet", "blocks": [1, 1, 1, 1], "embedding_dim": 8, "input_px": 112, "layout": "all49",
-        "mask_mode": "zero", "mask_share": 0.2, "patch_px": 28, "width": 0.125,
-    }  # fmt: skip
+def test_networks_of_format_1_say_what_to_do(tmp_path: Path) -> None:
+    save_network(tmp_path, build_network(SPEC))
+    spec = {"arch": "iresnet", "blocks": [1, 1, 1, 1], "embedding_dim": 8, "input_px": 28, "width": 0.125}
     (tmp_path / "network.json").write_text(json.dumps({"format": 1, "spec": spec}))
-    loaded = load_network(tmp_path)
-    assert loaded.spec == RRF
-    state = network.state_dict()
-    assert all(torch.equal(value, state[name]) for name, value in loaded.state_dict().items())
+    with pytest.raises(CheckpointError, match=r"rerun its training stage[\s\S]*got: 1[\s\S]*network\.json"):
+        load_network(tmp_path)
+
+
+def test_the_description_follows_the_code_that_computes_the_network(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a copied checkout, of which single files change."""
+    shutil.copytree(repository / "pipeline_lib", tmp_path / "pipeline_lib")
+    backbones = tmp_path / "pipeline_lib" / "networks" / "backbones"
+    code = """
+from pipeline_lib.networks.backbones import bagnet, iresnet
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.checkpoints import code_digest
+tiny = {"blocks": (1, 1, 1, 1), "width": 0.125, "embedding_dim": 8}
+print(code_digest(build_network(iresnet.Spec(**tiny))))
+print(code_digest(build_network(bagnet.Spec(field_px=17, **tiny))))
+print(code_digest(build_network(iresnet.Spec(**tiny, patches={"side_px": 28, "layout": "all49"}))))
+"""
+
+    def digests() -> list[str]:
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split()
+
+    def changed(file: Path) -> list[bool]:
+        before = digests()
+        file.write_text(file.read_text() + "# another\n")
+        return [one != other for one, other in zip(before, digests(), strict=True)]
+
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    ours = [code_digest(build_network(spec)) for spec in (iresnet.Spec(**TINY), bagnet.Spec(field_px=17, **TINY))]
+    assert digests()[:2] == ours  # the place of the checkout does not matter
+    assert changed(backbones / "bagnet.py") == [False, True, False]
+    assert changed(backbones / "shared" / "prelu.py") == [True, True, True]
+    assert changed(tmp_path / "pipeline_lib" / "data" / "patches" / "cut.py") == [False, False, True]
+    assert changed(tmp_path / "pipeline_lib" / "core" / "cosine.py") == [False, False, False]
 
 
 @pytest.mark.parametrize(
@@ -114,14 +151,18 @@ def test_networks_of_format_1_before_backbones_could_be_chosen_still_load(tmp_pa
     [
         (MOBILE, SPEC, r"missing: conv1\.weight[\s\S]*unexpected: conv1\.conv\.weight[\s\S]*tensors of IResNet"),
         (SPEC, BAG, r"missing: conv2\.weight[\s\S]*unexpected: prelu\.weight[\s\S]*tensors of BagNet"),
-        (dataclasses.replace(BAG, arch="bagnet33", input_px=33), BAG, r"layer4\.0\.conv2\.weight \(64, 64, 3, 3\)"),
-        (dataclasses.replace(VIT, token_px=14), VIT, r"pos_embed \(1, 5, 64\), the network's \(1, 17, 64\)"),
-        (dataclasses.replace(SPEC, input_px=112), SPEC, r"unexpected: layer1\.0\.downsample\.0\.weight"),
+        (bagnet.Spec(field_px=33, **TINY, input_px=33), BAG, r"layer4\.0\.conv2\.weight \(64, 64, 3, 3\)"),
+        (
+            vit.Spec(**{**OF_VIT, "token_px": 14}, input_px=28),
+            VIT,
+            r"pos_embed \(1, 5, 64\), the network's \(1, 17, 64\)",
+        ),
+        (iresnet.Spec(**TINY), SPEC, r"unexpected: layer1\.0\.downsample\.0\.weight"),
         (VIT, RRF, r"missing: conv1\.weight[\s\S]*tensors of IResNet"),
         (RRF, VIT, r"unexpected: backbone\.conv1\.weight"),
         (RRF, RRF_OF_VIT, r"missing: backbone\.cls_token[\s\S]*unexpected: backbone\.conv1\.weight"),
     ],
-    ids=lambda value: value.arch if isinstance(value, NetworkSpec) else "",
+    ids=lambda value: name(value) if isinstance(value, NetworkSpec) else "",
 )
 def test_weights_of_another_architecture(theirs: NetworkSpec, ours: NetworkSpec, said: str, tmp_path: Path) -> None:
     torch.save(build_network(theirs).state_dict(), tmp_path / "theirs.pth")
@@ -156,14 +197,14 @@ def test_foreign_torch_files_load(container: str | None, prefix: str, tmp_path: 
     assert all(torch.equal(value, wanted[name]) for name, value in target.state_dict().items())
 
 
-@pytest.mark.parametrize(("plain", "rrfnet", "name"), [(SPEC, RRF, "fc.weight"), (VIT, RRF_OF_VIT, "cls_token")])
+@pytest.mark.parametrize(("plain", "rrfnet", "key"), [(SPEC, RRF, "fc.weight"), (VIT, RRF_OF_VIT, "cls_token")])
 def test_a_patch_networks_weights_go_into_an_rrfnets_backbone(
-    plain: NetworkSpec, rrfnet: NetworkSpec, name: str, tmp_path: Path
+    plain: NetworkSpec, rrfnet: NetworkSpec, key: str, tmp_path: Path
 ) -> None:
     source, target = build_network(plain, seed=1), build_network(rrfnet, seed=2)
     torch.save(source.state_dict(), tmp_path / "weights.pth")
     import_weights(target, tmp_path / "weights.pth")
-    assert torch.equal(target.state_dict()[f"backbone.{name}"], source.state_dict()[name])
+    assert torch.equal(target.state_dict()[f"backbone.{key}"], source.state_dict()[key])
 
 
 class Harmful:

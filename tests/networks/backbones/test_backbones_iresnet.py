@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_lib.networks.backbones.iresnet import Block, IResNet, Projection
+from pipeline_lib.networks.backbones.iresnet import Block, IResNet, Spec
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
-from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.resnet import Projection
 
-SMALL = NetworkSpec("iresnet", (1, 2, 1, 1), width=0.125, embedding_dim=8, input_px=28)
+SMALL = Spec(blocks=(1, 2, 1, 1), width=0.125, embedding_dim=8, input_px=28)
+TINY = {"blocks": (1, 1, 1, 1), "width": 0.125, "embedding_dim": 8}
 
 
-def num_parameters(spec: NetworkSpec) -> int:
+def num_parameters(spec: Spec) -> int:
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in IResNet(spec).parameters())
 
@@ -41,15 +42,15 @@ def unsettled(network: FaceNetwork) -> FaceNetwork:
     ids=["r18", "r34", "r50", "r100", "r200"],
 )
 def test_has_the_published_number_of_parameters(blocks: tuple[int, ...], expected: int) -> None:
-    assert num_parameters(NetworkSpec("iresnet", blocks)) == expected
+    assert num_parameters(Spec(blocks=blocks)) == expected
 
 
 def test_stride_one_on_patches_keeps_the_published_sizes() -> None:
     r100 = (3, 13, 30, 3)
     # RRFNet section IV: at 56 px the size of the 112 px network, but for the projection (1x1 convolution of 64 to 64
     # channels and its normalisation) that a first block of stride 1 does not need; at 28 px a 4x4 map instead of 7x7
-    assert num_parameters(NetworkSpec("iresnet", r100, input_px=56)) == 65_156_160 - (64 * 64 + 2 * 64)
-    assert num_parameters(NetworkSpec("iresnet", r100, input_px=28)) == 65_151_936 - 512 * 512 * (49 - 16)
+    assert num_parameters(Spec(blocks=r100, input_px=56)) == 65_156_160 - (64 * 64 + 2 * 64)
+    assert num_parameters(Spec(blocks=r100, input_px=28)) == 65_151_936 - 512 * 512 * (49 - 16)
 
 
 def test_state_dict_has_the_public_codes_keys() -> None:
@@ -68,7 +69,7 @@ def test_state_dict_has_the_public_codes_keys() -> None:
 
 
 def test_full_face_downsamples_in_the_first_block() -> None:
-    keys = build_network(NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8)).state_dict()
+    keys = build_network(Spec(**TINY)).state_dict()
     assert keys["layer1.0.downsample.0.weight"].shape == (8, 8, 1, 1)
     assert keys["fc.weight"].shape == (8, 64 * 7 * 7)
 
@@ -78,7 +79,7 @@ def test_forward_agrees_with_the_oracle(px: int, first_stride: int, repository: 
     sys.path.insert(0, f"{repository}/tests/oracles")
     from iresnet_forward import iresnet_forward
 
-    spec = NetworkSpec("iresnet", SMALL.blocks, SMALL.width, SMALL.embedding_dim, input_px=px)
+    spec = Spec(blocks=SMALL.blocks, width=SMALL.width, embedding_dim=SMALL.embedding_dim, input_px=px)
     network = unsettled(build_network(spec))
     images = torch.rand(2, 3, px, px, generator=torch.Generator().manual_seed(1)) * 2 - 1
     expected = iresnet_forward(network.state_dict(), images, list(spec.blocks), first_stride)
@@ -106,7 +107,7 @@ def test_patch_features_are_the_values_that_fc_sees() -> None:
 
 
 def test_grid_tiles_the_image() -> None:
-    network = build_network(NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8))
+    network = build_network(Spec(**TINY))
     cover = np.zeros((112, 112), int)
     for x, y, w, h in network.grid:
         cover[y : y + h, x : x + w] += 1
@@ -117,7 +118,7 @@ def test_grid_tiles_the_image() -> None:
 
 def test_width_multiplies_the_channels_in_steps_of_eight() -> None:
     def channels(width: float) -> list[int]:
-        network = build_network(NetworkSpec("iresnet", (1, 1, 1, 1), width, 8, input_px=28))
+        network = build_network(Spec(**{**TINY, "width": width}, input_px=28))
         return [getattr(network, f"layer{stage}")[0].conv2.out_channels for stage in (1, 2, 3, 4)]
 
     assert channels(0.25) == [16, 32, 64, 128]
@@ -144,8 +145,8 @@ def test_building_leaves_the_global_generator_alone() -> None:
 
 @pytest.mark.parametrize("width", [0.125, 0.25])
 def test_narrow_networks_train_without_harm_to_memory(width: float) -> None:
-    # 8 channels into a strided 1x1 convolution crashed oneDNN's weight gradient; see iresnet.Projection
-    network = build_network(NetworkSpec("iresnet", (1, 1, 1, 1), width, 8, input_px=56))
+    # 8 channels into a strided 1x1 convolution crashed oneDNN's weight gradient; see resnet.Projection
+    network = build_network(Spec(**{**TINY, "width": width}, input_px=56))
     for _ in range(2):
         network(torch.rand(8, 3, 56, 56)).square().sum().backward()
     assert all(torch.isfinite(value.grad).all() for value in network.parameters() if value.grad is not None)
@@ -167,7 +168,7 @@ def test_projection_is_a_strided_convolution(stride: int, side: int) -> None:
 
 
 def test_gradients_of_all_maps_stay_channels_last() -> None:
-    network = build_network(NetworkSpec("iresnet", (2, 2, 2, 2), 0.125, 8))
+    network = build_network(Spec(**{**TINY, "blocks": "r18"}))
     strides = {}
 
     def watch(name: str) -> Callable[..., None]:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline_lib.networks.backbones.mobilefacenet import Spec
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.checkpoints import import_weights
-from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 
-SPEC = NetworkSpec("mobilefacenet", (), embedding_dim=128)
+SPEC = Spec(embedding_dim=128)
 
 
 def test_has_the_published_number_of_parameters() -> None:
@@ -41,7 +41,7 @@ def test_sees_columns_8_to_104_rescaled() -> None:
 
 @pytest.mark.parametrize(("px", "map_px", "cell_px"), [(56, 7, 8), (28, 4, 7)])
 def test_on_patches_it_starts_at_stride_one_and_crops_nothing(px: int, map_px: int, cell_px: int) -> None:
-    network = build_network(NetworkSpec("mobilefacenet", (), embedding_dim=16, input_px=px)).eval()
+    network = build_network(Spec(embedding_dim=16, input_px=px)).eval()
     images = torch.rand(1, 3, px, px) * 2 - 1
     with torch.inference_mode():
         embedding, patches = network.forward_with_patches(images)
@@ -58,7 +58,7 @@ def test_on_patches_it_starts_at_stride_one_and_crops_nothing(px: int, map_px: i
 
 @pytest.mark.parametrize("px", [112, 28])
 def test_trains_from_scratch(px: int) -> None:
-    network = build_network(NetworkSpec("mobilefacenet", (), embedding_dim=16, input_px=px))
+    network = build_network(Spec(embedding_dim=16, input_px=px))
     images = torch.rand(4, 3, px, px, generator=torch.Generator().manual_seed(0)) * 2 - 1
     wanted = torch.randn(4, 16, generator=torch.Generator().manual_seed(1))
     optimiser = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)

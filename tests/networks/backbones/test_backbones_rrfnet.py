@@ -1,28 +1,36 @@
 """RRFNet: the embedding as a mean over patches, restricted receptive fields, masking, eq. 8."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
 
 from pipeline_lib.data.patches.grid import LAYOUTS, layout_positions
+from pipeline_lib.networks.backbones import bagnet, iresnet, mobilefacenet, vit
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.rrfnet import RRFNet
 from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 
-CROSS = NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, patch_px=56, layout="cross5", mask_share=0.2)
-FINE = NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, patch_px=28, layout="no_corners33", mask_share=0.4)
-VIT = {"backbone": "vit", "blocks": (), "depth": 1, "heads": 2, "token_px": 14}
+TINY = {"blocks": (1, 1, 1, 1), "width": 0.125, "embedding_dim": 8}
+VIT = {"width": 0.125, "embedding_dim": 8, "depth": 1, "heads": 2, "token_px": 14}
+CROSS5, NO_CORNERS = {"side_px": 56, "layout": "cross5"}, {"side_px": 28, "layout": "no_corners33"}
+CROSS = iresnet.Spec(**TINY, patches={**CROSS5, "mask_share": 0.2})
+FINE = iresnet.Spec(**TINY, patches={**NO_CORNERS, "mask_share": 0.4})
 BACKBONES = {
     "iresnet28": FINE,
-    "mobilefacenet56": dataclasses.replace(CROSS, backbone="mobilefacenet", blocks=(), width=1.0),
-    "mobilefacenet28": dataclasses.replace(FINE, backbone="mobilefacenet", blocks=(), width=1.0, layout="all49"),
-    "bagnet17_28": dataclasses.replace(FINE, backbone="bagnet17"),
-    "bagnet33_56": dataclasses.replace(CROSS, backbone="bagnet33", layout="all9"),
-    "vit56": dataclasses.replace(CROSS, **VIT, layout="corners5"),
-    "vit28": dataclasses.replace(FINE, **VIT),
+    "mobilefacenet56": mobilefacenet.Spec(embedding_dim=8, patches={**CROSS5, "mask_share": 0.2}),
+    "mobilefacenet28": mobilefacenet.Spec(
+        embedding_dim=8, patches={"side_px": 28, "layout": "all49", "mask_share": 0.4}
+    ),
+    "bagnet17_28": bagnet.Spec(field_px=17, **TINY, patches={**NO_CORNERS, "mask_share": 0.4}),
+    "bagnet33_56": bagnet.Spec(field_px=33, **TINY, patches={"side_px": 56, "layout": "all9", "mask_share": 0.2}),
+    "vit56": vit.Spec(**VIT, patches={"side_px": 56, "layout": "corners5", "mask_share": 0.2}),
+    "vit28": vit.Spec(**VIT, patches={**NO_CORNERS, "mask_share": 0.4}),
 }
+
+
+def with_patches(spec: NetworkSpec, **changes: object) -> NetworkSpec:
+    """The same network over other patches."""
+    return type(spec).model_validate({**spec.to_json(), "patches": {**spec.patches.model_dump(), **changes}})
 
 
 def made(spec: NetworkSpec) -> RRFNet:
@@ -100,7 +108,7 @@ def test_drop_averages_the_kept_patches_and_computes_no_others(monkeypatch: pyte
 
 
 def test_zero_blanks_the_masked_patches_pixels() -> None:
-    network = made(dataclasses.replace(CROSS, mask_mode="zero"))
+    network = made(with_patches(CROSS, mask_mode="zero"))
     images = some_images(2)
     kept = torch.tensor([[0, 1, 2, 4], [1, 2, 3, 4]])
     with torch.inference_mode():
@@ -123,7 +131,7 @@ def test_drawn_patches_are_distinct_sorted_fair_and_reproducible() -> None:
 
 
 def test_without_a_share_nothing_is_drawn_and_evaluation_uses_all() -> None:
-    network = made(dataclasses.replace(CROSS, mask_share=0.0))
+    network = made(with_patches(CROSS, mask_share=0.0))
     assert network.draw_kept_patches(np.random.default_rng(0)) is None
     images = some_images(1)
     with torch.inference_mode():
@@ -131,12 +139,12 @@ def test_without_a_share_nothing_is_drawn_and_evaluation_uses_all() -> None:
 
 
 def test_at_least_one_patch_is_kept() -> None:
-    assert made(dataclasses.replace(CROSS, mask_share=0.99)).num_kept >= 1
+    assert made(with_patches(CROSS, mask_share=0.99)).num_kept >= 1
 
 
 @pytest.mark.parametrize("mode", ["drop", "zero"])
 def test_gradient_reaches_every_layer(mode: str) -> None:
-    network = made(dataclasses.replace(CROSS, mask_mode=mode)).train()
+    network = made(with_patches(CROSS, mask_mode=mode)).train()
     network(some_images(3), torch.tensor([[0, 1, 2, 3]] * 3)).square().sum().backward()
     without = [name for name, value in network.named_parameters() if value.requires_grad and value.grad is None]
     assert without == []
@@ -153,13 +161,16 @@ def test_over_any_backbone_patches_are_embedded_apart_and_averaged(spec: Network
         x, y, w, h = network.grid[-1]
         alone = network.backbone(image[:, :, y : y + h, x : x + w])
     assert network.backbone.spec == spec.of_patches()
-    torch.testing.assert_close(embedding, patches.mean(dim=1), rtol=0, atol=0)
+    assert network.additive
+    torch.testing.assert_close(embedding, network.additive_patches(patches).mean(dim=1), rtol=0, atol=0)
     torch.testing.assert_close(patches[:, -1], alone, rtol=1e-4, atol=1e-5)  # another batch, another order of sums
     covered = [x <= 60 < x + w and y <= 20 < y + h for x, y, w, h in network.grid]
     differs = (patches != after).any(dim=2)[0].tolist()
-    if spec.backbone == "bagnet17":  # its two fields a row end 2 px before the patch does, and begin 1 px after
+    if (
+        spec.arch == "bagnet" and spec.field_px == 17
+    ):  # its two fields a row end 2 px before the patch does, and begin 1 px after
         covered = [x + 1 <= 60 < x + 26 and y + 1 <= 20 < y + 26 for x, y, _, _ in network.grid]
-    if spec.backbone == "bagnet33":
+    if spec.arch == "bagnet" and spec.field_px == 33:
         covered = [x + 3 <= 60 < x + 52 and y + 3 <= 20 < y + 52 for x, y, _, _ in network.grid]
     assert differs == covered
     assert any(covered)
@@ -170,13 +181,13 @@ def test_over_any_backbone_masking_drops_or_blanks(spec: NetworkSpec) -> None:
     images, num_patches = some_images(2), len(made(spec).grid)
     kept = torch.stack([torch.arange(3), torch.arange(num_patches - 3, num_patches)])
     for mode in ("drop", "zero"):
-        network = made(dataclasses.replace(spec, mask_mode=mode))
+        network = made(with_patches(spec, mask_mode=mode))
         with torch.inference_mode():
             found, patches = network(images, kept), network.patch_features(images)
             if mode == "drop":
                 expected = torch.stack([patches[sample, kept[sample]].mean(dim=0) for sample in range(2)])
             else:
-                side = network.spec.patch_px
+                side = network.spec.patches.side_px
                 blanked = network.backbone(torch.zeros(1, 3, side, side)).repeat(2, num_patches, 1)
                 for sample in range(2):
                     blanked[sample, kept[sample]] = patches[sample, kept[sample]]
@@ -205,7 +216,7 @@ def test_over_any_backbone_autocast_keeps_a_float32_mean_and_gradients_flow(spec
 )
 @pytest.mark.parametrize("backbone", ["iresnet", "vit"])
 def test_every_layout_of_table_v(size_px: int, layout: str, backbone: str) -> None:
-    spec = dataclasses.replace(FINE, patch_px=size_px, layout=layout, **(VIT if backbone == "vit" else {}))
+    spec = with_patches(BACKBONES[f"{backbone}28"], side_px=size_px, layout=layout)
     network = made(spec)
     assert network.grid[:, :2].tolist() == layout_positions(size_px, layout).tolist()
     with torch.inference_mode():
@@ -216,7 +227,15 @@ def test_every_layout_of_table_v(size_px: int, layout: str, backbone: str) -> No
 
 
 def test_compile_leaves_the_cutting_out() -> None:
-    network = build_network(NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, patch_px=28, layout="no_corners33"))
+    network = build_network(iresnet.Spec(**TINY, patches=NO_CORNERS))
     network.compile()
     assert network._compiled_call_impl is None
     assert network.backbone._compiled_call_impl is not None
+
+
+@pytest.mark.parametrize("spec", [iresnet.Spec(**TINY), vit.Spec(**{**VIT, "token_px": 16}), mobilefacenet.Spec()])
+def test_networks_whose_units_see_the_whole_face_are_not_additive(spec: NetworkSpec) -> None:
+    network = build_network(spec)
+    assert not network.additive
+    with pytest.raises(NotImplementedError, match="is not additive"):
+        network.additive_patches(torch.zeros(1, 1, 8))

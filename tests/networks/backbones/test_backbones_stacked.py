@@ -6,16 +6,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.core.kinds import kind_names, load_kind
+from pipeline_lib.networks.backbones import bagnet, iresnet, mobilefacenet
+from pipeline_lib.networks.backbones.shared.build import BACKBONES, build_network, is_stackable
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
-from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
-from pipeline_lib.networks.backbones.shared.stacked import STACKABLE, StackedNetworks
+from pipeline_lib.networks.backbones.shared.stacked import StackedNetworks
 
+TINY = {"blocks": (1, 1, 1, 1), "width": 0.125, "embedding_dim": 16}
 SPECS = {
-    "iresnet": NetworkSpec("iresnet", (1, 2, 1, 1), 0.125, 16, input_px=28),
-    "mobilefacenet": NetworkSpec("mobilefacenet", (), embedding_dim=16, input_px=28),
-    "bagnet17": NetworkSpec("bagnet17", (1, 1, 1, 1), 0.125, 16, input_px=28),
-    "bagnet33": NetworkSpec("bagnet33", (1, 1, 1, 1), 0.125, 16, input_px=56),
+    "iresnet": iresnet.Spec(**{**TINY, "blocks": (1, 2, 1, 1)}, input_px=28),
+    "mobilefacenet": mobilefacenet.Spec(embedding_dim=16, input_px=28),
+    "bagnet17": bagnet.Spec(field_px=17, **TINY, input_px=28),
+    "bagnet33": bagnet.Spec(field_px=33, **TINY, input_px=56),
 }
 NUM = 3
 
@@ -39,10 +41,14 @@ def inputs(arch: str) -> Tensor:
 
 
 def test_all_that_can_be_stacked_are_tested() -> None:
-    assert set(SPECS) == set(STACKABLE)
+    kinds = {kind: load_kind(BACKBONES, kind, "here") for kind in kind_names(BACKBONES)}
+    assert {spec.arch for spec in SPECS.values()} == {kind for kind, module in kinds.items() if module.STACKABLE}
+    assert all(is_stackable(spec) for spec in SPECS.values())
+    of_patches = iresnet.Spec(**TINY, patches={"side_px": 28, "layout": "all49"})
+    assert not is_stackable(of_patches)  # it takes whole faces apart
 
 
-@pytest.mark.parametrize("arch", STACKABLE)
+@pytest.mark.parametrize("arch", SPECS)
 def test_embeddings_gradients_and_statistics_are_those_of_each_alone(arch: str) -> None:
     together, images = networks(arch), inputs(arch)
     alone = copy.deepcopy(together)
@@ -70,7 +76,7 @@ def test_embeddings_gradients_and_statistics_are_those_of_each_alone(arch: str) 
     assert all(int(network.state_dict()["bn2.num_batches_tracked"]) == 1 for network in together if arch == "iresnet")
 
 
-@pytest.mark.parametrize("arch", STACKABLE)
+@pytest.mark.parametrize("arch", SPECS)
 def test_networks_and_stack_share_their_weights(arch: str) -> None:
     together, images = networks(arch), inputs(arch)
     stacked = StackedNetworks(together).eval()

@@ -7,14 +7,13 @@ import pytest
 import torch
 
 from pipeline_lib.networks.backbones.shared.build import build_network
-from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
-from pipeline_lib.networks.backbones.vit import ViT
+from pipeline_lib.networks.backbones.vit import Spec, ViT
 
 
 def small(input_px: int = 28, token_px: int = 7, heads: int = 3) -> ViT:
     """Three heads of 8 over tokens of 64: inner and token lengths differ."""
     network = build_network(
-        NetworkSpec("vit", (), 0.125, 8, input_px=input_px, depth=2, heads=heads, token_px=token_px)
+        Spec(width=0.125, embedding_dim=8, input_px=input_px, depth=2, heads=heads, token_px=token_px)
     )
     assert isinstance(network, ViT)
     generator = torch.Generator().manual_seed(3)
@@ -32,7 +31,7 @@ def some_images(count: int, px: int) -> torch.Tensor:
 
 def test_model_v_has_these_parameters() -> None:
     with torch.device("meta"):
-        network = ViT(NetworkSpec("vit", (), depth=20, heads=8, token_px=8))
+        network = ViT(Spec(depth=20, heads=8, token_px=8))
     layer = 2 * 2 * 512 + 3 * 512 * 512 + (512 * 512 + 512) + (512 * 2048 + 2048) + (2048 * 512 + 512)
     ends = (3 * 8 * 8 * 512 + 512) + 512 + 197 * 512 + 2 * 512 + (512 * 512 + 512) + 2 * 512
     assert sum(parameter.numel() for parameter in network.parameters()) == 20 * layer + ends == 63_481_856
@@ -99,7 +98,7 @@ def test_keys_are_those_of_timm() -> None:
 
 
 def test_width_scales_tokens_and_heads() -> None:
-    state = build_network(NetworkSpec("vit", (), 0.25, 8, depth=1, heads=2, token_px=16)).state_dict()
+    state = build_network(Spec(width=0.25, embedding_dim=8, depth=1, heads=2, token_px=16)).state_dict()
     assert state["cls_token"].shape == (1, 1, 128)
     assert state["blocks.0.attn.qkv.weight"].shape == (3 * 2 * 16, 128)
     assert state["blocks.0.mlp.fc1.weight"].shape == (512, 128)

@@ -28,6 +28,7 @@ def write_patch_set(
     margin_px: int,
     images_per_shard: int,
     num_workers: int,
+    scheduler: str | None = None,
 ) -> int:
     """Cut every training image at every region and write `out/<region>/` with patches-NNNNNN.tar and index.parquet.
 
@@ -41,7 +42,7 @@ def write_patch_set(
         regions: of patches.grid, unique ones.
         margin_px: pixels kept around each patch.
         images_per_shard: images a tar.
-        num_workers: Dask processes, 0 for this one.
+        num_workers, scheduler: see core.parallel.map_batches.
 
     Returns:
         Number of images cut.
@@ -57,7 +58,7 @@ def write_patch_set(
         for region in regions:
             (out / region.name).mkdir()
             writers.append(stack.enter_context(ShardWriter(out / region.name, "patches", images_per_shard)))
-        done = map_batches(cut, batches, num_workers)
+        done = map_batches(cut, batches, num_workers, scheduler)
         for patches in track(done, "patch batches", total=len(batches)):
             num_images += len(patches)
             for row, members in patches:

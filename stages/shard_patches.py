@@ -25,10 +25,16 @@ def main(
     used = section.model_dump(include={"margin_px", "images_per_shard"})
     inputs = {"aligned_shards": aligned / "shards", "aligned_index": aligned / "index.parquet"}
     with stage_run(f"shard_patches@{position}", params={"regions": used}, inputs=inputs) as run:
-        num_workers = load_machine().num_workers
+        machine = load_machine()
         with atomic_dir(out) as partial:
             num_images = write_patch_set(
-                aligned, partial, region, section.margin_px, section.images_per_shard, num_workers
+                aligned,
+                partial,
+                region,
+                section.margin_px,
+                section.images_per_shard,
+                machine.num_workers,
+                machine.dask,
             )
         run.log_metrics({"num_images": num_images, "num_patches": 2 * num_images})
 

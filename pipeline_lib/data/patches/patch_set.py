@@ -21,7 +21,13 @@ Patches = list[tuple[AlignedRow, dict[str, bytes]]]
 
 
 def write_patch_set(
-    aligned: Path, out: Path, region: Region, margin_px: int, images_per_shard: int, num_workers: int
+    aligned: Path,
+    out: Path,
+    region: Region,
+    margin_px: int,
+    images_per_shard: int,
+    num_workers: int,
+    scheduler: str | None = None,
 ) -> int:
     """Cut a region of every training image and write `out`/patches-NNNNNN.tar and index.parquet.
 
@@ -35,7 +41,7 @@ def write_patch_set(
         region: of patches.grid, a unique one.
         margin_px: pixels kept around each patch.
         images_per_shard: images a tar.
-        num_workers: Dask processes, 0 for this one.
+        num_workers, scheduler: see core.parallel.map_batches.
 
     Returns:
         Number of images cut.
@@ -44,7 +50,7 @@ def write_patch_set(
         DataError: the aligned shards or their index are missing or damaged.
     """
     batches = list(aligned_batches(aligned, SPLITS))
-    done = map_batches(partial(cut_batch, region=region, margin_px=margin_px), batches, num_workers)
+    done = map_batches(partial(cut_batch, region=region, margin_px=margin_px), batches, num_workers, scheduler)
     num_images = 0
     with ShardWriter(out, "patches", images_per_shard) as writer:
         for patches in track(done, "patch batches", total=len(batches)):

@@ -12,7 +12,8 @@ from pipeline_lib.core.cosine import cosine
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import read_json
 from pipeline_lib.data.faces.align_photo import align_photo
-from pipeline_lib.data.faces.detection.build import Detector, make_detector
+from pipeline_lib.data.faces.detection.build import make_detector
+from pipeline_lib.data.faces.detection.face import Detector
 from pipeline_lib.data.faces.rejects import FaceReject
 from pipeline_lib.data.photos.photo import PhotoError, decode_photo
 from pipeline_lib.delivery.verifier.pictures_in import read_picture

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pipeline_lib.core.ahead import load_ahead
 from pipeline_lib.core.errors import DataError, Interrupted, PipelineError
 from pipeline_lib.core.memory import keep_freed_memory, peak_memory_bytes
 from pipeline_lib.core.world import World
@@ -20,7 +21,7 @@ from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.heads.shared.partial_fc import PartialFC
 from pipeline_lib.networks.heads.shared.partial_fc_shards import load_shards, remove_other_steps, save_shards
 from pipeline_lib.networks.training.checkpoint import check_writable, load_checkpoint, save_checkpoint, training_about
-from pipeline_lib.networks.training.data import Batch, TrainingSet, check_shift, load_ahead, load_batch
+from pipeline_lib.networks.training.data import Batch, TrainingSet, check_shift, load_batch
 from pipeline_lib.networks.training.distributed import StopVote, batch_shares, check_agreement, gather, lost_ranks_named
 from pipeline_lib.networks.training.learner import Learner, micro_batches
 from pipeline_lib.networks.training.schedule import learning_rate

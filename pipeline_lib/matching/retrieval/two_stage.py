@@ -10,9 +10,10 @@ import torch
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.progress import track
+from pipeline_lib.core.top_k import NO_EXCLUSION
 from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, can_be_transported, emd_similarities, unit_patches
 from pipeline_lib.matching.retrieval.rerank import blended_scores, reranked_order
-from pipeline_lib.matching.retrieval.search import NO_EXCLUSION, search
+from pipeline_lib.matching.retrieval.search import search
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.patches.grid import IMAGE_PX, parse_region
-from pipeline_lib.data.sources.aligned_pairs import VALIDATION
+from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.delivery.report.areas import describe_patch
 from pipeline_lib.delivery.report.tables import NO_FIGURE
 from pipeline_lib.matching.regions.fits import COMBINATION_PREFIX, RegionFit, widest_combination

@@ -19,7 +19,7 @@ from pipeline_lib.matching.regions.fits import (
     widest_combination,
     write_region_fits,
 )
-from pipeline_lib.matching.regions.pairs import TrainingPairs
+from pipeline_lib.data.sources.shared.training_pairs import TrainingPairs
 from pipeline_lib.matching.regions.weights import RegionWeights, fit_region_weights
 
 POSITIONS = ["p56_x0_y28", "p28_x14_y28", "p56_x28_y28"]  # mixed, as two groups may come

@@ -34,7 +34,9 @@ def top_k(queries: Floats, references: Floats, k: int, excluded: Indices | None 
         raise DataError("Vectors to search and to be found differ.", got=got, allowed="(Q, D), (R, D)")
     num_hidden = int(excluded is not None and bool((excluded != NO_EXCLUSION).any()))
     if not 1 <= k <= len(references) - num_hidden:
-        raise DataError("There are too few vectors to find.", got=f"k {k}", allowed=f"1..{len(references) - num_hidden}")
+        raise DataError(
+            "There are too few vectors to find.", got=f"k {k}", allowed=f"1..{len(references) - num_hidden}"
+        )
     import faiss  # 0.1 s that a stage without a search does not pay
 
     index = faiss.IndexFlatIP(references.shape[1])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.core.files import read_json, write_json
 from pipeline_lib.data.patches.grid import SIZES_PX, Region, parse_region
 from pipeline_lib.data.sources.shared.training_pairs import TrainingPairs
@@ -143,12 +143,12 @@ def read_region_fits(path: Path) -> dict[str, RegionFit]:
     rerun = "rerun the fit_region_weights stage."
     try:
         known = {name for fields in raw.values() for name in fields["weights"]}
-        chosen = combinations([region.name for region in reading_order(known)])
-        if set(raw) != set(chosen):
+        chosen = combinations([region.name for region in reading_order(known)]) if known else {}
+        if not chosen or set(raw) != set(chosen):
             problem = f"The region weights are of other combinations; {rerun}"
             raise DataError(problem, got=sorted(raw), allowed=list(chosen), where=path)
         return {name: _from_json(raw[name], members) for name, members in chosen.items()}
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (ParamsError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"The region weights are damaged; {rerun}", got=repr(error), where=path) from error
 
 

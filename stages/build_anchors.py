@@ -5,16 +5,16 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from pipeline_lib.networks.embedding.batches import embed_rows
+from pipeline_lib.networks.embedding.folded import folded
 
 from pipeline_lib.core.cosine import unit
 from pipeline_lib.core.files import atomic_dir, write_json
-from pipeline_lib.core.progress import track
 from pipeline_lib.core.world import current_world
 from pipeline_lib.matching.dam.anchors import ANCHORS_FILE, Anchors, check_strangers, choose_anchors, write_anchors
 from pipeline_lib.matching.dam.dam import log_lid, nearest_cosines
 from pipeline_lib.matching.dam.lid import LID_FOLDER, fit_lid, write_lid
 from pipeline_lib.networks.backbones.shared.checkpoints import load_network
-from pipeline_lib.networks.embedding.extract import embed_images
 from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.params.anchors import Anchors as Section
 from pipeline_lib.params.embed import Embed
@@ -39,11 +39,9 @@ def main(
         training = np.array([split == "train" for split in images.splits])
         rng = np.random.default_rng(section.seed)
         rows = choose_anchors(images.identities, training, section.max_anchors, rng)
-        model = load_network(network).to(current_world().device)
-        used, size = np.flatnonzero(training), load_machine().images_per_batch
-        chunks = [used[first : first + size].tolist() for first in range(0, len(used), size)]
-        embedded = (embed_images(model, images.read(chunk), embed.mirror, size)[0] for chunk in chunks)
-        vectors = np.concatenate(list(track(embedded, "embedding training images, batches", len(chunks))))
+        model = folded(load_network(network)).to(current_world().device)
+        used = np.flatnonzero(training)
+        vectors, _ = embed_rows(model, images, used.tolist(), embed.mirror, load_machine().images_per_batch)
         found = Anchors(
             [images.image_ids[row] for row in rows.tolist()],
             [images.identities[row] for row in rows.tolist()],

@@ -11,6 +11,7 @@ from pipeline_lib.data.sources.shared.training_pairs import draw_training_pairs
 from pipeline_lib.matching.regions.features import open_region_features, region_cosines
 from pipeline_lib.matching.regions.fits import fit_combinations, fit_summary, weight_figures, write_region_fits
 from pipeline_lib.matching.regions.weight_map import draw_weight_maps
+from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.params.load import read_entry
 from pipeline_lib.params.regions import RegionWeights
 from pipeline_lib.tracking.stage_run import stage_run
@@ -20,24 +21,25 @@ from stages.common import run_stage
 def main(
     weights: Annotated[str, typer.Option()],
     embedded: Annotated[Path, typer.Option()],
+    aligned: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
 ) -> None:
     """Draw training pairs, compare their regions, fit and write weights.json, metrics.json and weight_map.png."""
     section = read_entry("regions.weights", weights, RegionWeights)
     logged = {"regions": {"weights": {weights: section.model_dump()}}}
-    with stage_run(f"fit_region_weights@{weights}", params=logged, inputs={"embedded": embedded}) as run:
-        features = open_region_features(embedded)
-        images, positions = features.images, features.positions
+    inputs = {"embedded": embedded, "aligned": aligned}
+    with stage_run(f"fit_region_weights@{weights}", params=logged, inputs=inputs) as run:
+        features, images = open_region_features(embedded), ShardImages(aligned)
         rng = np.random.default_rng(section.seed)
         num_folds = section.num_cross_validation_folds
         pairs = draw_training_pairs(images.identities, images.splits, section.num_pairs, num_folds, rng)
         keys_a, keys_b = ([images.keys[row] for row in rows.tolist()] for rows in (pairs.a, pairs.b))
         cosines = region_cosines(features, keys_a, keys_b)
-        fits = fit_combinations(positions, cosines, pairs, section.strengths, section.num_bootstrap, rng)
+        fits = fit_combinations(features.positions, cosines, pairs, section.strengths, section.num_bootstrap, rng)
         write_region_fits(out / "weights.json", fits)
         with atomic_file(out / "weight_map.png") as partial:
             partial.write_bytes(draw_weight_maps(fits))
-        metrics = fit_summary(positions, cosines, pairs, fits)
+        metrics = fit_summary(features.positions, cosines, pairs, fits)
         write_json(out / "metrics.json", metrics)
         run.log_metrics({f"{name}/{key}": value for name, row in metrics.items() for key, value in row.items()})
         run.log_metrics(weight_figures(fits))

@@ -31,7 +31,7 @@ def main(
         scorers = open_entry(score, entry, reads)
         values = scored_columns(scorers, reads)
         columns = {name: ScoreColumn(entry.kind, each.is_cosine, each.in_headline) for name, each in scorers.items()}
-        write_scores(out, score_table(reads.pairs.table, values, columns))
+        write_scores(out, score_table(reads.pairs.table, values, columns, entry))
         run.log_metrics({"num_pairs": reads.pairs.table.num_rows, "num_columns": len(columns)})
 
 

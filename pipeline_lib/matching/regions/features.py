@@ -19,15 +19,9 @@ PAIR_BLOCK = 1024
 
 @dataclass(frozen=True)
 class RegionFeatures:
-    """The stored features of regions.
-
-    Attributes:
-        places: the folder of each position, and its column there.
-        images: the rows of every folder: keys, identities, splits.
-    """
+    """The stored features of regions: the folder of each position, and its column there."""
 
     places: Mapping[str, tuple[Path, int]]
-    images: EmbeddingSet
 
     @property
     def positions(self) -> list[str]:
@@ -56,22 +50,18 @@ def open_region_features(root: Path) -> RegionFeatures:
     """The regions stored in `root`, or in the folders in it.
 
     Raises:
-        DataError: there are none, a set has no regions or other images than another, or a region stands in two folders.
+        DataError: there are none, a set has no regions, or a region stands in two folders.
     """
-    sets = {folder: read_embeddings(folder) for folder in embedding_folders(root).values()}
-    if not sets:
-        raise DataError("There are no region features; run the embed_regions stage.", where=root)
-    images = next(iter(sets.values()))
     places: dict[str, tuple[Path, int]] = {}
-    for folder, embedded in sets.items():
-        if embedded.keys != images.keys:
-            raise DataError("Regions are embedded from different images; run embed_regions again.", where=folder)
-        for column, name in enumerate(position_names(embedded)):
+    for folder in embedding_folders(root).values():
+        for column, name in enumerate(position_names(read_embeddings(folder))):
             if name in places:
                 problem = "A region is embedded twice; remove the folder that no stage writes any more."
                 raise DataError(problem, got=name, where=f"{places[name][0]}, {folder}")
             places[name] = (folder, column)
-    return RegionFeatures(places, images)
+    if not places:
+        raise DataError("There are no region features; run the embed_regions stage.", where=root)
+    return RegionFeatures(places)
 
 
 def region_cosines(features: RegionFeatures, keys_a: Sequence[str], keys_b: Sequence[str]) -> Floats:

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_file
+from pipeline_lib.params.scores import Score
 from pipeline_lib.schemas.pairs import PAIRS
 
-COLUMNS = "scores"  # key of the schema's metadata
+COLUMNS, ENTRY = "scores", "entry"  # keys of the schema's metadata
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,22 @@ class ScoreColumn:
     in_headline: bool
 
 
-def score_table(pairs: pa.Table, values: Mapping[str, npt.ArrayLike], columns: Mapping[str, ScoreColumn]) -> pa.Table:
+def score_table(
+    pairs: pa.Table,
+    values: Mapping[str, npt.ArrayLike],
+    columns: Mapping[str, ScoreColumn],
+    entry: Score | None = None,
+) -> pa.Table:
     """The pairs (schemas.pairs.PAIRS) with one float32 column a score.
 
     Args:
         pairs: N of them.
         values: (N,) each, by column.
         columns: what each is.
+        entry: of params.scores, where the columns are those of one entry.
     """
     arrays = [pa.array(np.asarray(scores, np.float32)) for scores in values.values()]
-    schema = pa.schema([*PAIRS, *((name, pa.float32()) for name in values)], metadata=_metadata(columns))
+    schema = pa.schema([*PAIRS, *((name, pa.float32()) for name in values)], metadata=_metadata(columns, entry))
     return pa.table([*(pairs[name] for name in PAIRS.names), *arrays], schema=schema)
 
 
@@ -99,5 +106,21 @@ def joined(pairs: pa.Table, paths: Iterable[Path]) -> pa.Table:
     return score_table(pairs, values, columns)
 
 
-def _metadata(columns: Mapping[str, ScoreColumn]) -> dict[str, str]:
-    return {COLUMNS: json.dumps({name: asdict(column) for name, column in columns.items()})}
+def read_entries(folder: Path) -> dict[str, Score]:
+    """The entry of params.scores that each table of a folder was scored with, by its name.
+
+    Raises:
+        DataError: a table says no entry.
+    """
+    entries = {}
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            entries[path.stem] = Score.model_validate_json((pq.read_schema(path).metadata or {})[ENTRY.encode()])
+        except (pa.ArrowInvalid, KeyError, ValueError) as error:
+            raise DataError("A table of scores says no entry; rerun the score stage.", got=error, where=path) from error
+    return entries
+
+
+def _metadata(columns: Mapping[str, ScoreColumn], entry: Score | None) -> dict[str, str]:
+    said = {COLUMNS: json.dumps({name: asdict(column) for name, column in columns.items()})}
+    return said if entry is None else {**said, ENTRY: entry.model_dump_json(by_alias=True)}

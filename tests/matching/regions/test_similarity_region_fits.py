@@ -7,6 +7,7 @@ import pytest
 
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.data.patches.grid import unique_regions
+from pipeline_lib.data.sources.shared.training_pairs import TrainingPairs
 from pipeline_lib.matching.regions.bootstrap import Uncertainty
 from pipeline_lib.matching.regions.fits import (
     RegionFit,
@@ -19,7 +20,6 @@ from pipeline_lib.matching.regions.fits import (
     widest_combination,
     write_region_fits,
 )
-from pipeline_lib.data.sources.shared.training_pairs import TrainingPairs
 from pipeline_lib.matching.regions.weights import RegionWeights, fit_region_weights
 
 POSITIONS = ["p56_x0_y28", "p28_x14_y28", "p56_x28_y28"]  # mixed, as two groups may come
@@ -87,9 +87,7 @@ def test_every_combination_is_fitted_to_its_own_columns():
         assert fits[name].uncertainty.intervals.shape == (len(columns), 2)
         assert fits[name].uncertainty.num_samples == 6
     again = fit_combinations(POSITIONS, cosines, pairs, [0.1, 1.0], 6, np.random.default_rng(1))
-    np.testing.assert_array_equal(
-        fits["28_56"].uncertainty.intervals, again["28_56"].uncertainty.intervals
-    )
+    np.testing.assert_array_equal(fits["28_56"].uncertainty.intervals, again["28_56"].uncertainty.intervals)
 
 
 def test_summary_and_flat_figures():

@@ -179,7 +179,16 @@ def test_stored_faces_are_the_same_whatever_is_read_at_once(
     _, gallery = people()
     grid = np.array([(x, y, 28, 28) for y in (0, 28) for x in (0, 28, 56)], np.int64)
     plain = ["test"] * len(gallery.keys), [None] * len(gallery.keys)
-    parts = gallery.keys, gallery.image_ids, gallery.identities, *plain, gallery.vectors, gallery.patches, gallery.keys, grid
+    parts = (
+        gallery.keys,
+        gallery.image_ids,
+        gallery.identities,
+        *plain,
+        gallery.vectors,
+        gallery.patches,
+        gallery.keys,
+        grid,
+    )
     write_embeddings(tmp_path, EmbeddingSet(*parts))
     monkeypatch.setattr(stored_faces_module, "CHUNK", chunk)
     wanted = gallery.keys[::-2]

@@ -120,7 +120,8 @@ def test_regions_of_several_folders(data):
     large, small = (
         cosine(patches[A, 0], patches[B, 0])
         for patches in (
-            read_embeddings(data / "region_embeddings" / name, with_patches=True).patches for name in ("p56", "p28_x14_y0")
+            read_embeddings(data / "region_embeddings" / name, with_patches=True).patches
+            for name in ("p56", "p28_x14_y0")
         )
     )
     scorers, found = opened(data, "regions"), scored(data, "regions")
@@ -137,18 +138,17 @@ def test_regions_of_several_folders(data):
         scored(data, "regions", **{"with": "region_weights/absent"})
 
 
-def test_regions_twice_or_of_other_images_are_refused(data):
+def test_regions_twice_or_not_at_all_are_refused(data):
     source, copy = (data / "region_embeddings" / name for name in ("p56", "twin"))
     copy.mkdir()
     for path in source.iterdir():
         (copy / path.name).write_bytes(path.read_bytes())
     with pytest.raises(DataError, match=r"twice[\s\S]*p56_x0_y28[\s\S]*twin"):
         scored(data, "regions")
-    for path in copy.iterdir():
-        path.unlink()
-    write_vectors(copy, np.zeros((NUM - 1, 0)))
-    with pytest.raises(DataError, match="different images"):
-        scored(data, "regions")
+    with pytest.raises(DataError, match="have no regions"):
+        scored(data, "regions", of="embed")
+    with pytest.raises(DataError, match="no region features"):
+        scored(data, "regions", of="anchors")
 
 
 def test_weights_of_other_regions_and_lacking_combinations_are_refused(data):

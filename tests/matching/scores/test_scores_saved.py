@@ -28,7 +28,9 @@ def faces(data: Path, needs: Needs, row: int) -> Faces:
     if needs.network is not None:
         return Faces(vectors=read_embeddings(data / "embed" / needs.network).vectors[[row]])
     folders = {"p56_x0_y28": "p56", "p28_x14_y0": "p28_x14_y0"}
-    stored = [read_embeddings(data / "region_embeddings" / folders[name], with_patches=True) for name in needs.positions]
+    stored = [
+        read_embeddings(data / "region_embeddings" / folders[name], with_patches=True) for name in needs.positions
+    ]
     return Faces(patches=np.concatenate([each.patches[[row]] for each in stored], axis=1))
 
 

@@ -15,13 +15,21 @@ from pipeline_lib.schemas.templates import TEMPLATES
 from tests.matching.scores.made import scored, write_data
 
 # A video of im0 and im1 and a photograph im2 are template t1; t2 is im4, and an image that was not aligned.
-MEMBERS = [("t1", "im0", "video"), ("t1", "im1", "video"), ("t1", "im2", "im2"), ("t2", "im4", "im4"), ("t2", "gone", "gone")]
+MEMBERS = [
+    ("t1", "im0", "video"),
+    ("t1", "im1", "video"),
+    ("t1", "im2", "im2"),
+    ("t2", "im4", "im4"),
+    ("t2", "gone", "gone"),
+]
 GONE = [("t3", "gone", "gone")]
 PAIR_ROWS = [("ijb", 0, "t1", "t2", False), ("ijb", 0, "t1", "im3", True), ("ijb", 1, "im4", "im5", True)]
 DROPPED = ("ijb", 1, "t3", "im5", False)
 
 
-def write_templates(data: Path, members: list[tuple[str, str, str]], pairs: list[tuple[str, int, str, str, bool]]) -> None:
+def write_templates(
+    data: Path, members: list[tuple[str, str, str]], pairs: list[tuple[str, int, str, str, bool]]
+) -> None:
     rows = [dict(zip(TEMPLATES.names, row, strict=True)) for row in members]
     write_table(data / "ingest/templates.parquet", table_from_rows(rows, TEMPLATES), TEMPLATES)
     named = [dict(zip(PAIRS.names, (*row, "a group"), strict=True)) for row in pairs]

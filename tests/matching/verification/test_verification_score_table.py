@@ -13,11 +13,13 @@ from pipeline_lib.matching.verification.score_table import (
     ScoreColumn,
     headline,
     joined,
+    read_entries,
     read_scores,
     score_columns,
     score_table,
     write_scores,
 )
+from pipeline_lib.params.scores import Score
 from pipeline_lib.schemas.pairs import PAIRS
 
 ROWS = [("lfw", fold, f"a{fold}", f"b{fold}", fold % 2 == 0, None if fold else "g") for fold in range(4)]
@@ -38,6 +40,16 @@ def test_round_trip(tmp_path):
     assert headline(table) == ["cosine:n"]
     assert str(table.schema.field("cosine:n").type) == "float"
     assert table["group"].to_pylist() == ["g", None, None, None]
+
+
+def test_an_entry_comes_back_with_its_own_keys(tmp_path):
+    entry = Score.model_validate({"kind": "dam", "of": "embed/n", "with": "anchors/a", "form": "product"})
+    write_scores(tmp_path / "mine.parquet", score_table(PAIR_TABLE, {}, {}, entry))
+    assert read_entries(tmp_path) == {"mine": entry}
+    assert read_entries(tmp_path)["mine"].own == {"form": "product"}
+    written(tmp_path / "other.parquet")
+    with pytest.raises(DataError, match=r"no entry[\s\S]*other\.parquet"):
+        read_entries(tmp_path)
 
 
 def test_tables_are_joined_in_their_order(tmp_path):

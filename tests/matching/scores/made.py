@@ -25,7 +25,16 @@ from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 NUM = 8  # images im0.. of identities id0, id0, id1, id1, ...
-PAIR_ROWS = [("lfw", 0, 0, 1), ("lfw", 0, 0, 2), ("lfw", 1, 4, 5), ("lfw", 1, 4, 7), ("val", 0, 2, 3), ("val", 1, 6, 7)]
+PAIR_ROWS = [
+    ("lfw", 0, 0, 1),
+    ("lfw", 0, 0, 2),
+    ("lfw", 1, 4, 5),
+    ("lfw", 1, 4, 7),
+    ("val", 0, 2, 3),
+    ("val", 0, 2, 6),
+    ("val", 1, 6, 7),
+    ("val", 1, 3, 7),
+]
 POSITIONS = {"p56": ["p56_x0_y28"], "p28_x14_y0": ["p28_x14_y0"]}  # by folder
 LID = Lid(hidden_dim=8, num_steps=20, batch_size=8, learning_rate=1e-3, decay_steps=[])
 

@@ -211,9 +211,11 @@ def test_anchors_and_weights(built):
 
 
 def test_weights_and_their_errors_are_in_mlflow(built, monkeypatch):
+    from pipeline_lib.tracking.send import send_all
     from pipeline_lib.tracking.store import open_client
 
     monkeypatch.chdir(built)
+    send_all()
     client = open_client()
     (experiment,) = (found for found in client.search_experiments() if found.name == "face-verifier")
     (run,) = client.search_runs([experiment.experiment_id], "tags.stage = 'fit_region_weights@logistic'")

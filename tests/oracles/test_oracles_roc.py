@@ -8,7 +8,8 @@ from sklearn.metrics import roc_curve as sklearn_roc_curve
 
 from pipeline_lib.core.roc import area_under, equal_error_rate, roc_curve, tar_at_far
 from pipeline_lib.matching.verification.calibration import fit_calibration
-from pipeline_lib.matching.verification.kfold import best_threshold, cosine_fold_accuracy, score_fold_accuracy
+from pipeline_lib.matching.verification.protocols.kfold import cosine_fold_accuracy, score_fold_accuracy
+from pipeline_lib.matching.verification.threshold import best_threshold
 
 
 def drawn(seed: int, ties: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

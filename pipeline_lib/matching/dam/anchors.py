@@ -1,5 +1,6 @@
 """The anchor set of DAM: one image of each training identity (the paper's real-db, section 3.2)."""
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,27 @@ from pipeline_lib.core.cosine import Floats, unit
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_file
 
+ANCHORS_FILE = "anchors.arrow"
+ABOUT = "about"  # key of the schema's metadata
+
 
 @dataclass(frozen=True)
 class Anchors:
-    """A anchors: their images, identities (unique) and unit vectors, float32 (A, D)."""
+    """A strangers, and the G that is measured with them.
+
+    Attributes:
+        image_ids, identities: of each; identities are unique.
+        vectors: unit vectors, float32 (A, D).
+        network: whose embeddings they are.
+        scale, num_neighbours: s and k of G (DAM, eq. 3).
+    """
 
     image_ids: list[str]
     identities: list[str]
     vectors: Floats
+    network: str
+    scale: float
+    num_neighbours: int
 
     def of(self, identities: Sequence[str]) -> npt.NDArray[np.int64]:
         """The anchor of each identity, int64; -1 where it has none."""
@@ -79,7 +93,8 @@ def write_anchors(path: Path, anchors: Anchors) -> None:
         "identity": pa.array(anchors.identities, pa.string()),
         "vector": pa.FixedSizeListArray.from_arrays(flat, dim),
     }
-    table = pa.table(columns)
+    about = {"network": anchors.network, "scale": anchors.scale, "num_neighbours": anchors.num_neighbours}
+    table = pa.table(columns, metadata={ABOUT: json.dumps(about)})
     with atomic_file(path) as partial, pa.ipc.new_file(partial, table.schema) as writer:
         writer.write_table(table)
 
@@ -95,8 +110,10 @@ def read_anchors(path: Path) -> Anchors:
             table = pa.ipc.open_file(source).read_all()
             flat = table.column("vector").combine_chunks().flatten().to_numpy(zero_copy_only=False).copy()
             names = table.column("image_id").to_pylist(), table.column("identity").to_pylist()
+            about = json.loads(table.schema.metadata[ABOUT.encode()])
+            anchors = Anchors(*names, flat.reshape(len(names[0]), -1), **about)
     except FileNotFoundError:
         raise DataError("The anchor file is missing; run the build_anchors stage.", where=path) from None
-    except (pa.ArrowInvalid, KeyError, AttributeError) as error:
+    except (pa.ArrowInvalid, KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError("The anchor file is damaged; rerun the build_anchors stage.", got=error, where=path) from error
-    return Anchors(*names, flat.reshape(len(names[0]), -1))
+    return anchors

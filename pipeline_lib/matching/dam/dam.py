@@ -5,9 +5,9 @@ import numpy.typing as npt
 
 from pipeline_lib.core.cosine import Floats, unit
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.top_k import top_k
 
 Doubles = npt.NDArray[np.float64]
-QUERY_BLOCK, ANCHOR_BLOCK = 1024, 8192  # a product of 32 MiB
 
 
 def log_dam(
@@ -61,10 +61,8 @@ def nearest_cosines(
     anchors: npt.ArrayLike,
     num_neighbours: int,
     left_out: npt.NDArray[np.int64] | None = None,
-    query_block: int = QUERY_BLOCK,
-    anchor_block: int = ANCHOR_BLOCK,
 ) -> Floats:
-    """Cosines with the k nearest anchors; exact, by matrix products of a block of rows and a block of anchors.
+    """Cosines with the k nearest anchors, exact (core.top_k).
 
     Args:
         vectors: (N, D), finite, not zero; not normalised before.
@@ -73,7 +71,6 @@ def nearest_cosines(
         left_out: int64 (N,), the anchor that must not count for each row, -1 for none. For training images this is the
             anchor of their own identity, be it another image or the very same one: G is inter-class (j ≠ y_i in eq. 4
             and 5). Images to verify need none, for no anchor may share their identity.
-        query_block, anchor_block: rows and anchors in one matrix product; the result does not depend on them.
 
     Returns:
         float32 (N, k), descending.
@@ -85,25 +82,13 @@ def nearest_cosines(
     if queries.ndim != 2 or references.ndim != 2 or queries.shape[1] != references.shape[1]:
         got = (queries.shape, references.shape)
         raise DataError("Images and anchors come from different networks.", got=got, allowed="(N, D) and (A, D)")
-    needed = num_neighbours + (left_out is not None)
-    if num_neighbours < 1 or len(references) < needed:
-        allowed = f"1 to {len(references) - (left_out is not None)} neighbours for {len(references)} anchors"
-        raise DataError("There are too few anchors.", got=num_neighbours, allowed=allowed, where="dam.num_neighbours")
-    skipped = np.full(len(queries), -1, np.int64) if left_out is None else left_out
-    nearest = np.empty((len(queries), num_neighbours), np.float32)
-    for top in range(0, len(queries), query_block):
-        rows = slice(top, top + query_block)
-        distances = np.full((len(queries[rows]), num_neighbours), np.inf, np.float32)  # -cos: partition sorts upwards
-        for first in range(0, len(references), anchor_block):
-            block = -(queries[rows] @ references[first : first + anchor_block].T)
-            here = np.flatnonzero((skipped[rows] >= first) & (skipped[rows] < first + anchor_block))
-            block[here, skipped[rows][here] - first] = np.inf
-            candidates = np.concatenate((distances, block), axis=1)
-            distances = np.partition(candidates, num_neighbours - 1, axis=1)[:, :num_neighbours]
-        nearest[rows] = -np.sort(distances, axis=1)
-    return nearest
+    most = len(references) - (left_out is not None)
+    if not 1 <= num_neighbours <= most:
+        allowed = f"1 to {most} neighbours for {len(references)} anchors"
+        raise DataError("There are too few anchors.", got=num_neighbours, allowed=allowed, where="num_neighbours")
+    return top_k(queries, references, num_neighbours, left_out)[1]
 
 
 def _check_scale(scale: float) -> None:
     if not (np.isfinite(scale) and scale > 0):
-        raise DataError("DAM's scale is not positive.", got=scale, allowed="> 0", where="dam.scale")
+        raise DataError("DAM's scale is not positive.", got=scale, allowed="> 0", where="scale")

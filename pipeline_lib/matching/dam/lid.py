@@ -1,9 +1,9 @@
 """DAM-L: the local inter-class discrepancy G(f) by a small regressor instead of an anchor search (DAM, 3.2)."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,11 @@ from pipeline_lib.core.cosine import unit
 from pipeline_lib.core.errors import CheckpointError, DataError
 from pipeline_lib.core.files import atomic_file, read_json, write_json
 from pipeline_lib.matching.dam.dam import Doubles
+from pipeline_lib.params.anchors import Lid
 
 log = logging.getLogger("face_verifier")
-WEIGHTS, DESCRIPTION = "lid.safetensors", "lid.json"
+LID_FOLDER, WEIGHTS, DESCRIPTION = "lid", "lid.safetensors", "lid.json"
+NUMBERS = ("dim", "hidden_dim", "scale", "num_neighbours")
 MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4  # the paper's, section 4.1
 LOG_EVERY_STEPS = 1000
 QUERY_BLOCK = 65536
@@ -70,30 +72,32 @@ class LidRegressor(nn.Module):
         widest = np.log(self.num_neighbours)
         return np.asarray(np.log(np.clip(estimate, np.exp(widest - self.scale), np.exp(widest + self.scale))))
 
+    def state(self) -> dict[str, Any]:
+        """What of_state makes an equal regressor of: its numbers, its arrays by name."""
+        arrays = {name: value.numpy() for name, value in self.state_dict().items()}
+        return {name: getattr(self, name) for name in NUMBERS} | arrays
 
-@dataclass(frozen=True)
-class LidSettings:
-    """Training of the regressor; the paper's: 30,000 steps of 512, 1e-3, divided by 10 at 15,000, 20,000 and 25,000."""
-
-    hidden_dim: int
-    num_steps: int
-    batch_size: int
-    learning_rate: float
-    decay_steps: Sequence[int]
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any]) -> "LidRegressor":
+        """The regressor of a state, which may hold other keys, too."""
+        model = cls(**{name: state[name] for name in NUMBERS})
+        model.load_state_dict({name: torch.from_numpy(state[name]) for name in model.state_dict()})
+        return model.eval()
 
 
 def fit_lid(
-    vectors: npt.ArrayLike, log_lids: Doubles, scale: float, num_neighbours: int, settings: LidSettings, seed: int
+    vectors: npt.ArrayLike, log_lids: Doubles, scale: float, num_neighbours: int, settings: Lid, seed: int
 ) -> LidRegressor:
     """Regress G from embeddings by least squares, E ‖M(f) - G(f)‖² (DAM, eq. 7), G itself and not its logarithm.
 
-    SGD with the paper's momentum and weight decay; the rate falls to a tenth at each of `decay_steps`. The squared
+    SGD with the paper's momentum and weight decay; the rate falls to a tenth at each of settings.decay_steps. The squared
     error is that of the standardised target, which has the same minimiser.
 
     Args:
         vectors: (N, D), training embeddings.
         log_lids: float64 (N,), their log G (nearest_cosines without the own identity, then log_lid).
         scale, num_neighbours: s and k of that G.
+        settings: of the training; the paper's: 30,000 steps of 512, 1e-3, divided by 10 at 15,000, 20,000 and 25,000.
         seed: fixes initial weights and batches.
 
     Raises:
@@ -107,7 +111,7 @@ def fit_lid(
         or not np.isfinite(targets).all()
     ):
         got = f"{tuple(directions.shape)} embeddings, {targets.shape} discrepancies"
-        raise DataError("The regressor of G needs one finite G an embedding.", got=got, where="dam.scale")
+        raise DataError("The regressor of G needs one finite G an embedding.", got=got, where="anchors: scale")
     generator = torch.Generator().manual_seed(seed)
     model = LidRegressor(directions.shape[1], settings.hidden_dim, scale, num_neighbours)
     _initialise(model, generator)
@@ -115,7 +119,7 @@ def fit_lid(
     model.spread.fill_(float(targets.std()) or 1.0)  # all G equal: the target is 0 everywhere
     wanted = torch.from_numpy(((targets - targets.mean()) / model.spread.item()).astype(np.float32))
     optimiser = torch.optim.SGD(model.parameters(), settings.learning_rate, MOMENTUM, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, list(settings.decay_steps), gamma=0.1)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, settings.decay_steps, gamma=0.1)
     for step in range(1, settings.num_steps + 1):
         rows = torch.randint(len(wanted), (settings.batch_size,), generator=generator)
         loss = nn.functional.mse_loss(model(directions[rows]), wanted[rows])
@@ -126,7 +130,7 @@ def fit_lid(
         if step % LOG_EVERY_STEPS == 0 or step == settings.num_steps:
             log.info("DAM-L step %d/%d: squared error %.3f of the variance of G", step, settings.num_steps, loss.item())
     if not all(torch.isfinite(value).all() for value in model.parameters()):
-        where = "dam.lid.learning_rate"
+        where = "anchors: lid.learning_rate"
         raise DataError(
             "The regressor of G diverged; lower its learning rate.", got=settings.learning_rate, where=where
         )
@@ -137,8 +141,7 @@ def write_lid(folder: Path, model: LidRegressor) -> None:
     """Write lid.safetensors and lid.json below `folder`."""
     with atomic_file(folder / WEIGHTS) as partial:
         save_file(model.state_dict(), partial)
-    names = ("dim", "hidden_dim", "scale", "num_neighbours")
-    write_json(folder / DESCRIPTION, {name: getattr(model, name) for name in names})
+    write_json(folder / DESCRIPTION, {name: getattr(model, name) for name in NUMBERS})
 
 
 def read_lid(folder: Path, scale: float, num_neighbours: int) -> LidRegressor:

@@ -85,8 +85,8 @@ def bootstrap_weights(
         if num_redrawn > MAX_REDRAWN_SHARE * num_samples:
             got = f"{num_redrawn} of {num_redrawn + len(samples)} resamples of {len(names)} identities"
             problem = "Resamples of the training identities hold a single class; there are too few identities."
-            allowed = f"at most {MAX_REDRAWN_SHARE:.0%} of region_weights.num_bootstrap ({num_samples})"
-            raise DataError(problem, got=got, allowed=allowed, where="region_weights")
+            allowed = f"at most {MAX_REDRAWN_SHARE:.0%} of num_bootstrap ({num_samples})"
+            raise DataError(problem, got=got, allowed=allowed, where="regions.weights")
     drawn = np.stack(samples)
     return Uncertainty(drawn.std(axis=0, ddof=1), np.percentile(drawn, PERCENTILES, axis=0).T, num_samples, num_redrawn)
 

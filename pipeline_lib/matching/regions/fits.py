@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.core.files import read_json, write_json
 from pipeline_lib.data.patches.grid import SIZES_PX, Region, parse_region
 from pipeline_lib.data.sources.shared.training_pairs import TrainingPairs
 from pipeline_lib.matching.regions.bootstrap import Uncertainty, bootstrap_weights
 from pipeline_lib.matching.regions.weights import RegionWeights, fit_region_weights
 
-COMBINATION_PREFIX = "regions_"
+BOTH_SIZES = "_".join(map(str, SIZES_PX))
+COMBINATIONS = (*map(str, SIZES_PX), BOTH_SIZES)
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class RegionFit:
 
 
 def combinations(positions: Sequence[str]) -> dict[str, list[str]]:
-    """The combinations that positions allow, the widest last: regions_28, regions_56, regions_28_56.
+    """The combinations that positions allow, the widest last: 28, 56, 28_56.
 
     One size gives its own combination only. A combination keeps the order of `positions`.
 
@@ -39,19 +40,19 @@ def combinations(positions: Sequence[str]) -> dict[str, list[str]]:
         raise DataError("Regions are combined from unique positions.", got=list(positions), allowed="at least one")
     sizes = {name: parse_region(name).size_px for name in positions}
     single = {
-        f"{COMBINATION_PREFIX}{size}": [name for name in positions if sizes[name] == size]
-        for size in SIZES_PX
-        if size in sizes.values()
+        str(size): [name for name in positions if sizes[name] == size] for size in SIZES_PX if size in sizes.values()
     }
-    if len(single) == 1:
-        return single
-    return {**single, COMBINATION_PREFIX + "_".join(map(str, SIZES_PX)): list(positions)}
+    return single if len(single) == 1 else {**single, BOTH_SIZES: list(positions)}
+
+
+def is_combination(name: str) -> bool:
+    """Whether a fit's name, or a column's (what follows its last colon), is that of a combination."""
+    return name.rpartition(":")[2] in COMBINATIONS
 
 
 def widest_combination(names: Iterable[str]) -> str | None:
-    """The combination of the most sizes among names of scores; None where none of them is a combination."""
-    found = [name for name in names if name.startswith(COMBINATION_PREFIX)]
-    return max(found, key=lambda name: name.count("_"), default=None)
+    """The combination of the most sizes among names of fits or columns; None where none of them is a combination."""
+    return max(filter(is_combination, names), key=lambda name: name.rpartition(":")[2].count("_"), default=None)
 
 
 def reading_order(positions: Iterable[str]) -> list[Region]:
@@ -132,25 +133,22 @@ def write_region_fits(path: Path, fits: Mapping[str, RegionFit]) -> None:
     write_json(path, {name: _as_json(fit) for name, fit in fits.items()})
 
 
-def read_region_fits(path: Path, positions: Sequence[str]) -> dict[str, RegionFit]:
-    """Read the fits of the combinations that `positions` allow, in the order of `positions`, the widest last.
+def read_region_fits(path: Path) -> dict[str, RegionFit]:
+    """Read the fits of all combinations of the file's positions, in reading_order, the widest combination last.
 
     Raises:
-        DataError: the file is missing or damaged, lacks a combination, or a combination's positions are not these.
+        DataError: the file is missing or damaged, or its combinations are not those of its positions.
     """
     raw = read_json(path)
     rerun = "rerun the fit_region_weights stage."
     try:
         known = {name for fields in raw.values() for name in fields["weights"]}
-        if known and known != set(positions):
-            problem = f"The region weights are for other positions; {rerun}"
-            raise DataError(problem, got=sorted(known), allowed=sorted(positions), where=path)
-        chosen = combinations(positions)
-        if set(raw) != set(chosen):
+        chosen = combinations([region.name for region in reading_order(known)]) if known else {}
+        if not chosen or set(raw) != set(chosen):
             problem = f"The region weights are of other combinations; {rerun}"
             raise DataError(problem, got=sorted(raw), allowed=list(chosen), where=path)
         return {name: _from_json(raw[name], members) for name, members in chosen.items()}
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (ParamsError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"The region weights are damaged; {rerun}", got=repr(error), where=path) from error
 
 

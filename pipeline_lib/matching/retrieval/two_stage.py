@@ -10,9 +10,10 @@ import torch
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.progress import track
-from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, can_be_transported, emd_similarities, unit_patches
+from pipeline_lib.core.top_k import NO_EXCLUSION
+from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, UnitPatches, can_be_transported, emd_similarities
 from pipeline_lib.matching.retrieval.rerank import blended_scores, reranked_order
-from pipeline_lib.matching.retrieval.search import NO_EXCLUSION, search
+from pipeline_lib.matching.retrieval.search import search
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -28,14 +29,14 @@ class Faces:
         image_ids: the aligned image each was made from; an occluded image has that of its original.
         identities: who it is.
         vectors: float32 (N, D).
-        patches: float32 (N, K, C).
+        patches: K of each, of unit length (emd.sinkhorn.unit_patches).
     """
 
     keys: Sequence[str]
     image_ids: Sequence[str]
     identities: Sequence[str]
     vectors: Floats
-    patches: Floats
+    patches: UnitPatches
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def rank_two_stages(
         Lists of depth max(top_k, largest number of relevant images), so that every metric can be computed.
 
     Raises:
-        DataError: there are no queries, fewer than two gallery images, or a vector or patch has no direction.
+        DataError: there are no queries, fewer than two gallery images, or a vector has no direction.
 
     DeepFace-EMD, section 3.1.3.
     """
@@ -128,8 +129,6 @@ def _emd(
     candidates that is an impostor's normal case: nothing flows, and Σ T·cos over an empty flow is 0.
     """
     num_queries, k = candidates.shape
-    query_patches = unit_patches(queries.patches, lambda row: f"query {queries.keys[row]}")
-    gallery_patches = unit_patches(gallery.patches, lambda row: f"gallery image {gallery.keys[row]}")
     similarities, converged = np.empty((num_queries, k), np.float32), np.empty((num_queries, k), np.bool_)
     carried = np.empty((num_queries, k), np.bool_)
     blocks = range(0, num_queries, QUERIES_A_BLOCK)
@@ -141,11 +140,11 @@ def _emd(
         def name(p: np.intp) -> str:
             return f"query {queries.keys[pairs[p, 0]]}, gallery image {gallery.keys[pairs[p, 1]]}"
 
-        some = can_be_transported(query_patches, gallery_patches, pairs, weights)
+        some = can_be_transported(queries.patches, gallery.patches, pairs, weights)
         found, reached = np.zeros(len(pairs), np.float32), np.ones(len(pairs), np.bool_)
         named = np.flatnonzero(some)
         found[some], reached[some] = emd_similarities(
-            query_patches, gallery_patches, pairs[some], weights, settings, lambda p: name(named[p])
+            queries.patches, gallery.patches, pairs[some], weights, settings, lambda p: name(named[p])
         )
         similarities[rows], converged[rows] = found.reshape(len(rows), k), reached.reshape(len(rows), k)
         carried[rows] = some.reshape(len(rows), k)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import read_json, write_json
 from pipeline_lib.core.roc import Doubles, area_under, check_scores, roc_curve
-from pipeline_lib.matching.verification.kfold import best_threshold
+from pipeline_lib.matching.verification.threshold import best_threshold
 
 MAX_NEWTON_STEPS = 100
 

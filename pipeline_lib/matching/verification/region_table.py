@@ -1,48 +1,58 @@
 """Table II of RRFNet: every region alone, every combination of regions, and the whole face, on every protocol."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
-from pipeline_lib.core.errors import DataError
-from pipeline_lib.matching.regions.fits import COMBINATION_PREFIX, reading_order
-from pipeline_lib.matching.verification.protocols import POSITION_PREFIX, Metrics, protocol_rows, score_metrics
+from pipeline_lib.matching.regions.fits import reading_order
+from pipeline_lib.matching.scores.shared.pairs import protocol_rows
+from pipeline_lib.matching.verification.figures import Metrics, evaluation
+from pipeline_lib.matching.verification.score_table import score_columns
+from pipeline_lib.params.verify import Verify
 
 REGION_FIGURES = ("accuracy_mean", "accuracy_std", "auc", "eer", "num_genuine", "num_impostor")
 REGION_COLUMNS = ("protocol", "kind", "score", *REGION_FIGURES)
 POSITION, COMBINATION, WHOLE_FACE = "position", "combination", "whole_face"
+REGIONS_KIND, WHOLE_FACE_KIND = "regions", "cosine"
 
 
-def region_rows(table: pa.Table, metrics: Metrics, networks: Sequence[str]) -> Iterator[tuple[str | float, ...]]:
+def region_rows(table: pa.Table, metrics: Metrics, params: Verify) -> Iterator[tuple[str | float, ...]]:
     """Rows of REGION_COLUMNS, protocol by protocol in the order of the paper: regions by size and row, combinations, face.
 
+    The whole face, the 112x112 receptive field, is every network's cosine. There are no rows without a single region, and
+    none of a protocol whose kind has other figures: the table's are those of k folds.
+
     Args:
-        table: a score table with a column for each region.
+        table: a score table, of scores of kind `regions` and others.
         metrics: of the same table (all_metrics): the figures of combinations and networks are these, not new ones.
-        networks: those whose cosine stands for the 112x112 receptive field.
+        params: how protocols are evaluated.
 
     Raises:
-        DataError: the metrics lack a protocol or a network, or see score_metrics; names protocol and score.
+        DataError: see Evaluation.figures.
     """
-    names = [name.removeprefix(POSITION_PREFIX) for name in table.column_names if name.startswith(POSITION_PREFIX)]
-    alone = [f"{POSITION_PREFIX}{region.name}" for region in reading_order(names)]
+    columns = score_columns(table)
+    regions = [name for name, column in columns.items() if column.kind == REGIONS_KIND]
+    alone = _in_reading_order([name for name in regions if not columns[name].in_headline])
+    if not alone:
+        return
+    together = {name: COMBINATION for name in regions if columns[name].in_headline}
+    together |= {name: WHOLE_FACE for name, column in columns.items() if column.kind == WHOLE_FACE_KIND}
     for protocol, rows in protocol_rows(table):
-        part = table.take(rows)
-        genuine, folds = part["genuine"].to_numpy(), part["fold"].to_numpy()
-        for score in alone:
-            try:
-                figures = score_metrics(score, part[score].to_numpy(), genuine, folds, ())
-            except DataError as error:
-                raise DataError(f"{error}", where=f"protocol {protocol}, score {score}") from error
-            yield _row(protocol, POSITION, score, figures)
-        known = metrics.get(protocol, {})
-        for score in (name for name in known if name.startswith(COMBINATION_PREFIX)):
-            yield _row(protocol, COMBINATION, score, known[score])
-        for score in (f"cosine:{network}" for network in networks):
-            if score not in known:
-                problem = "The metrics lack the whole face that regions are compared with."
-                raise DataError(problem, got=sorted(known), allowed=score, where=f"protocol {protocol}")
-            yield _row(protocol, WHOLE_FACE, score, known[score])
+        part, judged = table.take(rows), evaluation(protocol, params)
+        found = [(POSITION, score, judged.figures(part, score)) for score in alone]
+        found += [(kind, score, metrics[protocol][score]) for score, kind in together.items()]
+        for kind, score, figures in found:
+            if set(REGION_FIGURES) <= set(figures):
+                yield _row(protocol, kind, score, figures)
+
+
+def _in_reading_order(scores: list[str]) -> list[str]:
+    """Columns <entry>:<position>, entry by entry."""
+    entries: dict[str, list[str]] = {}
+    for score in scores:
+        entry, _, position = score.rpartition(":")
+        entries.setdefault(entry, []).append(position)
+    return [f"{entry}:{region.name}" for entry, names in entries.items() for region in reading_order(names)]
 
 
 def _row(protocol: str, kind: str, score: str, figures: Mapping[str, float]) -> tuple[str | float, ...]:

@@ -9,7 +9,8 @@ from pipeline_lib.core.cosine import unit
 from pipeline_lib.core.errors import CheckpointError, DataError
 from pipeline_lib.matching.dam.anchors import Anchors, check_strangers, choose_anchors, read_anchors, write_anchors
 from pipeline_lib.matching.dam.dam import log_dam, log_lid, nearest_cosines
-from pipeline_lib.matching.dam.lid import LidRegressor, LidSettings, fit_lid, read_lid, write_lid
+from pipeline_lib.matching.dam.lid import LidRegressor, fit_lid, read_lid, write_lid
+from pipeline_lib.params.anchors import Lid
 
 RNG = np.random.default_rng(5)
 
@@ -123,7 +124,7 @@ def test_the_cap_keeps_different_identities_at_different_seeds():
 
 
 def test_anchors_among_the_people_verified_are_named():
-    anchors = Anchors(["a1", "b1"], ["al", "bo"], np.eye(2, dtype=np.float32))
+    anchors = Anchors(["a1", "b1"], ["al", "bo"], np.eye(2, dtype=np.float32), "net", 1.0, 2)
     check_strangers(anchors, {"cy"})
     with pytest.raises(DataError, match=r"\['bo'\]"):
         check_strangers(anchors, {"bo", "cy"})
@@ -133,9 +134,10 @@ def test_anchors_among_the_people_verified_are_named():
 def test_anchor_file_round_trip_and_damage(tmp_path):
     path = tmp_path / "anchors.arrow"
     vectors = unit(RNG.normal(size=(3, 5)))
-    write_anchors(path, Anchors(["a", "b", "c"], ["al", "bo", "cy"], vectors))
+    write_anchors(path, Anchors(["a", "b", "c"], ["al", "bo", "cy"], vectors, "net", 0.5, 2))
     found = read_anchors(path)
     assert (found.image_ids, found.identities) == (["a", "b", "c"], ["al", "bo", "cy"])
+    assert (found.network, found.scale, found.num_neighbours) == ("net", 0.5, 2)
     np.testing.assert_allclose(found.vectors, vectors, rtol=0, atol=1e-7)  # normalised once more
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(DataError, match="damaged"):
@@ -154,7 +156,7 @@ def clustered(num: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     return vectors, log_lid(nearest_cosines(vectors, anchors, 4), 1.0)
 
 
-SETTINGS = LidSettings(hidden_dim=32, num_steps=600, batch_size=64, learning_rate=0.01, decay_steps=[400, 500])
+SETTINGS = Lid(hidden_dim=32, num_steps=600, batch_size=64, learning_rate=0.01, decay_steps=[400, 500])
 
 
 def test_the_regressor_beats_guessing_the_mean_on_images_it_has_not_seen():
@@ -185,7 +187,7 @@ def test_equal_targets_and_divergence():
     vectors = RNG.normal(size=(40, 8))
     model = fit_lid(vectors, np.full(40, np.log(5.0)), 1.0, 4, SETTINGS, seed=0)
     np.testing.assert_allclose(np.exp(model.log_lid(vectors)), 5.0, rtol=0.02)  # weight decay is no exact solver
-    hot = LidSettings(8, 50, 16, 1e6, [])
+    hot = Lid(hidden_dim=8, num_steps=50, batch_size=16, learning_rate=1e6, decay_steps=[])
     with pytest.raises(DataError, match="diverged"):
         fit_lid(vectors, RNG.uniform(0, 1, 40), 1.0, 4, hot, seed=0)
     with pytest.raises(DataError, match="one finite G"):
@@ -195,7 +197,8 @@ def test_equal_targets_and_divergence():
 
 
 def test_regressor_files(tmp_path):
-    model = fit_lid(RNG.normal(size=(40, 8)), RNG.uniform(1, 2, 40), 1.0, 4, LidSettings(8, 5, 16, 1e-3, [3]), seed=0)
+    settings = Lid(hidden_dim=8, num_steps=5, batch_size=16, learning_rate=1e-3, decay_steps=[3])
+    model = fit_lid(RNG.normal(size=(40, 8)), RNG.uniform(1, 2, 40), 1.0, 4, settings, seed=0)
     write_lid(tmp_path, model)
     vectors = RNG.normal(size=(5, 8))
     np.testing.assert_array_equal(read_lid(tmp_path, 1.0, 4).log_lid(vectors), model.log_lid(vectors))

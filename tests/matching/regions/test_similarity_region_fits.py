@@ -38,21 +38,21 @@ def planted(num: int, rng: np.random.Generator) -> tuple[np.ndarray, TrainingPai
 
 def test_combinations_of_the_paper():
     assert combinations(POSITIONS) == {
-        "regions_28": ["p28_x14_y28"],
-        "regions_56": ["p56_x0_y28", "p56_x28_y28"],
-        "regions_28_56": POSITIONS,
+        "28": ["p28_x14_y28"],
+        "56": ["p56_x0_y28", "p56_x28_y28"],
+        "28_56": POSITIONS,
     }
     small, large = ([region.name for region in unique_regions(size)] for size in (28, 56))
     assert [(name, len(found)) for name, found in combinations([*small, *large]).items()] == [
-        ("regions_28", 28),
-        ("regions_56", 6),
-        ("regions_28_56", 34),
+        ("28", 28),
+        ("56", 6),
+        ("28_56", 34),
     ]
 
 
 def test_one_size_has_one_combination():
-    assert combinations(["p28_x0_y0"]) == {"regions_28": ["p28_x0_y0"]}
-    assert combinations(["p56_x0_y0", "p56_x28_y0"]) == {"regions_56": ["p56_x0_y0", "p56_x28_y0"]}
+    assert combinations(["p28_x0_y0"]) == {"28": ["p28_x0_y0"]}
+    assert combinations(["p56_x0_y0", "p56_x28_y0"]) == {"56": ["p56_x0_y0", "p56_x28_y0"]}
     with pytest.raises(DataError, match="at least one"):
         combinations([])
     with pytest.raises(DataError, match="unique"):
@@ -62,9 +62,10 @@ def test_one_size_has_one_combination():
 
 
 def test_the_widest_combination_is_that_of_both_sizes():
-    assert widest_combination(["regions_28_56", "regions_28", "regions_56", "dam_r"]) == "regions_28_56"
-    assert widest_combination(["raw_pixel", "regions_28"]) == "regions_28"
-    assert widest_combination(["raw_pixel", "region.p28_x0_y0"]) is None
+    assert widest_combination(["28_56", "28", "56"]) == "28_56"
+    assert widest_combination(["regions:28", "a:28_56", "regions:56", "dam:r"]) == "a:28_56"
+    assert widest_combination(["raw_pixel", "regions:28"]) == "regions:28"
+    assert widest_combination(["raw_pixel", "regions:p28_x0_y0"]) is None
 
 
 def test_reading_order_is_the_papers():
@@ -77,8 +78,8 @@ def test_reading_order_is_the_papers():
 def test_every_combination_is_fitted_to_its_own_columns():
     cosines, pairs = planted(400, np.random.default_rng(0))
     fits = fit_combinations(POSITIONS, cosines, pairs, [0.1, 1.0], 6, np.random.default_rng(1))
-    assert list(fits) == ["regions_28", "regions_56", "regions_28_56"]
-    for name, columns in (("regions_28", [1]), ("regions_56", [0, 2]), ("regions_28_56", [0, 1, 2])):
+    assert list(fits) == ["28", "56", "28_56"]
+    for name, columns in (("28", [1]), ("56", [0, 2]), ("28_56", [0, 1, 2])):
         members = [POSITIONS[column] for column in columns]
         alone = fit_region_weights(members, cosines[:, columns], pairs.genuine, pairs.folds, [0.1, 1.0])
         np.testing.assert_array_equal(fits[name].weights.weights, alone.weights)
@@ -86,26 +87,24 @@ def test_every_combination_is_fitted_to_its_own_columns():
         assert fits[name].uncertainty.intervals.shape == (len(columns), 2)
         assert fits[name].uncertainty.num_samples == 6
     again = fit_combinations(POSITIONS, cosines, pairs, [0.1, 1.0], 6, np.random.default_rng(1))
-    np.testing.assert_array_equal(
-        fits["regions_28_56"].uncertainty.intervals, again["regions_28_56"].uncertainty.intervals
-    )
+    np.testing.assert_array_equal(fits["28_56"].uncertainty.intervals, again["28_56"].uncertainty.intervals)
 
 
 def test_summary_and_flat_figures():
     cosines, pairs = planted(400, np.random.default_rng(0))
     fits = fit_combinations(POSITIONS, cosines, pairs, [1.0], 4, np.random.default_rng(1))
     summary = fit_summary(POSITIONS, cosines, pairs, fits)
-    wide = fits["regions_28_56"].weights
+    wide = fits["28_56"].weights
     accepted = cosines.astype(float) @ wide.weights + wide.intercept > 0
-    assert summary["regions_28_56"] == {
+    assert summary["28_56"] == {
         "num_pairs": 400, "num_identities": 20, "num_redrawn": 0, "strength": 1.0,
         "held_out_log_loss": wide.log_losses[1.0], "training_accuracy": np.mean(accepted == pairs.genuine),
     }  # fmt: skip
     assert set(summary) == set(fits)
     figures = weight_figures(fits)
     assert len(figures) == 2 * (1 + 2 + 3)
-    assert figures["regions_28_56/weight.p56_x28_y28"] == wide.weights[2]
-    assert figures["regions_56/standard_error.p56_x0_y28"] == fits["regions_56"].uncertainty.standard_errors[0]
+    assert figures["28_56/weight.p56_x28_y28"] == wide.weights[2]
+    assert figures["56/standard_error.p56_x0_y28"] == fits["56"].uncertainty.standard_errors[0]
 
 
 def test_errors_name_the_combination():
@@ -114,7 +113,7 @@ def test_errors_name_the_combination():
         fit_combinations(POSITIONS[:2], cosines, pairs, [1.0], 4, np.random.default_rng(1))
     broken = cosines.copy()
     broken[7, 2] = np.nan
-    with pytest.raises(DataError, match=r"NaN[\s\S]*pairs \[7\][\s\S]*regions_56"):
+    with pytest.raises(DataError, match=r"NaN[\s\S]*pairs \[7\][\s\S]*combination 56"):
         fit_combinations(POSITIONS, broken, pairs, [1.0], 4, np.random.default_rng(1))
 
 
@@ -127,32 +126,29 @@ def fit(members: list[str], first: float) -> RegionFit:
 def test_file_round_trip_by_name(tmp_path):
     path = tmp_path / "weights.json"
     write_region_fits(path, {name: fit(members, 1.0) for name, members in combinations(POSITIONS).items()})
-    assert set(json.loads(path.read_text())["regions_56"]["weights"]) == {"p56_x0_y28", "p56_x28_y28"}
-    read = read_region_fits(path, POSITIONS[::-1])
-    assert list(read) == ["regions_28", "regions_56", "regions_28_56"]
-    wide = read["regions_28_56"]
-    assert wide.weights.positions == POSITIONS[::-1]
-    assert wide.weights.weights.tolist() == [3.0, 2.0, 1.0]
+    assert set(json.loads(path.read_text())["56"]["weights"]) == {"p56_x0_y28", "p56_x28_y28"}
+    read = read_region_fits(path)
+    assert list(read) == ["28", "56", "28_56"]
+    wide = read["28_56"]
+    assert wide.weights.positions == ["p28_x14_y28", "p56_x0_y28", "p56_x28_y28"]  # by size, row, column
+    assert wide.weights.weights.tolist() == [2.0, 1.0, 3.0]
     assert (wide.weights.intercept, wide.weights.strength, wide.weights.log_losses) == (9.0, 0.1, {0.1: 0.2, 1.0: 0.3})
-    assert wide.uncertainty.standard_errors.tolist() == [0.3, 0.2, 0.1]
-    assert wide.uncertainty.intervals.tolist() == [[2.0, 4.0], [1.0, 3.0], [0.0, 2.0]]
+    assert wide.uncertainty.standard_errors.tolist() == [0.2, 0.1, 0.3]
+    assert wide.uncertainty.intervals.tolist() == [[1.0, 3.0], [0.0, 2.0], [2.0, 4.0]]
     assert (wide.uncertainty.num_samples, wide.uncertainty.num_redrawn) == (7, 1)
 
 
-def test_other_positions_and_missing_combinations_are_named(tmp_path):
+def test_missing_combinations_are_named(tmp_path):
     path = tmp_path / "weights.json"
     fits = {name: fit(members, 1.0) for name, members in combinations(POSITIONS).items()}
-    write_region_fits(path, fits)
-    with pytest.raises(DataError, match=r"other positions[\s\S]*p56_x28_y28"):
-        read_region_fits(path, POSITIONS[:2])
-    write_region_fits(path, {name: fits[name] for name in ("regions_56", "regions_28_56")})
-    with pytest.raises(DataError, match=r"other combinations[\s\S]*regions_28'"):
-        read_region_fits(path, POSITIONS)
+    write_region_fits(path, {name: fits[name] for name in ("56", "28_56")})
+    with pytest.raises(DataError, match=r"other combinations[\s\S]*'28'"):
+        read_region_fits(path)
     path.write_text("{}")
     with pytest.raises(DataError, match="other combinations"):
-        read_region_fits(path, POSITIONS)
+        read_region_fits(path)
     with pytest.raises(DataError, match="missing"):
-        read_region_fits(tmp_path / "absent.json", POSITIONS)
+        read_region_fits(tmp_path / "absent.json")
 
 
 @pytest.mark.parametrize("key", ["weights", "standard_errors", "intervals", "intercept", "strength", "log_losses"])
@@ -160,23 +156,23 @@ def test_other_positions_and_missing_combinations_are_named(tmp_path):
 def test_a_damaged_file_is_said_so(tmp_path, key, value):
     path = tmp_path / "weights.json"
     positions = ["p56_x0_y28"]
-    write_region_fits(path, {"regions_56": fit(positions, 1.0)})
+    write_region_fits(path, {"56": fit(positions, 1.0)})
     raw = json.loads(path.read_text())
-    raw["regions_56"][key] = value
+    raw["56"][key] = value
     path.write_text(json.dumps(raw))
     if key in ("intercept", "strength") and value == 3:
-        assert read_region_fits(path, positions)  # the one value that is right there
+        assert read_region_fits(path)  # the one value that is right there
         return
     with pytest.raises(DataError, match="damaged"):
-        read_region_fits(path, positions)
+        read_region_fits(path)
     path.write_text("[]")
     with pytest.raises(DataError, match="damaged"):
-        read_region_fits(path, positions)
+        read_region_fits(path)
 
 
 def test_a_weight_that_is_not_finite_is_damage(tmp_path):
     path = tmp_path / "weights.json"
-    write_region_fits(path, {"regions_56": fit(["p56_x0_y28"], 1.0)})
+    write_region_fits(path, {"56": fit(["p56_x0_y28"], 1.0)})
     path.write_text(path.read_text().replace('"p56_x0_y28": 1.0', '"p56_x0_y28": NaN'))
     with pytest.raises(DataError, match="damaged"):
-        read_region_fits(path, ["p56_x0_y28"])
+        read_region_fits(path)

@@ -1,20 +1,42 @@
 """Both stages together: the protocol, the table, and a case where patches decide what the cosine cannot."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.matching.emd.sinkhorn import Sinkhorn
+from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, unit_patches
+from pipeline_lib.matching.emd.weights import pool_grid
+from pipeline_lib.matching.retrieval import stored_faces as stored_faces_module
 from pipeline_lib.matching.retrieval.metrics import retrieval_metrics
 from pipeline_lib.matching.retrieval.rerank import blended_scores, reranked_order
 from pipeline_lib.matching.retrieval.results import metrics_by_kind, ranks_table
+from pipeline_lib.matching.retrieval.stored_faces import stored_faces
 from pipeline_lib.matching.retrieval.two_stage import Faces, TwoStageRanking, rank_two_stages
+from pipeline_lib.networks.embeddings.store import EmbeddingSet, read_embeddings, write_embeddings
 from pipeline_lib.schemas.ranks import RANKS
 
 NUM_IDENTITIES, IMAGES_EACH, NUM_PATCHES, DIM = 5, 4, 6, 16
 
 
-def people(seed: int = 0) -> tuple[Faces, Faces]:
+@dataclass
+class Raw:
+    """Faces before their patches have unit length: float32 (N, K, C)."""
+
+    keys: list[str]
+    image_ids: list[str]
+    identities: list[str]
+    vectors: np.ndarray
+    patches: np.ndarray
+
+    def faces(self) -> Faces:
+        patches = unit_patches(self.patches, lambda row: self.keys[row])
+        return Faces(self.keys, self.image_ids, self.identities, self.vectors, patches)
+
+
+def people(seed: int = 0) -> tuple[Raw, Raw]:
     """A gallery of patches that tell the identity, and queries of which half the patches are covered by one thing."""
     rng = np.random.default_rng(seed)
     # What all faces share keeps every patch similar to the mean of any other face, as in a trained network's maps.
@@ -25,13 +47,14 @@ def people(seed: int = 0) -> tuple[Faces, Faces]:
     covered = clean.copy()
     covered[:, NUM_PATCHES // 2 :] = 4.0 * rng.normal(size=DIM)  # loud: it dominates the mean, but not the cosines
     clean, covered = clean.astype(np.float32), covered.astype(np.float32)
-    gallery = Faces(ids, ids, names, clean.mean(axis=1), clean)
+    gallery = Raw(ids, ids, names, clean.mean(axis=1), clean)
     keys = [f"{image_id}+mask" for image_id in ids]
-    return Faces(keys, ids, names, covered.mean(axis=1), covered), gallery
+    return Raw(keys, ids, names, covered.mean(axis=1), covered), gallery
 
 
-def rank(queries: Faces, gallery: Faces, top_k: int = 10, alpha: float = 0.7) -> TwoStageRanking:
-    return rank_two_stages(queries, gallery, top_k=top_k, alpha=alpha, weights="apc", settings=Sinkhorn())
+def rank(queries: Raw, gallery: Raw, top_k: int = 10, alpha: float = 0.7) -> TwoStageRanking:
+    faces = queries.faces(), gallery.faces()
+    return rank_two_stages(*faces, top_k=top_k, alpha=alpha, weights="apc", settings=Sinkhorn())
 
 
 def test_blending_is_linear() -> None:
@@ -65,10 +88,10 @@ def test_the_own_original_is_neither_found_nor_counted() -> None:
 
 def test_a_query_whose_original_is_not_in_the_gallery_counts_all_images() -> None:
     queries, gallery = people()
-    stranger = Faces(["x+mask"], ["x"], ["person0"], queries.vectors[:1], queries.patches[:1])
+    stranger = Raw(["x+mask"], ["x"], ["person0"], queries.vectors[:1], queries.patches[:1])
     assert rank(stranger, gallery).num_relevant.tolist() == [IMAGES_EACH]
-    unknown = Faces(["y+mask"], ["y"], ["nobody"], queries.vectors[:1], queries.patches[:1])
-    both = Faces(*(list(a) + list(b) for a, b in ((stranger.keys, unknown.keys), (stranger.image_ids, unknown.image_ids),
+    unknown = Raw(["y+mask"], ["y"], ["nobody"], queries.vectors[:1], queries.patches[:1])
+    both = Raw(*(list(a) + list(b) for a, b in ((stranger.keys, unknown.keys), (stranger.image_ids, unknown.image_ids),
                    (stranger.identities, unknown.identities))), np.repeat(queries.vectors[:1], 2, 0),
                  np.repeat(queries.patches[:1], 2, 0))  # fmt: skip
     metrics = metrics_by_kind(rank(both, gallery), ["mask", "mask"])
@@ -102,7 +125,7 @@ def test_the_table_holds_what_the_metrics_were_computed_from() -> None:
     queries, gallery = people()
     kinds = ["mask" if row % 2 else "sunglasses" for row in range(len(queries.keys))]
     ranking = rank(queries, gallery, top_k=2)
-    table = ranks_table(ranking, queries, gallery, kinds)
+    table = ranks_table(ranking, queries.faces(), gallery.faces(), kinds)
     assert table.schema == RANKS
     frame = table.to_pandas()
     expected = metrics_by_kind(ranking, kinds)
@@ -122,7 +145,7 @@ def test_the_table_holds_what_the_metrics_were_computed_from() -> None:
 def test_a_broken_patch_names_its_image() -> None:
     queries, gallery = people()
     gallery.patches[3, 0, 0] = np.nan
-    with pytest.raises(DataError, match="gallery image person0_3"):
+    with pytest.raises(DataError, match="person0_3"):
         rank(queries, gallery)
 
 
@@ -143,6 +166,37 @@ def test_a_candidate_that_resembles_the_query_nowhere_gets_no_flow_and_is_counte
 
 def test_nothing_to_rank_is_an_error() -> None:
     queries, gallery = people()
-    none = Faces([], [], [], queries.vectors[:0], queries.patches[:0])
+    none = Raw([], [], [], queries.vectors[:0], queries.patches[:0])
     with pytest.raises(DataError, match="0 queries"):
         rank(none, gallery)
+
+
+@pytest.mark.parametrize("pool", [1, 2])
+@pytest.mark.parametrize("chunk", [3, 256])
+def test_stored_faces_are_the_same_whatever_is_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, pool: int
+) -> None:
+    _, gallery = people()
+    grid = np.array([(x, y, 28, 28) for y in (0, 28) for x in (0, 28, 56)], np.int64)
+    plain = ["test"] * len(gallery.keys), [None] * len(gallery.keys)
+    parts = (
+        gallery.keys,
+        gallery.image_ids,
+        gallery.identities,
+        *plain,
+        gallery.vectors,
+        gallery.patches,
+        gallery.keys,
+        grid,
+    )
+    write_embeddings(tmp_path, EmbeddingSet(*parts))
+    monkeypatch.setattr(stored_faces_module, "CHUNK", chunk)
+    wanted = gallery.keys[::-2]
+    found = stored_faces(read_embeddings(tmp_path), tmp_path, wanted, pool)
+    raw = np.ascontiguousarray(gallery.patches[::-2])
+    whole = unit_patches(pool_grid(raw, grid) if pool == 2 else raw)
+    assert found.keys == wanted
+    assert list(found.identities) == gallery.identities[::-2]
+    np.testing.assert_array_equal(found.vectors, gallery.vectors[::-2])
+    np.testing.assert_array_equal(found.patches.unit.numpy(), whole.unit.numpy())
+    np.testing.assert_array_equal(found.patches.mean.numpy(), whole.mean.numpy())

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.matching.verification.kfold import best_threshold, cosine_fold_accuracy, score_fold_accuracy
+from pipeline_lib.matching.verification.protocols.kfold import cosine_fold_accuracy, score_fold_accuracy
+from pipeline_lib.matching.verification.threshold import best_threshold
 
 # Two folds of one genuine and one impostor pair; squared distances 0.25, 1.0 | 0.8, 1.8.
 COSINES = np.array([0.875, 0.5, 0.6, 0.1])

@@ -1,35 +1,41 @@
 """The stages from networks to scores, run on a small set of made-up faces with untrained networks."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 import torch
 import yaml
 
 from pipeline_lib.core.errors import DataError, PipelineError
 from pipeline_lib.core.files import read_json
-from pipeline_lib.core.tables import table_from_rows, write_table
+from pipeline_lib.core.tables import read_table, table_from_rows, write_table
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.matching.regions.fits import read_region_fits
 from pipeline_lib.matching.verification.calibration import read_calibrations
-from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.matching.verification.score_table import read_scores, score_columns
+from pipeline_lib.networks.backbones.shared.build import build_network, network_spec
 from pipeline_lib.networks.backbones.shared.checkpoints import save_network
-from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
-from pipeline_lib.networks.embeddings.store import read_embeddings
-from pipeline_lib.schemas.occlusions import OCCLUSIONS
+from pipeline_lib.params.networks import Network
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
-from stages import build_anchors, embed, embed_regions, fit_region_weights, verify
+from stages import build_anchors, embed, embed_regions, fit_region_weights, score, verify
 
 SPLITS = {"train": range(12), "val": range(12, 17), "test": range(17, 22)}
 IMAGES_PER_IDENTITY = 3
-POSITIONS = ["p28_x14_y28", "p56_x28_y28"]
-COMBINATIONS = ["regions_28", "regions_56", "regions_28_56"]
-NETWORKS = {"iresnet": {"arch": "iresnet"}, "rrfnet56": {"arch": "rrfnet", "patch_px": 56, "layout": "cross5"}}
-SMALL = {"blocks": (1, 1, 1, 1), "width": 0.125, "embedding_dim": 16}
+POSITIONS = {"p28": "p28_x14_y28", "p56_x28_y28": "p56_x28_y28"}  # by folder: a group of one, and one that stands alone
+COMBINATIONS = ["regions:28", "regions:56", "regions:28_56"]
+SMALL = {"arch": "iresnet", "blocks": [1, 1, 1, 1], "width": 0.125, "embedding_dim": 16}
+UNTRAINED = {"epochs": 0, "head": {"kind": "none"}, "checkpoint": "data/none"}
+NETWORKS = {
+    "iresnet": {**SMALL, **UNTRAINED},
+    "rrfnet56": {**SMALL, **UNTRAINED, "patches": {"side_px": 56, "layout": "cross5"}},
+}
+SCORES = ["cosine", "cosine_centred", "dam", "raw_pixel", "regions"]
 
 
 def face(identity: int, number: int) -> np.ndarray:
@@ -40,7 +46,7 @@ def face(identity: int, number: int) -> np.ndarray:
 
 
 def write_shards(folder: Path, rows: list[tuple[str, int, int, str]]) -> None:
-    """Aligned or occluded shards of (key, identity, number, split)."""
+    """Aligned shards of (key, identity, number, split)."""
     (folder / "shards").mkdir(parents=True)
     with ShardWriter(folder / "shards", folder.name, 20) as writer:
         for key, identity, number, split in rows:
@@ -52,19 +58,19 @@ def write_shards(folder: Path, rows: list[tuple[str, int, int, str]]) -> None:
 
 def write_networks(root: Path) -> None:
     """Untrained networks, their normalisation fitted to noise; they tell the patterns apart better than by chance."""
-    specs = {f"networks/{name}": NetworkSpec(**fields, **SMALL) for name, fields in NETWORKS.items()}
-    specs |= {
-        f"region_networks/{name}/{name}": NetworkSpec("iresnet", **SMALL, input_px=int(name[1:3])) for name in POSITIONS
+    entries = {f"networks/{name}": (fields, 112) for name, fields in NETWORKS.items()}
+    entries |= {
+        f"region_networks/{folder}/{name}": (NETWORKS["iresnet"], int(name[1:3])) for folder, name in POSITIONS.items()
     }
-    for seed, (folder, spec) in enumerate(specs.items()):
-        torch.manual_seed(seed)
-        network = build_network(spec)
+    for seed, (folder, (fields, input_px)) in enumerate(entries.items()):
+        network = build_network(network_spec(Network.model_validate(fields), folder, input_px), seed)
         for module in network.modules():
             if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
                 module.momentum = 1.0
+        torch.manual_seed(seed)
         with torch.no_grad():
-            network.train()(torch.rand(16, 3, spec.input_px, spec.input_px) * 2 - 1)
-        save_network(root / folder, network)
+            network.train()(torch.rand(16, 3, input_px, input_px) * 2 - 1)
+        save_network(root / "data" / folder, network)
 
 
 def write_pairs(path: Path) -> None:
@@ -84,147 +90,136 @@ def write_pairs(path: Path) -> None:
 def write_params(repository: Path, path: Path) -> None:
     """The demo's parameters, cut to this set's size."""
     params = yaml.safe_load((repository / "params.yaml").read_text())
-    params["networks"] = {name: {**params["networks"][name], **fields} for name, fields in NETWORKS.items()}
-    params["embed"] = {"batch_size": 8, "mirror": True}
-    params["explain"]["networks"], params["register"]["network"] = ["rrfnet56"], "rrfnet56"
-    params["regions"] |= {"positions": POSITIONS, "groups": {}}
-    params["region_weights"] |= {"num_pairs": 80, "num_cross_validation_folds": 3, "num_bootstrap": 4}
-    params["dam"] |= {"network": "iresnet", "num_neighbours": 4}
-    params["dam"]["lid"] |= {"hidden_dim": 8, "num_steps": 30, "batch_size": 16}
+    params["networks"], params["embed"] = NETWORKS, {"mirror": True}
+    params["regions"] |= {"alone": {"p56_x28_y28": {}}, "groups": {"p28": [POSITIONS["p28"]]}}
+    params["regions"]["weights"]["logistic"] |= {"num_pairs": 80, "num_cross_validation_folds": 3, "num_bootstrap": 4}
+    params["anchors"]["real"] |= {"network": "iresnet", "num_neighbours": 4}
+    params["anchors"]["real"]["lid"] |= {"hidden_dim": 8, "num_steps": 30, "batch_size": 16}
     params["verify"]["false_accept_rates"] = [0.1, 0.01]
     path.write_text(yaml.safe_dump(params))
 
 
 @pytest.fixture(scope="module")
 def built(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the five stages have run."""
+    """A folder in which the six stages have run."""
     root = tmp_path_factory.mktemp("stages")
     everyone = [(i, n, split) for split, ids in SPLITS.items() for i in ids for n in range(IMAGES_PER_IDENTITY)]
-    write_shards(root / "align", [(f"i{i}n{n}", i, n, split) for i, n, split in everyone])
-    occluded = [
-        (f"i{i}n{n}+crop", i, n, split) for i, n, split in everyone if split == "test" or (split == "train" and n == 0)
-    ]
-    write_shards(root / "occlude", occluded)
-    drawn = [
-        {
-            "key": k,
-            "image_id": k[:-5],
-            "kind": "crop",
-            "purpose": "query" if split == "test" else "train",
-            "drawn": "{}",
-        }
-        for k, _, _, split in occluded
-    ]
-    write_table(root / "occlude/occlusions.parquet", table_from_rows(drawn, OCCLUSIONS), OCCLUSIONS)
+    write_shards(root / "data/align", [(f"i{i}n{n}", i, n, split) for i, n, split in everyone])
     write_networks(root)
-    write_pairs(root / "pairs.parquet")
+    write_pairs(root / "data/ingest/pairs.parquet")
     write_params(repository, root / "params.yaml")
+    (root / "data/none").touch()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        data = Path("data")
+        common = data / "align", data / "ingest/pairs.parquet"
         for name in NETWORKS:
-            embed.main(Path("networks", name), Path("align"), Path("occlude"), Path("embed", name))
-        embed_regions.main(Path("region_networks"), Path("align"), Path("embed_regions"))
-        fit_region_weights.main(Path("embed_regions"), Path("region_weights"))
-        build_anchors.main(Path("embed/iresnet"), Path("anchors"))
+            embed.main(data / "networks" / name, *common, data / "embed" / name)
+        for name in POSITIONS:
+            embed_regions.main(data / "region_networks" / name, *common, data / "region_embeddings" / name)
+        fit_region_weights.main(
+            "logistic", data / "region_embeddings", data / "align", data / "region_weights/logistic"
+        )
+        build_anchors.main("real", data / "networks/iresnet", data / "align", data / "anchors/real")
+        for name in SCORES:
+            run_score(name)
         run_verify()
     return root
 
 
+def run_score(name: str, **changed: Path) -> None:
+    """The stage score@name on the folders that params.yaml names."""
+    data, entry = Path("data"), yaml.safe_load(Path("params.yaml").read_text())["scores"][name]
+    paths = {"of": data / entry["of"], "with_": data / entry["with"], "pairs": data / "ingest/pairs.parquet"}
+    score.main(name, **{**paths, "aligned": data / "align", "out": data / f"scores/{name}.parquet", **changed})
+
+
 def run_verify(**changed: Path) -> None:
-    paths = {"pairs": Path("pairs.parquet"), "aligned": Path("align"), "embedded": Path("embed")}
-    paths |= {"embedded_regions": Path("embed_regions"), "region_weights": Path("region_weights/weights.json")}
-    verify.main(**{**paths, "anchors": Path("anchors"), "out": Path("verify"), **changed})
-
-
-def test_embeddings_are_of_all_aligned_images_and_of_queries(built):
-    found = read_embeddings(built / "embed/rrfnet56", with_patches=True)
-    assert len(found.keys) == 66 + 15
-    assert found.kinds == [None] * 66 + ["crop"] * 15
-    assert set(found.patch_keys) == {k for k, split in zip(found.keys, found.splits, strict=True) if split == "test"}
-    rows = found.rows(found.patch_keys)
-    np.testing.assert_allclose(
-        found.patches.mean(axis=1), found.vectors[rows], rtol=1e-5, atol=1e-5
-    )  # float32 mean of 5
-    regions = read_embeddings(built / "embed_regions", with_patches=True)
-    assert regions.patches.shape == (66, len(POSITIONS), 16)
-    assert regions.vectors.shape == (66, 0)
+    """The stage verify."""
+    paths = {"pairs": Path("data/ingest/pairs.parquet"), "aligned": Path("data/align"), "scores": Path("data/scores")}
+    verify.main(**{**paths, "out": Path("data/verify"), **changed})
 
 
 def test_scores_hold_the_pairs_and_a_column_each(built):
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(built / "verify/scores.parquet")
-    cosines = [f"{kind}:{network}" for network in NETWORKS for kind in ("cosine", "cosine_centred")]
-    single = [f"region.{name}" for name in POSITIONS]
-    assert table.column_names == [*PAIRS.names, "raw_pixel", *cosines, *COMBINATIONS, "dam_r", "dam_l", *single]
+    table = read_scores(built / "data/verify/scores.parquet")
+    cosines = [f"{kind}:{network}" for kind in ("cosine", "cosine_centred") for network in NETWORKS]
+    single = [f"regions:{name}" for name in POSITIONS.values()]
+    assert table.column_names == [*PAIRS.names, *cosines, "dam:r", "dam:l", "raw_pixel", *COMBINATIONS, *single]
     assert table.num_rows == 40
-    for name in table.column_names[len(PAIRS.names) :]:
+    assert [name for name, column in score_columns(table).items() if not column.in_headline] == single
+    for name in score_columns(table):
         assert str(table.schema.field(name).type) == "float"
         assert np.isfinite(table[name].to_numpy()).all()
 
 
 def test_metrics_calibrations_and_curves(built):
-    metrics = read_json(built / "verify/metrics.json")
+    metrics = read_json(built / "data/verify/metrics.json")
     assert set(metrics) == {"val", "synthetic"}
     assert {figures["num_dropped"] for figures in metrics["synthetic"].values()} == {1}
     assert {figures["num_dropped"] for figures in metrics["val"].values()} == {0}
     # The patterns are 16 px squares: pixels see them, and so do regions and, through random filters, whole faces.
     assert metrics["synthetic"]["raw_pixel"]["auc"] > 0.99
-    assert metrics["synthetic"]["regions_28_56"]["auc"] > 0.8
-    assert not [name for name in metrics["synthetic"] if name.startswith("region.")]
+    assert metrics["synthetic"]["regions:28_56"]["auc"] > 0.8
+    assert not [name for name in metrics["synthetic"] if name.startswith("regions:p")]
     for figures in metrics["synthetic"].values():
         assert (figures["num_genuine"], figures["num_impostor"]) == (10, 10)
         assert "tar@0.1" in figures
         assert "tar@0.01" not in figures
-    calibrations = read_calibrations(built / "verify/calibration.json")
+    calibrations = read_calibrations(built / "data/verify/calibration.json")
     assert set(calibrations) == set(metrics["val"])
     assert {each.protocol for each in calibrations.values()} == {"val"}
-    with (built / "verify/roc.csv").open() as handle:
+    with (built / "data/verify/roc.csv").open() as handle:
         rows = list(csv.DictReader(handle))
     assert {(row["protocol"], row["score"]) for row in rows} == {(p, s) for p in metrics for s in metrics[p]}
 
 
 def test_table_of_regions_is_that_of_the_scores(built):
-    import pyarrow.parquet as pq
-
-    with (built / "verify/regions.csv").open() as handle:
+    with (built / "data/verify/regions.csv").open() as handle:
         rows = list(csv.DictReader(handle))
-    order = [*(f"region.{name}" for name in POSITIONS), *COMBINATIONS, "cosine:iresnet"]
+    order = [
+        *(f"regions:{name}" for name in POSITIONS.values()),
+        *COMBINATIONS,
+        *(f"cosine:{name}" for name in NETWORKS),
+    ]
     assert [row["score"] for row in rows if row["protocol"] == "synthetic"] == order
     assert {row["protocol"] for row in rows} == {"val", "synthetic"}
-    table = pq.read_table(built / "verify/scores.parquet").to_pandas()
+    table = read_scores(built / "data/verify/scores.parquet").to_pandas()
     table = table[table.protocol == "synthetic"]
-    genuine, impostor = (table[table.genuine == wanted]["region.p56_x28_y28"].to_numpy() for wanted in (True, False))
-    (row,) = (row for row in rows if (row["protocol"], row["score"]) == ("synthetic", "region.p56_x28_y28"))
+    genuine, impostor = (table[table.genuine == wanted]["regions:p56_x28_y28"].to_numpy() for wanted in (True, False))
+    (row,) = (row for row in rows if (row["protocol"], row["score"]) == ("synthetic", "regions:p56_x28_y28"))
     auc = np.mean(genuine[:, None] > impostor) + np.mean(genuine[:, None] == impostor) / 2  # Mann-Whitney, all pairs
     assert float(row["auc"]) == pytest.approx(auc, abs=1e-12)
-    metrics = read_json(built / "verify/metrics.json")["synthetic"]
-    (row,) = (row for row in rows if (row["protocol"], row["score"]) == ("synthetic", "regions_28_56"))
-    assert float(row["eer"]) == metrics["regions_28_56"]["eer"]
+    metrics = read_json(built / "data/verify/metrics.json")["synthetic"]
+    (row,) = (row for row in rows if (row["protocol"], row["score"]) == ("synthetic", "regions:28_56"))
+    assert float(row["eer"]) == metrics["regions:28_56"]["eer"]
 
 
 def test_anchors_and_weights(built):
-    metrics = read_json(built / "anchors/metrics.json")
+    metrics = read_json(built / "data/anchors/real/metrics.json")
     assert (metrics["num_anchors"], metrics["num_training_images"]) == (12, 36)
     assert metrics["lid_rmse"] > 0
-    fits = read_region_fits(built / "region_weights/weights.json", POSITIONS)
-    assert list(fits) == COMBINATIONS
+    fits = read_region_fits(built / "data/region_weights/logistic/weights.json")
+    parts = [name.removeprefix("regions:") for name in COMBINATIONS]
+    assert list(fits) == parts
     assert {fit.uncertainty.num_samples for fit in fits.values()} == {4}
-    metrics = read_json(built / "region_weights/metrics.json")
-    assert set(metrics) == set(COMBINATIONS)
-    assert metrics["regions_28_56"]["training_accuracy"] > 0.7
+    metrics = read_json(built / "data/region_weights/logistic/metrics.json")
+    assert set(metrics) == set(parts)
+    assert metrics["28_56"]["training_accuracy"] > 0.7
     assert not [key for row in metrics.values() for key in row if key.startswith("weight")]
-    assert (built / "region_weights/weight_map.png").read_bytes().startswith(b"\x89PNG")
+    assert (built / "data/region_weights/logistic/weight_map.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_weights_and_their_errors_are_in_mlflow(built):
-    from mlflow import MlflowClient
+def test_weights_and_their_errors_are_in_mlflow(built, monkeypatch):
+    from pipeline_lib.tracking.send import send_all
+    from pipeline_lib.tracking.store import open_client
 
-    client = MlflowClient(f"sqlite:///{built}/mlflow.db")
+    monkeypatch.chdir(built)
+    send_all()
+    client = open_client()
     (experiment,) = (found for found in client.search_experiments() if found.name == "face-verifier")
-    (run,) = client.search_runs([experiment.experiment_id], "tags.stage = 'fit_region_weights'")
-    fits = read_region_fits(built / "region_weights/weights.json", POSITIONS)
+    (run,) = client.search_runs([experiment.experiment_id], "tags.stage = 'fit_region_weights@logistic'")
+    fits = read_region_fits(built / "data/region_weights/logistic/weights.json")
     for name, fit in fits.items():
         assert run.data.metrics[f"{name}/strength"] == fit.weights.strength
         logged = [run.data.metrics[f"{name}/standard_error.{position}"] for position in fit.weights.positions]
@@ -234,23 +229,71 @@ def test_weights_and_their_errors_are_in_mlflow(built):
 
 
 @pytest.mark.parametrize(
-    ("argument", "path", "message"),
+    ("name", "argument", "path", "message"),
     [
-        ("region_weights", "absent.json", "absent.json"),
-        ("anchors", "absent", "build_anchors"),
-        ("embedded", "absent", "run the embed stage"),
-        ("embedded_regions", "absent", "run the embed stage"),
-        ("embedded_regions", "embed/iresnet", "other positions"),
+        ("regions", "with_", "absent", "absent"),
+        ("dam", "with_", "absent", "build_anchors"),
+        ("dam", "of", "absent", "one network"),
+        ("regions", "of", "absent", "run the embed_regions stage"),
+        ("regions", "of", "data/embed/iresnet", "no regions"),
+        ("cosine", "pairs", "absent.parquet", "absent.parquet"),
+        ("raw_pixel", "aligned", "absent", "absent"),
     ],
 )
-def test_what_is_missing_is_named_and_nothing_is_written(built, monkeypatch, tmp_path, argument, path, message):
+def test_what_is_missing_is_named_and_nothing_is_written(built, monkeypatch, tmp_path, name, argument, path, message):
     monkeypatch.chdir(built)
     with pytest.raises(PipelineError, match=message):
-        run_verify(**{argument: Path(path), "out": tmp_path / "out"})
+        run_score(name, **{argument: Path(path), "out": tmp_path / "out.parquet"})
     assert not list(tmp_path.rglob("*.*"))
 
 
-def test_region_features_of_other_positions_are_refused(built, monkeypatch, tmp_path):
+def test_features_without_regions_are_refused(built, monkeypatch, tmp_path):
     monkeypatch.chdir(built)
-    with pytest.raises(DataError, match="other positions"):
-        fit_region_weights.main(Path("embed/iresnet"), tmp_path / "out")
+    with pytest.raises(DataError, match="no regions"):
+        fit_region_weights.main("logistic", Path("data/embed/iresnet"), Path("data/align"), tmp_path / "out")
+
+
+@pytest.mark.parametrize("names", [[], ["cosine"], ["regions"], SCORES])
+def test_verify_works_with_the_scores_there_are(built, monkeypatch, tmp_path, names):
+    monkeypatch.chdir(built)
+    scores = tmp_path / "scores"
+    scores.mkdir()
+    (scores / ".gitkeep").touch()
+    for name in names:
+        shutil.copy(built / f"data/scores/{name}.parquet", scores)
+    run_verify(scores=scores, out=tmp_path / "out")
+    table, whole = (read_scores(folder / "scores.parquet") for folder in (tmp_path / "out", built / "data/verify"))
+    assert table.num_rows == 40
+    assert set(score_columns(table)) == {name for name in score_columns(whole) if name.partition(":")[0] in names}
+    metrics, everything = (read_json(folder / "metrics.json") for folder in (tmp_path / "out", built / "data/verify"))
+    assert metrics == {
+        protocol: {name: row for name, row in rows.items() if name.partition(":")[0] in names}
+        for protocol, rows in everything.items()
+    }
+    assert set(read_calibrations(tmp_path / "out/calibration.json")) == set(metrics["val"])
+    with (tmp_path / "out/regions.csv").open() as handle:
+        kinds = {row["kind"] for row in csv.DictReader(handle)}
+    assert kinds == (
+        {"position", "combination"} | ({"whole_face"} if "cosine" in names else set()) if "regions" in names else set()
+    )
+
+
+def test_without_validation_pairs_nothing_is_calibrated_and_it_is_said(built, monkeypatch, tmp_path, caplog):
+    monkeypatch.chdir(built)
+    table = read_table(built / "data/ingest/pairs.parquet", PAIRS)
+    pairs = tmp_path / "pairs.parquet"
+    write_table(pairs, table.filter(pc.not_equal(table["protocol"], "val")), PAIRS)
+    run_score("raw_pixel", pairs=pairs, out=tmp_path / "scores/raw_pixel.parquet")
+    run_verify(pairs=pairs, scores=tmp_path / "scores", out=tmp_path / "out")
+    assert read_json(tmp_path / "out/calibration.json") == {}
+    assert set(read_json(tmp_path / "out/metrics.json")) == {"synthetic"}
+    assert "No score is calibrated" in caplog.text
+
+
+def test_scores_of_other_pairs_are_named(built, monkeypatch, tmp_path):
+    monkeypatch.chdir(built)
+    table = read_table(built / "data/ingest/pairs.parquet", PAIRS)
+    write_table(tmp_path / "pairs.parquet", table.slice(0, 30), PAIRS)
+    with pytest.raises(DataError, match=r"other pairs[\s\S]*cosine\.parquet"):
+        run_verify(pairs=tmp_path / "pairs.parquet", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()

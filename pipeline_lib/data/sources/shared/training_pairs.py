@@ -54,7 +54,7 @@ def draw_training_pairs(
         raise DataError("Region weights may see training identities only.", got=shared[:10], allowed="no test identity")
     if len(rows_of) < 2 * num_folds:
         allowed = f"at least two for each of {num_folds} folds"
-        where = "region_weights.num_cross_validation_folds"
+        where = "regions.weights: num_cross_validation_folds"
         raise DataError("There are too few training identities.", got=len(rows_of), allowed=allowed, where=where)
     names = rng.permutation(sorted(rows_of))
     num_each = max(num_pairs // (2 * num_folds), 1)

@@ -4,17 +4,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.data.sources.shared.aligned_pairs import usable_pairs
-from pipeline_lib.matching.verification.protocols import (
-    all_calibrations,
-    all_metrics,
-    curve_rows,
-    flat_metrics,
-    score_metrics,
-)
-from pipeline_lib.matching.verification.scores import score_table
+from pipeline_lib.matching.verification.figures import all_calibrations, all_metrics, curve_rows, flat_metrics
+from pipeline_lib.matching.verification.protocols import kfold
+from pipeline_lib.matching.verification.score_table import ScoreColumn, score_table
+from pipeline_lib.params.verify import Verify
 from pipeline_lib.schemas.pairs import PAIRS
 
 GENUINE = [True, False, True, False]
@@ -63,11 +59,16 @@ def scored(table: pa.Table) -> pa.Table:
     """A perfect cosine, and a baseline that is blind in lfw and perfect in val."""
     genuine = table["genuine"].to_numpy()
     blind = np.where(table["protocol"].to_numpy() == "lfw", 0.0, genuine)
-    return score_table(table, {"raw_pixel": blind, "cosine:net": np.where(genuine, 0.875, 0.125)})[0]
+    columns = {"raw_pixel": ScoreColumn("raw_pixel", False, True), "cosine:net": ScoreColumn("cosine", True, True)}
+    return score_table(table, {"raw_pixel": blind, "cosine:net": np.where(genuine, 0.875, 0.125)}, columns)
+
+
+def params(*rates: float, **protocols: object) -> Verify:
+    return Verify.model_validate({"false_accept_rates": list(rates), "protocols": protocols})
 
 
 def test_metrics_by_protocol_and_score(table):
-    metrics = all_metrics(scored(table), {"lfw": 3, "val": 0}, [0.1, 0.01])
+    metrics = all_metrics(scored(table), {"lfw": 3, "val": 0}, params(0.1, 0.01))
     assert metrics["lfw"]["cosine:net"] == {
         "accuracy_mean": 1.0,
         "accuracy_std": 0.0,
@@ -92,16 +93,15 @@ def test_an_error_names_protocol_and_score(table):
     values[25] = np.nan
     broken = broken.set_column(broken.column_names.index("cosine:net"), "cosine:net", pa.array(values))
     with pytest.raises(DataError, match=r"protocol val, score cosine:net"):
-        all_metrics(broken, {"lfw": 0, "val": 0}, [0.1])
+        all_metrics(broken, {"lfw": 0, "val": 0}, params(0.1))
 
 
 def test_cosines_step_through_distances_and_other_scores_through_their_own_values():
     # Impostors at 1e-4 below genuine pairs: distances 0.25 and 0.2502 share every step of 0.01.
     scores, genuine = np.tile([0.875, 0.8749], 4), np.tile([True, False], 4)
-    folds = np.repeat([0, 1], 4)
-    assert score_metrics("cosine:net", scores, genuine, folds, [])["accuracy_mean"] == 0.5
-    assert score_metrics("cosine_centred:net", scores, genuine, folds, [])["accuracy_mean"] == 0.5
-    assert score_metrics("dam_r", scores, genuine, folds, [])["accuracy_mean"] == 1.0
+    table = pa.table({"genuine": genuine, "fold": np.repeat([0, 1], 4)})
+    found = [kfold.evaluate(scores, table, [], kfold.Settings(), is_cosine) for is_cosine in (True, False)]
+    assert [figures["accuracy_mean"] for figures in found] == [0.5, 1.0]
 
 
 def test_calibrations_are_of_the_validation_pairs(table):
@@ -110,8 +110,20 @@ def test_calibrations_are_of_the_validation_pairs(table):
     assert (found["raw_pixel"].protocol, found["raw_pixel"].num_pairs, found["raw_pixel"].auc) == ("val", 20, 1.0)
     assert found["cosine:net"].threshold == 0.5
     lfw_only = table_from_rows(pairs("lfw"), PAIRS)
-    with pytest.raises(DataError, match=r"no pairs[\s\S]*val[\s\S]*lfw"):
-        all_calibrations(scored(lfw_only))
+    assert all_calibrations(scored(lfw_only)) == {}
+
+
+def test_a_table_without_scores_has_protocols_and_no_figures(table):
+    empty = score_table(table, {}, {})
+    assert all_metrics(empty, {"lfw": 0, "val": 0}, params(0.1)) == {"lfw": {}, "val": {}}
+    assert all_calibrations(empty) == {}
+    assert curve_rows(empty) == []
+
+
+def test_protocols_that_no_module_evaluates_or_with_keys_it_does_not_know_are_refused(table):
+    for section, message in (({"kind": "absent"}, "no such kind"), ({"kind": "kfold", "folds": 3}, "folds")):
+        with pytest.raises(ParamsError, match=rf"{message}[\s\S]*verify\.protocols\.lfw"):
+            all_metrics(scored(table), {"lfw": 0, "val": 0}, params(0.1, lfw=section))
 
 
 def test_curves(table):

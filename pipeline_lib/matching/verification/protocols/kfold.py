@@ -1,14 +1,55 @@
-"""Accuracy by folds: each fold is judged at the threshold that is best on all the others."""
+"""K folds (METHODS, section 5): each fold is judged at the threshold that is best on all the others; and the ROC's figures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.core.roc import Bools, Doubles, check_scores
+from pipeline_lib.core.roc import Bools, Doubles, area_under, check_scores, equal_error_rate, roc_curve, tars_at_fars
+from pipeline_lib.matching.verification.threshold import best_threshold
+from pipeline_lib.params.section import Section
 
 NUM_DISTANCE_STEPS = 400  # squared distances 0.00, 0.01, ..., 3.99 of unit vectors
+
+
+class Settings(Section):
+    """It has none."""
+
+
+def evaluate(
+    values: npt.ArrayLike, pairs: pa.Table, rates: Sequence[float], settings: Settings, is_cosine: bool
+) -> dict[str, float]:
+    """The figures of one score.
+
+    accuracy_mean, accuracy_std (population), auc, eer in [0, 1]; num_genuine, num_impostor; tar@<rate> of those rates
+    that the impostors resolve (roc.tar_at_far). Cosines take cosine_fold_accuracy, whose thresholds are the published
+    protocol's; all others score_fold_accuracy, for they have no fixed range to step through.
+
+    Args:
+        values: (N,), higher is more alike.
+        pairs: N of schemas.pairs.PAIRS, of one protocol.
+        rates: false accept rates.
+        settings: none.
+        is_cosine: of feature vectors.
+
+    Raises:
+        DataError: see roc.check_scores and cosine_fold_accuracy.
+    """
+    genuine, folds = pairs["genuine"].to_numpy(), pairs["fold"].to_numpy()
+    by_folds = (cosine_fold_accuracy if is_cosine else score_fold_accuracy)(values, genuine, folds)
+    roc = roc_curve(values, genuine)
+    return {
+        "accuracy_mean": by_folds.mean,
+        "accuracy_std": by_folds.std,
+        "auc": area_under(roc),
+        "eer": equal_error_rate(roc)[0],
+        "num_genuine": roc.num_genuine,
+        "num_impostor": roc.num_impostor,
+        **tars_at_fars(roc, rates),
+    }
 
 
 @dataclass(frozen=True)
@@ -80,31 +121,6 @@ def score_fold_accuracy(scores: npt.ArrayLike, genuine: npt.ArrayLike, folds: np
         accuracies.append(float(np.mean((values[held_out] > threshold) == labels[held_out])))
         thresholds.append(threshold)
     return FoldAccuracy(names, np.array(accuracies), np.array(thresholds))
-
-
-def best_threshold(scores: npt.ArrayLike, genuine: npt.ArrayLike) -> tuple[float, float]:
-    """The threshold with the highest accuracy, and that accuracy in [0, 1]; a pair is accepted where score > threshold.
-
-    Candidates, from strict to lax: the highest score (accepts nobody), the middle between neighbouring distinct scores,
-    just under the lowest score (accepts everybody). Among equally good ones the strictest wins, as the first maximiser
-    over distances does.
-
-    Raises:
-        DataError: see check_scores.
-    """
-    values, labels = check_scores(scores, genuine)
-    order = np.argsort(-values, kind="stable")
-    values, labels = values[order], labels[order]
-    gains = np.cumsum(np.where(labels, 1, -1))
-    last = np.append(np.flatnonzero(np.diff(values)), len(values) - 1)
-    gain = np.concatenate(([0], gains[last]))
-    distinct = values[last]
-    middle = distinct[1:] + (distinct[:-1] - distinct[1:]) / 2
-    # Between adjacent floats the middle rounds to one of them; at the upper one it would refuse what it must accept.
-    middle = np.where(middle < distinct[:-1], middle, distinct[1:])
-    candidates = np.concatenate(([distinct[0]], middle, [np.nextafter(distinct[-1], -np.inf)]))
-    best = int(np.argmax(gain))
-    return float(candidates[best]), float((np.sum(~labels) + gain[best]) / len(labels))
 
 
 def _split(folds: npt.ArrayLike, labels: Bools) -> tuple[npt.NDArray[np.int64], list[Bools]]:

@@ -1,0 +1,80 @@
+"""RRFNet's Approach A: the weighted sum of the regions' cosines, and each region alone (papers/rrfnet.md, eq. 1 and 2)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline_lib.core.cosine import Floats, cosine
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.matching.regions.features import open_region_features
+from pipeline_lib.matching.regions.fits import read_region_fits
+from pipeline_lib.matching.scores.shared.faces import Faces, Needs, given
+from pipeline_lib.matching.scores.shared.reads import Reads
+from pipeline_lib.matching.scores.shared.scorer import Scorer, ScoreSettings, State
+
+WEIGHTS_FILE = "weights.json"
+
+
+class Settings(ScoreSettings):
+    """It has none: `of` holds the regions' features, `with` their weights."""
+
+
+class CombinedRegions(Scorer):
+    """S_global = Σ_i w_i·S_local,i (eq. 2).
+
+    Args:
+        positions: K regions.
+        weights: float64 (K,), for cosines as they are.
+    """
+
+    def __init__(self, positions: Sequence[str], weights: npt.NDArray[np.float64]) -> None:
+        self.needs, self._weights = Needs(positions=tuple(positions)), weights
+
+    def score(self, a: Faces, b: Faces) -> Floats:
+        """See Scorer."""
+        local = cosine(given(a.patches), given(b.patches))
+        return np.asarray(local.astype(np.float64) @ self._weights, np.float32)
+
+    def state(self) -> State:
+        """See Scorer."""
+        return {"positions": list(self.needs.positions), "weights": self._weights}
+
+
+class OneRegion(Scorer):
+    """S_local of one region, a plain cosine (eq. 1)."""
+
+    is_cosine = True
+    in_headline = False
+
+    def __init__(self, position: str) -> None:
+        self.needs = Needs(positions=(position,))
+
+    def score(self, a: Faces, b: Faces) -> Floats:
+        """See Scorer."""
+        return cosine(given(a.patches)[:, 0], given(b.patches)[:, 0])
+
+    def state(self) -> State:
+        """See Scorer."""
+        return {"position": self.needs.positions[0]}
+
+
+def open_columns(settings: Settings, reads: Reads) -> dict[str, Scorer]:
+    """A column for each combination, 28, 56, 28_56 as the positions allow, and for each position.
+
+    Raises:
+        DataError: features or weights are missing or damaged, or are of other positions.
+    """
+    path = reads.with_ / WEIGHTS_FILE
+    positions, fits = open_region_features(reads.of).positions, read_region_fits(path)
+    known = {name for fit in fits.values() for name in fit.weights.positions}
+    if known != set(positions):
+        problem = "The region weights are for other positions; rerun the fit_region_weights stage."
+        raise DataError(problem, got=sorted(known), allowed=positions, where=path)
+    combined = {name: CombinedRegions(fit.weights.positions, fit.weights.weights) for name, fit in fits.items()}
+    return {**combined, **{name: OneRegion(name) for name in positions}}
+
+
+def restore(state: State) -> Scorer:
+    """See Scorer.state."""
+    return OneRegion(**state) if "position" in state else CombinedRegions(**state)

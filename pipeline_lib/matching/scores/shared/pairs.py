@@ -1,0 +1,95 @@
+"""The pairs that can be scored: both faces, images or templates of many, have an aligned image."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.tables import read_table
+from pipeline_lib.data.sources.shared.aligned_pairs import usable_pairs
+from pipeline_lib.schemas.pairs import PAIRS
+from pipeline_lib.schemas.shard_index import SHARD_INDEX
+from pipeline_lib.schemas.templates import TEMPLATES
+
+TEMPLATES_FILE = "templates.parquet"
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """Pairs of faces.
+
+    Attributes:
+        table: schemas.pairs.PAIRS, those that can be scored.
+        num_dropped: protocol -> pairs that cannot, for an image that was not aligned.
+        templates: template -> media -> its aligned images; an id that is none names an image.
+        identities: of the aligned images, by image_id.
+    """
+
+    table: pa.Table
+    num_dropped: Mapping[str, int]
+    templates: Mapping[str, Mapping[str, Sequence[str]]]
+    identities: Mapping[str, str]
+
+    def media(self, face: str) -> list[Sequence[str]]:
+        """A face's images by medium: a template's, or the image itself."""
+        template = self.templates.get(face)
+        return [[face]] if template is None else list(template.values())
+
+    def images(self, faces: Iterable[str]) -> list[str]:
+        """The images that faces are made of, each once, in the order in which they are met."""
+        found = (image for face in faces for images in self.media(face) for image in images)
+        return list(dict.fromkeys(found))
+
+    @property
+    def people(self) -> set[str]:
+        """The identities of all images in the pairs."""
+        return {self.identities[image] for image in self.images(faces_of(self.table))}
+
+
+def read_pairs(pairs: Path, aligned: Path) -> PairSet:
+    """Read a table of pairs, and beside it the templates, where there are some (ingest's folder).
+
+    Args:
+        pairs: pairs.parquet.
+        aligned: the align stage's folder.
+
+    Raises:
+        DataError: a table is missing or breaks its contract; a template is named as an image is; see usable_pairs.
+    """
+    index = read_table(aligned / "index.parquet", SHARD_INDEX)
+    index = index.filter(pc.equal(index["member"], "png"))
+    identities = dict(zip(index["image_id"].to_pylist(), index["identity"].to_pylist(), strict=True))
+    templates = _read_templates(pairs.with_name(TEMPLATES_FILE), identities)
+    table, num_dropped = usable_pairs(read_table(pairs, PAIRS), {*identities, *templates})
+    return PairSet(table, num_dropped, templates, identities)
+
+
+def faces_of(table: pa.Table) -> list[str]:
+    """The distinct faces of a table of pairs, in the order in which they are met, all of image_a first."""
+    return list(dict.fromkeys([*table["image_a"].to_pylist(), *table["image_b"].to_pylist()]))
+
+
+def protocol_rows(table: pa.Table) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
+    """(name, int64 rows) of each protocol of a table of pairs, in the order of their first pairs."""
+    names = table["protocol"].combine_chunks().dictionary_encode()
+    codes = names.indices.to_numpy(zero_copy_only=False)
+    for code, name in enumerate(names.dictionary.to_pylist()):
+        yield name, np.flatnonzero(codes == code)
+
+
+def _read_templates(path: Path, aligned: Mapping[str, str]) -> dict[str, dict[str, list[str]]]:
+    if not path.exists():  # most sources have pairs of images only
+        return {}
+    templates: dict[str, dict[str, list[str]]] = {}
+    for row in read_table(path, TEMPLATES).to_pylist():
+        if row["image_id"] in aligned:
+            templates.setdefault(row["template"], {}).setdefault(row["media"], []).append(row["image_id"])
+    both = sorted(set(templates) & set(aligned))
+    if both:
+        raise DataError("A template has the name of an image.", got=both[:5], allowed="names of its own", where=path)
+    return templates

@@ -1,0 +1,112 @@
+"""Stored faces: what embeddings and shards have of the images of some pairs, put together to faces."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline_lib.core.cosine import Floats
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.matching.regions.features import open_region_features
+from pipeline_lib.matching.scores.shared.faces import Faces, Needs
+from pipeline_lib.matching.scores.shared.reads import Reads
+from pipeline_lib.networks.embeddings.store import read_embeddings, read_patches
+
+
+class StoredFaces:
+    """What an entry's folders have of faces.
+
+    Args:
+        reads: the entry's inputs.
+        needs: of its columns; nothing else is opened.
+
+    Raises:
+        DataError: a file is missing or damaged, or a network that is needed is not embedded.
+    """
+
+    def __init__(self, reads: Reads, needs: Iterable[Needs]) -> None:
+        wanted = list(needs)
+        self.pairs, self.folders = reads.pairs, reads.networks
+        networks = dict.fromkeys(need.network for need in wanted if need.network is not None)
+        missing = [name for name in networks if name not in self.folders]
+        if missing:
+            raise DataError("A network is not embedded.", got=missing, allowed=list(self.folders), where=reads.of)
+        self.embedded = {name: read_embeddings(self.folders[name]) for name in networks}
+        self.positions = list(dict.fromkeys(name for need in wanted for name in need.positions))
+        self.regions = open_region_features(reads.of) if self.positions else None
+        self.pixels = None
+        if any(need.pixels for need in wanted):
+            from pipeline_lib.networks.embedding.images import ShardImages  # and with it OpenCV
+
+            self.pixels = ShardImages(reads.aligned)
+            self.pixel_rows = {image: row for row, image in enumerate(self.pixels.image_ids)}
+
+    def block(self, faces: Sequence[str]) -> "FaceBlock":
+        """Some faces, by the names that pairs give them, which may come several times."""
+        return FaceBlock(self, faces)
+
+
+class FaceBlock:
+    """The faces of one side of a block of pairs; regions and pixels are read once, however many columns need them.
+
+    A template's features are averaged over the images of a medium and summed over media (METHODS, section 1, IJB). What
+    an image's feature is, its mirrored image's added or not, was decided when it was embedded.
+    """
+
+    def __init__(self, stored: StoredFaces, faces: Sequence[str]) -> None:
+        self._stored = stored
+        self._images = stored.pairs.images(faces)
+        row_of = {image: row for row, image in enumerate(self._images)}
+        media = [stored.pairs.media(face) for face in faces]
+        parts = [
+            (owner, row_of[image], 1 / len(images))
+            for owner, each in enumerate(media)
+            for images in each
+            for image in images
+        ]
+        owners, rows, shares = zip(*parts, strict=True)
+        self._owners, self._rows = np.array(owners, np.int64), np.array(rows, np.int64)
+        self._shares, self._num = np.array(shares, np.float32), len(faces)
+
+    def faces(self, needs: Needs) -> Faces:
+        """The faces with what `needs` says.
+
+        Raises:
+            DataError: an image has no such features, or pixels are asked of a template of many images.
+        """
+        vectors = patches = None
+        if needs.network is not None:
+            embedded = self._stored.embedded[needs.network]
+            vectors = self._combined(embedded.vectors[embedded.rows(self._images)])
+            if needs.with_patches:
+                patches = self._combined(read_patches(self._stored.folders[needs.network], self._images))
+        elif needs.positions:
+            patches = self._regions[:, [self._stored.positions.index(name) for name in needs.positions]]
+        return Faces(vectors, patches, self._pixels if needs.pixels else None)
+
+    @cached_property
+    def _regions(self) -> Floats:
+        assert self._stored.regions is not None
+        return self._combined(self._stored.regions.read(self._images, self._stored.positions))
+
+    @cached_property
+    def _pixels(self) -> npt.NDArray[np.uint8]:
+        assert self._stored.pixels is not None
+        if not self._one_image_each:
+            raise DataError("Pixels are compared image by image; a template of many images has none of its own.")
+        images = self._stored.pixels.read([self._stored.pixel_rows[image] for image in self._images])
+        return images[self._rows]
+
+    @property
+    def _one_image_each(self) -> bool:
+        return len(self._owners) == self._num
+
+    def _combined(self, features: Floats) -> Floats:
+        """The faces' features from their images'."""
+        if self._one_image_each:
+            return features[self._rows]
+        shares = self._shares.reshape(-1, *[1] * (features.ndim - 1))
+        faces = np.zeros((self._num, *features.shape[1:]), np.float32)
+        np.add.at(faces, self._owners, shares * features[self._rows])
+        return faces

@@ -1,0 +1,1 @@
+"""How a protocol's pairs are judged, one file a kind: Settings, evaluate(values, pairs, rates, settings, is_cosine)."""

@@ -1,0 +1,79 @@
+"""Templates of many images: features averaged in a medium, summed over media."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline_lib.core.cosine import cosine
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.tables import read_table, table_from_rows, write_table
+from pipeline_lib.matching.scores.shared.pairs import read_pairs
+from pipeline_lib.networks.embeddings.store import read_embeddings
+from pipeline_lib.schemas.pairs import PAIRS
+from pipeline_lib.schemas.templates import TEMPLATES
+from tests.matching.scores.made import PAIR_ROWS as IMAGE_PAIRS
+from tests.matching.scores.made import scored, write_data
+
+# A video of im0 and im1 and a photograph im2 are template t1; t2 is im4, and an image that was not aligned.
+MEMBERS = [
+    ("t1", "im0", "video"),
+    ("t1", "im1", "video"),
+    ("t1", "im2", "im2"),
+    ("t2", "im4", "im4"),
+    ("t2", "gone", "gone"),
+]
+GONE = [("t3", "gone", "gone")]
+PAIR_ROWS = [("ijb", 0, "t1", "t2", False), ("ijb", 0, "t1", "im3", True), ("ijb", 1, "im4", "im5", True)]
+DROPPED = ("ijb", 1, "t3", "im5", False)
+
+
+def write_templates(
+    data: Path, members: list[tuple[str, str, str]], pairs: list[tuple[str, int, str, str, bool]]
+) -> None:
+    rows = [dict(zip(TEMPLATES.names, row, strict=True)) for row in members]
+    write_table(data / "ingest/templates.parquet", table_from_rows(rows, TEMPLATES), TEMPLATES)
+    named = [dict(zip(PAIRS.names, (*row, "a group"), strict=True)) for row in pairs]
+    write_table(data / "ingest/pairs.parquet", table_from_rows(named, PAIRS), PAIRS)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    write_data(tmp_path)
+    write_templates(tmp_path, [*MEMBERS, *GONE], [*PAIR_ROWS, DROPPED])
+    return tmp_path
+
+
+def test_features_are_averaged_in_a_medium_and_summed_over_media(data):
+    vectors = read_embeddings(data / "embed/net").vectors
+    first = (vectors[0] + vectors[1]) / 2 + vectors[2]
+    expected = [cosine(first, vectors[4]), cosine(first, vectors[3]), cosine(vectors[4], vectors[5])]
+    np.testing.assert_allclose(scored(data, "cosine")["cosine:net"], expected, rtol=0, atol=1e-6)  # float32
+    patches = read_embeddings(data / "region_embeddings/p56", with_patches=True).patches[:, 0]
+    first = (patches[0] + patches[1]) / 2 + patches[2]
+    found = scored(data, "regions")["regions:p56_x0_y28"]
+    np.testing.assert_allclose(found[0], cosine(first, patches[4]), rtol=0, atol=1e-6)
+
+
+def test_a_template_without_an_aligned_image_is_dropped_and_counted(data):
+    pairs = read_pairs(data / "ingest/pairs.parquet", data / "align")
+    assert pairs.table.num_rows == 3
+    assert pairs.num_dropped == {"ijb": 1}
+    assert pairs.table["group"].to_pylist() == ["a group"] * 3
+    assert pairs.people == {"id0", "id1", "id2"}
+
+
+def test_pixels_are_no_templates(data):
+    with pytest.raises(DataError, match=r"template of many[\s\S]*column raw_pixel"):
+        scored(data, "raw_pixel")
+
+
+def test_a_template_named_as_an_image_is_refused(data):
+    write_templates(data, [("im5", "im0", "im0")], PAIR_ROWS[2:])
+    with pytest.raises(DataError, match=r"name of an image[\s\S]*im5"):
+        read_pairs(data / "ingest/pairs.parquet", data / "align")
+
+
+def test_pairs_of_images_have_no_group_unless_one_is_written(tmp_path):
+    write_data(tmp_path)
+    assert read_table(tmp_path / "ingest/pairs.parquet", PAIRS)["group"].null_count == len(IMAGE_PAIRS)

@@ -71,3 +71,16 @@ def test_few_patches_and_a_score_of_zero_are_drawn(num_patches: int) -> None:
 def test_a_method_without_terms_has_the_faces_alone() -> None:
     height, width, _ = decode_png(draw(with_terms=False)).shape
     assert (width, height < 594 // 1.5) == (1056, True)
+
+
+def test_small_patches_are_outlined_in_their_surroundings() -> None:
+    """Cells of 8 px alone show nothing; those at the border are shown as far as the image reaches."""
+    boxes = np.array([[0, 0, 8, 8], [104, 104, 8, 8], [52, 52, 8, 8]])
+    rng = np.random.default_rng(0)
+    faces = rng.integers(0, 256, size=(2, 112, 112, 3)).astype(np.uint8)
+    explanation = Explanation(np.zeros((2, 112, 112), np.float32), 0.5, np.eye(3) / 6, boxes)
+    shown = pair_picture(faces, explanation)
+    around = faces.copy()
+    around[:, 62:65, 52:60] = 0  # below the third cell, within 28 px of it
+    assert pair_picture(around, explanation) != shown
+    assert decode_png(shown).shape == (594, 1056, 3)

@@ -77,7 +77,8 @@ def pixel_map(
         size: side of the aligned image, px.
 
     Returns:
-        (size, size) float64. Pixels that no patch holds are 0: the network never saw them.
+        (size, size) float64. Pixels that no patch holds are 0: an RRFNet never saw them. (A BagNet's boxes are its cells'
+        shares of the image; what a cell saw reaches further.)
 
     Raises:
         DataError: the numbers of contributions and boxes differ, or a box is empty or leaves the image.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SUPPORTS, OPPOSES = "#c8690b", "#5e3c99"
 MAX_OPACITY = 0.75
 NUM_PATCH_PAIRS = 4
+MIN_SHOWN_PX = 28  # of a patch's picture: a smaller patch (a BagNet's cell has 8 px) is outlined in its surroundings
 FACES_INCHES, TERMS_INCHES = 2.75, 2.65  # heights of the picture's two parts
 
 Image = npt.NDArray[np.uint8]
@@ -186,13 +187,31 @@ def _draw_patch_pairs(figure: Any, images: Image, explanation: Explanation) -> N
         pair = np.unravel_index(flat, terms.shape)
         value = float(terms[pair])
         for axis, image, index in zip(axes[:, column], images, pair, strict=True):
-            x, y, w, h = boxes[index].tolist()
-            axis.imshow(image[y : y + h, x : x + w], interpolation="bilinear")
-            axis.set_xticks([])
-            axis.set_yticks([])
-            for spine in axis.spines.values():
-                spine.set_color(SUPPORTS if value >= 0 else OPPOSES)
-                spine.set_linewidth(2.0)
+            _draw_patch(axis, image, boxes[index].tolist(), SUPPORTS if value >= 0 else OPPOSES)
         axes[0, column].set_title(f"{value:+.2g}", fontsize=9)
     axes[0, 0].set_ylabel("A", fontsize=10, rotation=0, labelpad=10, va="center")
     axes[1, 0].set_ylabel("B", fontsize=10, rotation=0, labelpad=10, va="center")
+
+
+def _draw_patch(axis: "Axes", image: Image, box: list[int], colour: str) -> None:
+    from matplotlib.patches import Rectangle
+
+    x, y, w, h = box
+    left, right = _shown(x, w, image.shape[1])
+    top, bottom = _shown(y, h, image.shape[0])
+    axis.imshow(image[top:bottom, left:right], interpolation="bilinear")
+    if (right - left, bottom - top) != (w, h):
+        # Pixel centres lie on whole numbers.
+        corner = (x - left - 0.5, y - top - 0.5)
+        axis.add_patch(Rectangle(corner, w, h, fill=False, edgecolor=colour, linewidth=1.5))
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set_color(colour)
+        spine.set_linewidth(2.0)
+
+
+def _shown(start: int, size: int, limit: int) -> tuple[int, int]:
+    """At least MIN_SHOWN_PX around start..start+size, as far as the image reaches."""
+    margin = max(0, MIN_SHOWN_PX - size) // 2
+    return max(0, start - margin), min(limit, start + size + margin)

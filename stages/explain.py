@@ -1,77 +1,76 @@
-"""Stage explain@network: RRFNet's own maps of test pairs, their faithfulness, and pictures."""
+"""Stage explain@entry: the maps of sampled test pairs by one method, how faithful they are, and pictures."""
 
-import csv
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline_lib.core.files import atomic_dir, atomic_file, write_json
+from pipeline_lib.core.files import atomic_dir, write_json
+from pipeline_lib.core.kinds import kind_settings
 from pipeline_lib.core.progress import track
 from pipeline_lib.core.tables import read_table, table_from_rows, write_table
 from pipeline_lib.core.world import current_world
 from pipeline_lib.networks.backbones.shared.checkpoints import load_network
 from pipeline_lib.networks.embedding.images import ShardImages
-from pipeline_lib.params.load import load_params
+from pipeline_lib.params.embed import Embed
+from pipeline_lib.params.explain import Explain, Explanation
+from pipeline_lib.params.load import PARAMS_FILE, read_entry, read_section
+from pipeline_lib.params.machine import load_machine
 from pipeline_lib.schemas.faithfulness import FAITHFULNESS
 from pipeline_lib.schemas.pairs import PAIRS
-from pipeline_lib.tracking.stage_run import flatten, stage_run
+from pipeline_lib.tracking.stage_run import stage_run
+from pipeline_lib.why.explanation.shared.embedder import Embedder
+from pipeline_lib.why.explanation.shared.explanation import KINDS, check_offers
+from pipeline_lib.why.explanation.shared.map_file import open_maps
+from pipeline_lib.why.explanation.shared.pair_sample import EXPLANATION, TIES, sample
 from pipeline_lib.why.explanation.shared.pictures import pair_picture
-from pipeline_lib.why.explanation.shared.rrf_pair import Embedder, Images, explain_pair, to_network_space
-from pipeline_lib.why.faithfulness.pair_sample import Pair, sample_pairs
-from pipeline_lib.why.faithfulness.rrf_benchmark import faithfulness_rows, mean_curve_rows, measure_pair, summarise
+from pipeline_lib.why.faithfulness.measure import faithfulness_rows, measure_pair, summarise, write_mean_curves
 from stages.common import run_stage
 
 
 def main(
+    explanation: Annotated[str, typer.Option()],
     network: Annotated[Path, typer.Option()],
     pairs: Annotated[Path, typer.Option()],
     aligned: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
 ) -> None:
-    """Measure insertion and deletion of the own and the random map, and draw some pairs."""
-    params = load_params().explain
-    logged = {"explain": params.model_dump(exclude={"networks"})}
+    """Explain pairs, measure insertion and deletion of the maps, and draw some."""
+    entry, params = read_entry("explanations", explanation, Explanation), read_section("explain", Explain)
+    embed, where = read_section("embed", Embed), f"{PARAMS_FILE}, explanations.{explanation}"
+    kind, settings = kind_settings(KINDS, entry.kind, entry.own, where)
+    logged = {"explanation": entry.model_dump(), "explain": params.model_dump(), "embed": embed.model_dump()}
     inputs = {"network": network, "pairs": pairs, "aligned": aligned}
-    with stage_run(f"explain@{network.name}", params=logged, inputs=inputs) as run:
-        embedder = Embedder(load_network(network).to(current_world().device), params.batch_size)
-        table, images = read_table(pairs, PAIRS), ShardImages(aligned)
+    with stage_run(f"explain@{explanation}", params=logged, inputs=inputs) as run:
+        explained = load_network(network).to(current_world().device)
+        check_offers(explained, kind.REQUIRES, where)
+        embedder = Embedder(explained, embed.mirror, load_machine().images_per_batch)
+        images = ShardImages(aligned)
         row_of = {image_id: row for row, image_id in enumerate(images.image_ids)}
         split_of = dict(zip(images.image_ids, images.splits, strict=True))
-
-        def read(pair: Pair) -> Images:
-            return images.read([row_of[image_id] for image_id in pair])
-
-        num_genuine = (params.num_pictures + 1) // 2
-        genuine = sample_pairs(table, split_of, True, max(params.num_pairs, num_genuine), params.seed)
-        impostor = sample_pairs(table, split_of, False, params.num_pictures - num_genuine, params.seed)
-        measured = genuine[: params.num_pairs]
-        curves, errors = [], []
-        for number, pair in enumerate(track(measured, f"explaining with {network.name}", total=len(measured))):
-            faces, seed = to_network_space(read(pair)), (params.seed, number)
-            found, error = measure_pair(embedder, faces, params.num_steps, params.insertion_blur_sigma_px, seed)
-            curves.append(found)
-            errors.append(error)
-
-        with atomic_dir(out / "pictures") as folder:
-            shown = [("genuine", pair) for pair in genuine[:num_genuine]] + [("impostor", pair) for pair in impostor]
-            for number, (kind, pair) in enumerate(shown):
-                (folder / f"{number:02d}_{kind}.png").write_bytes(_picture(embedder, read(pair), f"{kind} pair"))
-        with atomic_file(out / "curves.csv") as partial, partial.open("w", newline="") as handle:
-            csv.writer(handle).writerows([("method", "metric", "share", "mean_score"), *mean_curve_rows(curves)])
-        metrics = {**summarise(curves), "additivity_max_error": max(errors), "num_pairs": len(measured)}
-        rows = faithfulness_rows(measured, curves)
+        sampled = list(sample(read_table(pairs, PAIRS), split_of, params))
+        curves, errors, names = [], [], list[str]()
+        with open_maps(out / "maps.arrow") as maps, atomic_dir(out / "pictures") as pictures:
+            for pair in track(sampled, f"explaining by {explanation}", total=len(sampled)):
+                faces = embedder.pair(images.read([row_of[pair.image_a], row_of[pair.image_b]]))
+                found = kind.explain(embedder, faces, settings, pair.rng(EXPLANATION))
+                maps.write(pair.image_a, pair.image_b, pair.genuine, found)
+                errors.append(found.additivity_error)
+                if pair.is_measured:
+                    curves.append(measure_pair(embedder, faces, found.maps, params, pair.rng(TIES)))
+                if pair.is_shown:
+                    names.append(f"{len(names):02d}_{pair.kind}.png")
+                    (pictures / names[-1]).write_bytes(pair_picture(faces.images, found, caption=f"{pair.kind} pair"))
+        measured = [pair for pair in sampled if pair.is_measured]
+        rows = faithfulness_rows(explanation, measured, curves)
         write_table(out / "faithfulness.parquet", table_from_rows(rows, FAITHFULNESS), FAITHFULNESS)
+        write_mean_curves(out / "curves.csv", explanation, curves)
+        additivity = {} if None in errors else {"additivity_max_error": max(errors)}
+        metrics = {**summarise(curves), **additivity, "num_pairs": len(measured)}
         write_json(out / "metrics.json", metrics)
-        run.log_metrics({name: float(value) for name, value in flatten(metrics).items()})
-        for path in sorted((out / "pictures").glob("*.png")):
-            run.log_artifact(path, "pictures")
-
-
-def _picture(embedder: Embedder, faces: Images, caption: str) -> bytes:
-    explained = explain_pair(embedder, to_network_space(faces))
-    face_a, face_b = faces
-    return pair_picture(face_a, face_b, *explained.maps, explained.terms, embedder.network.grid, caption=caption)
+        run.log_metrics(metrics)
+        for name in names:
+            run.log_artifact(out / "pictures" / name, "pictures")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Areas under insertion and deletion curves, by pair and method."""
+"""Areas under insertion and deletion curves, by pair."""
 
 import pyarrow as pa
 
-# One row a genuine pair and method: areas under the insertion and deletion curves, both images of the pair averaged.
+# One row a genuine pair: areas under the insertion and deletion curves, both images of the pair averaged. `method` is the
+# entry of params.explanations that made the maps; all entries measure the same pairs in one order.
 FAITHFULNESS = pa.schema(
     [
         ("image_a", pa.string()),

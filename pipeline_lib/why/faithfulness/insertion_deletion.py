@@ -1,7 +1,8 @@
 """Insertion and deletion for face pairs: does the score follow the pixels that a map calls important?"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from pipeline_lib.core.errors import DataError
 
 Floats = npt.NDArray[np.float32]
-Map = npt.NDArray[np.float64]
+Map = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.int64]
 Embed = Callable[[Floats], Floats]
 
@@ -32,54 +33,45 @@ def insertion_deletion(
     embed: Embed,
     image: Floats,
     partner: Floats,
-    maps: Sequence[Map],
+    saliency: Map,
     *,
     num_steps: int,
     blur_sigma_px: float,
     tie_ranks: Indices,
-) -> list[Curves]:
-    """Trace both curves of one image of a pair for several maps.
+) -> Curves:
+    """Trace both curves of one image of a pair, all their images in one call of `embed`.
 
     score(z) = cos(embed(z), partner). Step s of deletion sets the round(s·P/S) most salient of the P pixels to 0, the
-    mid-grey of network space; step s of insertion shows the same pixels in an image that is otherwise blurred. The ends
-    of the curves (nothing and everything changed) are the same for all maps and computed once.
+    mid-grey of network space; step s of insertion shows the same pixels in an image that is otherwise blurred.
 
     Args:
         embed: float32 (B, 3, H, W) in network space -> float32 (B, D), not normalised. METHODS leaves open whether the
-            mirrored image takes part: it does not, since removed pixels would come back mirrored.
+            mirrored image takes part: it does if it does in the score, and it is the mirror image of the changed one.
         image: float32 (3, H, W), (rgb/255 - 0.5)/0.5.
         partner: float32 (D,), the embedding of the untouched other image, by the same `embed`.
-        maps: (H, W) each; signed, the largest value counts as the most salient.
+        saliency: float (H, W); signed, the largest value counts as the most salient.
         num_steps: S >= 2.
         blur_sigma_px: σ of the Gaussian blur below insertion, px; kernel cut at 4σ, image reflected at its border.
         tie_ranks: int64, a permutation of 0..P-1: the order among pixels of equal saliency (`draw_tie_ranks`).
 
-    Returns:
-        One Curves for each map.
-
     Raises:
-        DataError: shapes differ, a map is not finite, or an embedding has no direction.
+        DataError: shapes differ, the map is not finite, or an embedding has no direction.
 
     RISE (Petsiuk et al., 2018), for pairs as in RRFNet section V; METHODS section 9.
     """
-    _check(image, maps, tie_ranks)
+    _check(image, saliency, tie_ranks)
     blurred = blur(image, blur_sigma_px)
     counts = np.rint(np.linspace(0, tie_ranks.size, num_steps + 1)).astype(np.int64)
-    images = [np.stack([image, np.zeros_like(image), blurred])]
-    for saliency in maps:
-        changed = (saliency_ranks(saliency, tie_ranks)[None] < counts[1:-1, None, None])[:, None]
-        images.append(np.where(changed, np.float32(0.0), image))
-        images.append(np.where(changed, image, blurred))
-    scores = _cosines(embed(np.concatenate(images)), partner)
+    changed = (saliency_ranks(saliency, tie_ranks)[None] < counts[1:-1, None, None])[:, None]
+    ends = np.stack([image, np.zeros_like(image), blurred])
+    images = np.concatenate([ends, np.where(changed, np.float32(0.0), image), np.where(changed, image, blurred)])
+    scores = _cosines(embed(images), partner)
     original, removed, hidden = scores[:3]
-    inner = scores[3:].reshape(len(maps), 2, num_steps - 1)
-    return [
-        Curves(
-            insertion=np.concatenate([[hidden], revealing, [original]]),
-            deletion=np.concatenate([[original], deleting, [removed]]),
-        )
-        for deleting, revealing in inner
-    ]
+    deleting, revealing = np.split(scores[3:], 2)
+    return Curves(
+        insertion=np.concatenate([[hidden], revealing, [original]]),
+        deletion=np.concatenate([[original], deleting, [removed]]),
+    )
 
 
 def area(curve: npt.NDArray[np.float64]) -> float:
@@ -118,10 +110,9 @@ def _cosines(embeddings: Floats, partner: Floats) -> npt.NDArray[np.float64]:
     return cosines
 
 
-def _check(image: Floats, maps: Sequence[Map], tie_ranks: Indices) -> None:
+def _check(image: Floats, saliency: Map, tie_ranks: Indices) -> None:
     height, width = image.shape[-2:]
     if image.shape != (3, height, width) or tie_ranks.shape != (height * width,):
         raise DataError("An image or its tie order has another shape.", got=f"{image.shape}, {tie_ranks.shape}")
-    for saliency in maps:
-        if saliency.shape != (height, width) or not np.isfinite(saliency).all():
-            raise DataError("A map has another shape than its image, or is not finite.", got=saliency.shape)
+    if saliency.shape != (height, width) or not np.isfinite(saliency).all():
+        raise DataError("A map has another shape than its image, or is not finite.", got=saliency.shape)

@@ -35,9 +35,8 @@ def run(
     maps: list[np.ndarray], image: np.ndarray | None = None, num_steps: int = 8, sigma: float = 2.0
 ) -> list[Curves]:
     shown = bright_face() if image is None else image
-    return insertion_deletion(
-        weighted_sum, shown, PARTNER, maps, num_steps=num_steps, blur_sigma_px=sigma, tie_ranks=TIES
-    )
+    steps = {"num_steps": num_steps, "blur_sigma_px": sigma, "tie_ranks": TIES}
+    return [insertion_deletion(weighted_sum, shown, PARTNER, saliency, **steps) for saliency in maps]
 
 
 def test_the_map_of_a_linear_model_deletes_best_and_its_opposite_worst() -> None:
@@ -132,7 +131,7 @@ def test_inputs_that_cannot_be_measured_are_errors() -> None:
             lambda images: np.zeros((len(images), 2), np.float32),
             bright_face(),
             PARTNER,
-            [np.zeros((SIDE, SIDE))],
+            np.zeros((SIDE, SIDE)),
             num_steps=2,
             blur_sigma_px=1.0,
             tie_ranks=TIES,

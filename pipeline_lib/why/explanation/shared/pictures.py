@@ -5,12 +5,14 @@ on one scale for both faces, symmetric around 0. No name and no path ever goes i
 """
 
 import io
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.why.explanation.shared.explanation import Explanation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,9 +21,22 @@ if TYPE_CHECKING:
 SUPPORTS, OPPOSES = "#c8690b", "#5e3c99"
 MAX_OPACITY = 0.75
 NUM_PATCH_PAIRS = 4
+MIN_SHOWN_PX = 28  # of a patch's picture: a smaller patch (a BagNet's cell has 8 px) is outlined in its surroundings
+FACES_INCHES, TERMS_INCHES = 2.75, 2.65  # heights of the picture's two parts
 
 Image = npt.NDArray[np.uint8]
-Map = npt.NDArray[np.float64]
+Map = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a map's values are in, and how many of it 1.0 is."""
+
+    name: str
+    scale: float
+
+
+OF_THE_COSINE, SOME_UNIT = Unit("10⁻⁴ of the cosine per pixel", 1e4), Unit("the method's own unit", 1.0)
 
 
 def heatmap_overlay(image: Image, saliency: Map, limit: float) -> Image:
@@ -52,25 +67,23 @@ def heatmap_overlay(image: Image, saliency: Map, limit: float) -> Image:
     return blended
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What a calibration makes of a score: from which `threshold` on two faces count as one person, and if these do."""
+
+    threshold: float
+    match: bool
+
+
 def pair_picture(
-    image_a: Image,
-    image_b: Image,
-    map_a: Map,
-    map_b: Map,
-    terms: npt.NDArray[np.float64],
-    boxes: npt.NDArray[np.int64],
-    *,
-    threshold: float | None = None,
-    caption: str = "",
+    images: Image, explanation: Explanation, *, decision: Decision | None = None, caption: str = ""
 ) -> bytes:
-    """Draw one explained pair as a PNG: faces and maps, the sum of the contributions, the strongest pairs of patches.
+    """Draw one explained pair as a PNG: faces and maps and, where there are terms, how they add up and the strongest.
 
     Args:
-        image_a, image_b: (112, 112, 3) uint8 RGB, aligned.
-        map_a, map_b: (112, 112) from `rrf_map.pixel_map`.
-        terms: (K, K) from `rrf_map.contribution_matrix`; the score is its sum.
-        boxes: (K, 4) x y w h px of the patches.
-        threshold: the score from which two faces count as one person; drawn if given, and the verdict with it.
+        images: (2, 112, 112, 3) uint8 RGB, aligned: A and B.
+        explanation: of the two.
+        decision: about the pair; drawn if given.
         caption: a line above the picture, for example "genuine pair".
 
     Returns:
@@ -79,16 +92,19 @@ def pair_picture(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    score = float(terms.sum())
-    figure = Figure(figsize=(9.6, 5.4), dpi=110, facecolor="white", layout="constrained")
+    height = FACES_INCHES if explanation.terms is None else FACES_INCHES + TERMS_INCHES
+    figure = Figure(figsize=(9.6, height), dpi=110, facecolor="white", layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    figure.suptitle(_headline(score, threshold, caption), fontsize=13, fontweight="bold")
-    halves: Any = figure.subfigures(2, 1, height_ratios=[1.05, 1.0])
-    upper, lower = halves
-    _draw_faces(upper, (image_a, image_b), (map_a, map_b))
-    sums, patches = lower.subfigures(1, 2, width_ratios=[1.5, 1.0])
-    _draw_sum(sums.subplots(), terms.sum(axis=1), threshold)
-    _draw_patch_pairs(patches, image_a, image_b, terms, boxes)
+    figure.suptitle(_headline(explanation.score, decision, caption), fontsize=13, fontweight="bold")
+    if explanation.terms is None:
+        _draw_faces(figure, images, explanation.maps, SOME_UNIT)
+    else:
+        halves: Any = figure.subfigures(2, 1, height_ratios=[FACES_INCHES, TERMS_INCHES])
+        upper, lower = halves
+        _draw_faces(upper, images, explanation.maps, OF_THE_COSINE)
+        sums, patches = lower.subfigures(1, 2, width_ratios=[1.5, 1.0])
+        _draw_sum(sums.subplots(), explanation.terms.sum(axis=1), decision)
+        _draw_patch_pairs(patches, images, explanation)
     buffer = io.BytesIO()
     canvas.print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
@@ -102,15 +118,15 @@ def _colour_map() -> "Colormap":
     return ListedColormap(colormaps["PuOr_r"](np.linspace(0.12, 0.88, 255)))
 
 
-def _headline(score: float, threshold: float | None, caption: str) -> str:
+def _headline(score: float, decision: Decision | None, caption: str) -> str:
     parts = [caption] if caption else []
     parts.append(f"cosine similarity {score:.3f}")
-    if threshold is not None:
-        parts.append(f"threshold {threshold:.3f}: {'match' if score >= threshold else 'no match'}")
+    if decision is not None:
+        parts.append(f"threshold {decision.threshold:.3f}: {'match' if decision.match else 'no match'}")
     return "   ·   ".join(parts)
 
 
-def _draw_faces(figure: Any, images: tuple[Image, Image], maps: tuple[Map, Map]) -> None:
+def _draw_faces(figure: Any, images: Image, maps: Map, unit: Unit) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
@@ -127,13 +143,13 @@ def _draw_faces(figure: Any, images: tuple[Image, Image], maps: tuple[Map, Map])
         axis.imshow(image, interpolation="bilinear")
         axis.set_title(title, fontsize=10)
         axis.set_axis_off()
-    scale = ScalarMappable(Normalize(-limit * 1e4, limit * 1e4), _colour_map())
+    scale = ScalarMappable(Normalize(-limit * unit.scale, limit * unit.scale), _colour_map())
     bar = figure.colorbar(scale, ax=axes, fraction=0.025, pad=0.02)
     bar.ax.tick_params(labelsize=8)
-    bar.set_label("against  ·  for a match\n(10⁻⁴ of the cosine per pixel)", fontsize=8)
+    bar.set_label(f"against  ·  for a match\n({unit.name})", fontsize=8)
 
 
-def _draw_sum(axis: "Axes", contributions: npt.NDArray[np.float64], threshold: float | None) -> None:
+def _draw_sum(axis: "Axes", contributions: npt.NDArray[np.float64], decision: Decision | None) -> None:
     """A waterfall: each patch of A, from the strongest support on, starts where the one before it ended."""
     ordered = np.sort(contributions)[::-1]
     ends = np.cumsum(ordered)
@@ -142,7 +158,8 @@ def _draw_sum(axis: "Axes", contributions: npt.NDArray[np.float64], threshold: f
     axis.axhline(0.0, color="black", linewidth=0.8)
     axis.axhline(ends[-1], color="black", linewidth=1.2, label=f"sum = cosine {ends[-1]:.3f}")
     lowest, highest = min(0.0, float(ends.min())), max(0.0, float(ends.max()))
-    if threshold is not None:
+    if decision is not None:
+        threshold = decision.threshold
         axis.axhline(threshold, color="0.4", linewidth=1.2, linestyle="--", label=f"threshold {threshold:.3f}")
         lowest, highest = min(lowest, threshold), max(highest, threshold)
     span = highest - lowest or 1.0
@@ -156,10 +173,11 @@ def _draw_sum(axis: "Axes", contributions: npt.NDArray[np.float64], threshold: f
     axis.legend(fontsize=8, frameon=False, loc="upper left", ncols=2)
 
 
-def _draw_patch_pairs(
-    figure: Any, image_a: Image, image_b: Image, terms: npt.NDArray[np.float64], boxes: npt.NDArray[np.int64]
-) -> None:
+def _draw_patch_pairs(figure: Any, images: Image, explanation: Explanation) -> None:
     """The pairs of patches (A above B) with the largest terms, and last the one that speaks most against a match."""
+    terms, boxes = explanation.terms, explanation.boxes
+    assert terms is not None, "only called for these"
+    assert boxes is not None, "which come with terms"
     order = np.argsort(-terms, axis=None, kind="stable")
     num_shown = min(NUM_PATCH_PAIRS, order.size)
     chosen = [*order[: num_shown - 1], order[-1]]
@@ -168,14 +186,32 @@ def _draw_patch_pairs(
     for column, flat in enumerate(chosen):
         pair = np.unravel_index(flat, terms.shape)
         value = float(terms[pair])
-        for axis, image, index in zip(axes[:, column], (image_a, image_b), pair, strict=True):
-            x, y, w, h = boxes[index].tolist()
-            axis.imshow(image[y : y + h, x : x + w], interpolation="bilinear")
-            axis.set_xticks([])
-            axis.set_yticks([])
-            for spine in axis.spines.values():
-                spine.set_color(SUPPORTS if value >= 0 else OPPOSES)
-                spine.set_linewidth(2.0)
+        for axis, image, index in zip(axes[:, column], images, pair, strict=True):
+            _draw_patch(axis, image, boxes[index].tolist(), SUPPORTS if value >= 0 else OPPOSES)
         axes[0, column].set_title(f"{value:+.2g}", fontsize=9)
     axes[0, 0].set_ylabel("A", fontsize=10, rotation=0, labelpad=10, va="center")
     axes[1, 0].set_ylabel("B", fontsize=10, rotation=0, labelpad=10, va="center")
+
+
+def _draw_patch(axis: "Axes", image: Image, box: list[int], colour: str) -> None:
+    from matplotlib.patches import Rectangle
+
+    x, y, w, h = box
+    left, right = _shown(x, w, image.shape[1])
+    top, bottom = _shown(y, h, image.shape[0])
+    axis.imshow(image[top:bottom, left:right], interpolation="bilinear")
+    if (right - left, bottom - top) != (w, h):
+        # Pixel centres lie on whole numbers.
+        corner = (x - left - 0.5, y - top - 0.5)
+        axis.add_patch(Rectangle(corner, w, h, fill=False, edgecolor=colour, linewidth=1.5))
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set_color(colour)
+        spine.set_linewidth(2.0)
+
+
+def _shown(start: int, size: int, limit: int) -> tuple[int, int]:
+    """At least MIN_SHOWN_PX around start..start+size, as far as the image reaches."""
+    margin = max(0, MIN_SHOWN_PX - size) // 2
+    return max(0, start - margin), min(limit, start + size + margin)

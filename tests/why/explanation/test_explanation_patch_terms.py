@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.patches.grid import layout_positions
-from pipeline_lib.why.explanation.random import random_map
-from pipeline_lib.why.explanation.shared.rrf_map import contribution_matrix, patch_contributions, pixel_map
+from pipeline_lib.why.explanation.shared.patch_terms import contribution_matrix, patch_contributions, pixel_map
 
 
 def boxes(size_px: int, layout: str) -> np.ndarray:
@@ -104,10 +103,3 @@ def test_boxes_outside_the_image_are_errors() -> None:
             pixel_map(np.ones(1), np.array([box]))
     with pytest.raises(DataError, match="one box"):
         pixel_map(np.ones(2), np.array([[0, 0, 2, 2]]))
-
-
-def test_the_random_map_is_fixed_by_its_generator() -> None:
-    first, again = (random_map(np.random.default_rng(4)) for _ in range(2))
-    np.testing.assert_array_equal(first, again)
-    assert first.shape == (112, 112)
-    assert len(np.unique(first)) == 112 * 112

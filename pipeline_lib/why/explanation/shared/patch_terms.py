@@ -1,4 +1,4 @@
-"""RRFNet's own explanation: the cosine of two faces as an exact sum over their patches.
+"""The cosine of two mean features as an exact sum over pairs of patches, over patches, and over pixels.
 
 Order of use: `contribution_matrix` (pairs of patches), `patch_contributions` (patches of each image), `pixel_map`
 (pixels). All three are computed in float64: the arrays are tiny, and the sums are then the cosine to about 1e-15.
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.geometry import FACE_PX
 
 
 def contribution_matrix(f_a: npt.NDArray[Any], f_b: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -64,7 +65,7 @@ def patch_contributions(terms: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.
 
 
 def pixel_map(
-    contributions: npt.NDArray[np.float64], boxes: npt.NDArray[np.int64], size: int = 112
+    contributions: npt.NDArray[np.float64], boxes: npt.NDArray[np.int64], size: int = FACE_PX
 ) -> npt.NDArray[np.float64]:
     """Spread each patch's contribution evenly over its pixels; overlapping patches add.
 
@@ -76,7 +77,8 @@ def pixel_map(
         size: side of the aligned image, px.
 
     Returns:
-        (size, size) float64. Pixels that no patch holds are 0: the network never saw them.
+        (size, size) float64. Pixels that no patch holds are 0: an RRFNet never saw them. (A BagNet's boxes are its cells'
+        shares of the image; what a cell saw reaches further.)
 
     Raises:
         DataError: the numbers of contributions and boxes differ, or a box is empty or leaves the image.

@@ -1,0 +1,91 @@
+"""A network as explanations see it: what gives two faces their score."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pipeline_lib.core.cosine import cosine
+from pipeline_lib.core.pixels import network_scale
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork, channels_last
+from pipeline_lib.networks.embedding.extract import mirrored_patches
+
+Floats = npt.NDArray[np.float32]
+Images = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class EmbeddedPair:
+    """Two faces and what their network makes of them.
+
+    Attributes:
+        images: uint8 (2, 112, 112, 3), RGB, aligned.
+        embeddings: float32 (2, D), not normalised, the mirrored images' added if the embedder mirrors.
+        patches: float32 (2, K, C), in the order of the network's grid, likewise.
+    """
+
+    images: Images
+    embeddings: Floats
+    patches: Floats
+
+    @property
+    def score(self) -> float:
+        """cos(e_A, e_B), as verify has it; DataError if an embedding has no direction."""
+        return float(cosine(*self.embeddings))
+
+    @property
+    def inputs(self) -> Floats:
+        """The images in network space, float32 (2, 3, 112, 112)."""
+        return _in_network_space(self.images)
+
+
+class Embedder:
+    """A network as a function on images in network space, in batches and in float32 (scores must not jitter).
+
+        e = e(x), or e(x) + e(mirror x) with `mirror`;  p_i = p_i(x), or p_i(x) + p_m(i)(mirror x)
+
+    m(i) is the patch that mirroring moves to place i (networks.embedding.extract), so p_i is of place i of x itself.
+
+    Args:
+        network: in eval mode, on the device it computes on.
+        mirror: params.embed's.
+        images_per_batch: of a forward pass.
+
+    Raises:
+        DataError: `mirror`, and the network's patch grid is not its own mirror image.
+    """
+
+    def __init__(self, network: FaceNetwork, mirror: bool, images_per_batch: int) -> None:
+        self.network, self.mirror, self.images_per_batch = network, mirror, images_per_batch
+        self._moved_to = mirrored_patches(network.grid) if mirror else None
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Embeddings (B, D) of images (B, 3, 112, 112) on the network's device, in one pass; differentiable."""
+        x = channels_last(x)
+        embeddings: Tensor = self.network(x)
+        return embeddings + self.network(x.flip(3)) if self.mirror else embeddings
+
+    @torch.inference_mode()
+    def __call__(self, images: Floats) -> Floats:
+        """Embeddings float32 (B, D) of images float32 (B, 3, 112, 112) in network space."""
+        batches = np.split(images, range(self.images_per_batch, len(images), self.images_per_batch))
+        return torch.cat([self.embed(self._on_device(batch)) for batch in batches]).cpu().numpy()
+
+    @torch.inference_mode()
+    def pair(self, images: Images) -> EmbeddedPair:
+        """Embed two aligned faces, uint8 (2, 112, 112, 3)."""
+        x = channels_last(self._on_device(_in_network_space(images)))
+        embeddings, patches = self.network.forward_with_patches(x)
+        if self._moved_to is not None:
+            others, other_patches = self.network.forward_with_patches(x.flip(3))
+            embeddings, patches = embeddings + others, patches + other_patches[:, self._moved_to]
+        return EmbeddedPair(images, embeddings.cpu().numpy(), patches.cpu().numpy())
+
+    def _on_device(self, images: Floats) -> Tensor:
+        return torch.from_numpy(images).to(next(self.network.parameters()).device)
+
+
+def _in_network_space(images: Images) -> Floats:
+    return network_scale(images.transpose(0, 3, 1, 2).astype(np.float32))

@@ -1,0 +1,70 @@
+"""Faithfulness of maps, whoever made them: determinism, what it depends on, summaries by hand."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from pipeline_lib.core.tables import table_from_rows
+from pipeline_lib.params.explain import Explain
+from pipeline_lib.schemas.faithfulness import FAITHFULNESS
+from pipeline_lib.why.explanation.shared.pair_sample import SampledPair
+from pipeline_lib.why.faithfulness.insertion_deletion import Curves
+from pipeline_lib.why.faithfulness.measure import faithfulness_rows, measure_pair, summarise, write_mean_curves
+
+PARAMS = Explain(num_pairs=1, num_pictures=0, num_steps=2, insertion_blur_sigma_px=5.0, seed=1)
+
+
+@pytest.fixture(scope="module")
+def maps() -> np.ndarray:
+    return np.random.default_rng(5).random((2, 112, 112)).astype(np.float32)
+
+
+def measured(embedder, faces, maps, seed: int = 2) -> Curves:
+    return measure_pair(embedder, embedder.pair(faces), maps, PARAMS, np.random.default_rng(seed))
+
+
+def test_maps_are_measured_the_same_twice_and_end_at_the_pair_s_score(embedder, faces, maps):
+    first, again = measured(embedder, faces, maps), measured(embedder, faces, maps)
+    np.testing.assert_array_equal(first.insertion, again.insertion)
+    np.testing.assert_array_equal(first.deletion, again.deletion)
+    # At the ends nothing depends on the map: the untouched pair's score, mirrored features included, in float32.
+    score = embedder.pair(faces).score
+    assert first.deletion[0] == pytest.approx(score, abs=1e-6)
+    assert first.insertion[-1] == pytest.approx(score, abs=1e-6)
+
+
+def test_a_pair_s_curves_are_those_of_its_two_images(embedder, faces, maps):
+    """Images, maps and tie order exchanged give the same: the score is symmetric."""
+    found = measured(embedder, faces, maps)
+    exchanged = measured(embedder, faces[::-1].copy(), maps[::-1])
+    np.testing.assert_allclose(exchanged.deletion, found.deletion, atol=1e-6)  # float32, no ties
+    np.testing.assert_allclose(exchanged.insertion, found.insertion, atol=1e-6)
+
+
+def test_another_map_is_measured_otherwise_and_ties_go_by_the_generator(embedder, faces, maps):
+    assert not np.array_equal(measured(embedder, faces, maps).deletion, measured(embedder, faces, -maps).deletion)
+    flat = np.zeros_like(maps)
+    first, other = measured(embedder, faces, flat, seed=2), measured(embedder, faces, flat, seed=3)
+    assert not np.array_equal(first.deletion, other.deletion)
+    without_ties = [measured(embedder, faces, maps, seed=seed).deletion for seed in (2, 3)]
+    np.testing.assert_array_equal(*without_ties)
+
+
+def test_summaries_worked_by_hand(tmp_path):
+    curves = [Curves(np.full(3, own), np.full(3, 1 - own)) for own in (0.6, 0.8)]
+    expected = {"insertion_mean": 0.7, "insertion_std": 0.1, "deletion_mean": 0.3, "deletion_std": 0.1}
+    assert summarise(curves) == pytest.approx(expected)
+    pairs = [SampledPair(a, b, True, n, True, False, 0) for n, (a, b) in enumerate((("a", "b"), ("c", "d")))]
+    table = table_from_rows(faithfulness_rows("mine", pairs, curves), FAITHFULNESS)
+    assert table["image_b"].to_pylist() == ["b", "d"]
+    assert table["method"].to_pylist() == ["mine", "mine"]
+    assert table["insertion_auc"].to_pylist() == pytest.approx([0.6, 0.8])
+    assert table["deletion_auc"].to_pylist() == pytest.approx([0.4, 0.2])
+    write_mean_curves(tmp_path / "curves.csv", "mine", curves)
+    with (tmp_path / "curves.csv").open() as handle:
+        rows = list(csv.DictReader(handle))
+    assert len(rows) == 2 * 3
+    assert rows[1] == {"method": "mine", "metric": "insertion", "share": "0.5", "mean_score": rows[1]["mean_score"]}
+    assert float(rows[1]["mean_score"]) == pytest.approx(0.7)
+    assert float(rows[4]["mean_score"]) == pytest.approx(0.3)

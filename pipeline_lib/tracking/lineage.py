@@ -170,7 +170,7 @@ def _gpus(notes: Path | None) -> str:
         return note.read_text()
     listed = _run_quietly(["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"])
     gpus = "; ".join(listed.strip().splitlines()) if listed and listed.strip() else "none"
-    if note and note.parent.is_dir():
+    if note and os.access(note.parent, os.W_OK):
         note.write_text(gpus)
     return gpus
 

@@ -59,11 +59,19 @@ def origin(
         "tags": tags | dict(zip(PROCESS_TAGS, process, strict=True)),
         "params": flatten(params),
         "params_text": params_text.decode(errors="replace"),
-        "datasets": [
-            {"name": item.name, "digest": item.digest, "path": str(item.path), "digest_from": item.source}
-            for item in lineage.data_digests(inputs, LOCK_FILE)
-        ],
+        "datasets": _datasets(inputs),
     }
+
+
+def _datasets(inputs: Mapping[str, Path]) -> list[dict[str, str]]:
+    try:
+        found = lineage.data_digests(inputs, LOCK_FILE)
+    except OSError as error:  # if the stage cannot read them either, it says so
+        log.warning("The digests of the inputs are not recorded: %s", error)
+        return []
+    return [
+        {"name": item.name, "digest": item.digest, "path": str(item.path), "digest_from": item.source} for item in found
+    ]
 
 
 def flatten(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:

@@ -106,7 +106,8 @@ def registry_errors(what: str, uri: str) -> Iterator[None]:
     except PipelineError:
         raise
     except Exception as error:
-        raise RegistryError(what, got=f"{type(error).__name__}: {error}", where=shown_uri(uri)) from error
+        text = f"{type(error).__name__}: {error}".replace(uri, shown_uri(uri))
+        raise RegistryError(what, got=text, where=shown_uri(uri)) from error
 
 
 @contextmanager

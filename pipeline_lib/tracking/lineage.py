@@ -90,7 +90,7 @@ def data_digests(inputs: Mapping[str, Path], lock: Path = Path("dvc.lock")) -> l
     tracked = _tracked(lock)
     found = []
     for name, path in inputs.items():
-        inside = [known for known in tracked if Path(known) == path or path in Path(known).parents]
+        inside = [known for known in tracked if known == str(path) or known.startswith(f"{path}/")]
         for known in inside or [str(path)]:
             where = Path(known)
             if where.exists():

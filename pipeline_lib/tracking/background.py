@@ -27,7 +27,7 @@ def send_in_background(uri: str, patient: bool = False) -> subprocess.Popen[byte
     """
     spool = spool_folder(uri)
     packages = os.pathsep.join([str(Path(next(iter(pipeline_lib.__path__))).parent), *_python_path()])
-    command = [sys.executable, "-m", "pipeline_lib.tracking.send", "--background"]
+    command = [sys.executable, "-P", "-m", "pipeline_lib.tracking.send", "--background"]
     command += ["--after-s", str(LIVE_AFTER_S if patient else 0.0)]
     try:
         with (spool / LOG_FILE).open("ab") as output:

@@ -28,11 +28,15 @@ def log_networks(run: StageRun, networks: Mapping[Path, "NetworkSpec"], step: in
         run: the training stage's.
         networks: folders with network.safetensors and network.json; a folder's name is the network's.
         step: how many steps were trained; the run's figures of that step become the model's.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
     """
-    for folder in networks:
-        run.journal.copy(folder, f"{NETWORKS}/{folder.name}")
     package = installed_package()
-    run.journal.copy(package, f"{CODE}/{package.name}", ignore=(CACHES,))
+    copied = [run.journal.copy(folder, f"{NETWORKS}/{folder.name}") for folder in networks]
+    copied.append(run.journal.copy(package, f"{CODE}/{package.name}", ignore=(CACHES,)))
+    if not all(copied):
+        return
     sizes = {path.name: [spec.input_px, spec.embedding_dim] for path, spec in networks.items()}
     run.journal.write("networks", {"sizes": sizes, "step": step, "requirements": pinned(REQUIREMENTS)})
 

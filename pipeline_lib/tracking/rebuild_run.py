@@ -41,8 +41,17 @@ def find_rebuild(client: Any, experiment_id: str, start: Mapping[str, Any]) -> s
     made = client.create_run(
         experiment_id, start["begun_ms"], {**tags, "kind": "rebuild"}, f"rebuild-{tags['rebuild']}"
     )
-    log_params(client, made.info.run_id, flatten(yaml.safe_load(start["params_text"]) or {}))
+    log_params(client, made.info.run_id, flatten(_mapping(start["params_text"])))
     return str(made.info.run_id)
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    """params.yaml's; none where a user broke the file, which the stages say."""
+    try:
+        loaded = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
 
 
 def log_params(client: Any, run_id: str, params: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ import time
 
 from pipeline_lib.core.errors import PipelineError
 from pipeline_lib.tracking.background import AWAY_FILE
+from pipeline_lib.tracking.sender import Sender  # now: a copy of the repository in which DVC runs us may go
 from pipeline_lib.tracking.spool import records, running, spool_folder
 from pipeline_lib.tracking.store import RegistryError, file_lock, tracking_uri
 
@@ -24,8 +25,6 @@ def send_all(uri: str | None = None) -> int:
     Raises:
         RegistryError: the store is away; what was not sent stays in the spool.
     """
-    from pipeline_lib.tracking.sender import Sender
-
     return Sender(uri or tracking_uri()).send()
 
 
@@ -42,18 +41,17 @@ def send_beside_stages(uri: str, after_s: float) -> None:
         if not is_held:
             return
         _await_quiet(uri, after_s)
-        from pipeline_lib.tracking.sender import Sender
-
         sender = Sender(uri)
         while spool.exists():
             is_live = any(start["live"] for _, start in running(records(spool)))  # asked first: its end is sent below
             try:
-                sender.send()
+                num_sent = sender.send()
                 (spool / AWAY_FILE).unlink(missing_ok=True)
             except RegistryError as error:
                 log.warning("%s", error)
+                num_sent = 0
                 (spool / AWAY_FILE).write_text(str(error))
-            if not is_live:
+            if not is_live and not num_sent:  # a last look was short: who waits for the lock finds it free
                 return
             time.sleep(RETRY_S if (spool / AWAY_FILE).exists() else POLL_S)
 

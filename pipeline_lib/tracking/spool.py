@@ -10,6 +10,7 @@ import logging
 import os
 import platform
 import shutil
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -41,6 +42,9 @@ class Journal:
     def __init__(self, spool: Path, start: Mapping[str, object]) -> None:
         self.path = spool / f"{start['begun_ms']:015d}-{uuid.uuid4().hex[:8]}{SUFFIX}"
         self._handle: int | None = None
+        self._lock = (
+            threading.Lock()
+        )  # the machine's figures come from a thread of their own, which may outlast the run
         try:
             spool.mkdir(parents=True, exist_ok=True)
             partial = self.path.with_suffix(".partial")
@@ -50,19 +54,35 @@ class Journal:
         except OSError as error:
             self._give_up(error)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether what is written still gets into the record."""
+        return self._handle is not None
+
     def write(self, kind: str, value: Mapping[str, object]) -> None:
         """Append one line; may be called from several threads."""
-        if self._handle is None:
-            return
-        try:
-            os.write(self._handle, json.dumps({kind: value}).encode() + b"\n")
-        except OSError as error:
-            self._give_up(error)
+        line = json.dumps({kind: value}).encode() + b"\n"
+        with self._lock:
+            if self._handle is None:
+                return
+            try:
+                os.write(self._handle, line)
+            except OSError as error:
+                self._give_up(error)
 
-    def copy(self, source: Path, inside: str, ignore: tuple[str, ...] = ()) -> None:
-        """Copy a file or folder to `inside` of the record's folder, for lines to name: outputs change before they are sent."""
-        if self._handle is None:
-            return
+    def copy(self, source: Path, inside: str, ignore: tuple[str, ...] = ()) -> bool:
+        """Copy a file or folder to `inside` of the record's folder, for a line to name: outputs change before they are sent.
+
+        Returns:
+            Whether it is there now; if not, the log says why.
+
+        Raises:
+            FileNotFoundError: there is no `source`, which is the caller's mistake and not the disk's.
+        """
+        if not source.exists():
+            raise FileNotFoundError(f"There is no {source} to record.")
+        if not self.is_open:
+            return False
         target = self.path.with_suffix("") / inside
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -71,17 +91,23 @@ class Journal:
             else:
                 shutil.copyfile(source, target)
         except OSError as error:
-            self._give_up(error)
+            log.warning("%s is not recorded: %s: %s", source, type(error).__name__, error)
+            return False
+        return True
 
     def close(self) -> None:
         """End writing."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
 
     def _give_up(self, error: OSError) -> None:
         log.warning("This run is not recorded any further: %s: %s", type(error).__name__, error)
-        self.close()
+        self._close()
 
 
 @dataclass(frozen=True)

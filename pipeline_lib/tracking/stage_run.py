@@ -42,8 +42,8 @@ class StageRun:
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Copy a file to the run's artifacts, below `folder` if one is given."""
         inside = f"artifacts/{folder}/{path.name}" if folder else f"artifacts/{path.name}"
-        self.journal.copy(path, inside)
-        self.journal.write("artifact", {"file": inside, "folder": folder})
+        if self.journal.copy(path, inside):
+            self.journal.write("artifact", {"file": inside, "folder": folder})
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags; longer values than 500 characters are cut, and say so."""
@@ -76,6 +76,8 @@ class StageRun:
     def _sent(self) -> "Sender":
         from pipeline_lib.tracking.sender import Sender
 
+        if not self.journal.is_open:
+            raise RegistryError("This run is not recorded, so MLflow cannot have it.", where=self.record.path.parent)
         if self._sender is None:
             sender = Sender(self.uri, self.record)
             sender.send()
@@ -100,7 +102,7 @@ def stage_run(
 
     A stage that raises ends as FAILED (the error becomes tag `error`), one stopped by Ctrl-C or Interrupted as KILLED.
     One that is killed leaves a record without an end: who sends it next marks it KILLED. Wall time and peak memory of the
-    process become metrics below stage/, those of the machine below system/ while it runs. All of it took 10 ms a stage on one
+    process become metrics below stage/, those of the machine below system/ while it runs. All of it took 25 ms a stage on one
     core of 2.1 GHz, without importing MLflow.
 
     Raises:

@@ -101,7 +101,25 @@ def test_spool_that_cannot_be_written_is_no_failure(workplace: Path, caplog: pyt
     with stage_run("align", {}, {}) as run:
         run.log_metrics({"x": 1.0})
         run.log_artifact(Path(__file__))
+        with pytest.raises(RegistryError, match="is not recorded"):
+            run.client  # noqa: B018
     assert caplog.text.count("not recorded any further") == 1
+
+
+def test_artifact_that_cannot_be_copied_is_no_failure_and_one_that_is_not_there_is(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*args: object) -> None:
+        raise OSError("No space left on device")
+
+    with stage_run("align", {}, {}) as run:
+        with monkeypatch.context() as patch:
+            patch.setattr("shutil.copyfile", full)
+            run.log_artifact(Path(__file__))
+        with pytest.raises(FileNotFoundError, match="nowhere"):
+            run.log_artifact(Path("nowhere"))
+    assert "No space left on device" in caplog.text
+    assert send_all() == 1
 
 
 def test_threads_and_stage_write_whole_lines(workplace: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_mlflow import all_runs, parents, sent, stage_runs, start_stage, waiting
+from in_mlflow import STAGE, all_runs, parents, sent, stage_runs, start_stage, waiting
 
 from pipeline_lib.tracking.replay import Replay
 from pipeline_lib.tracking.send import send_all, send_beside_stages
@@ -198,6 +198,19 @@ def test_sender_beside_stages_waits_for_them(workplace: Path) -> None:
     assert (live.wait(timeout=5), other.wait(timeout=5)) == (0, 0)
     assert not waiting()
     assert {run.info.status for run in all_runs(open_client())} == {"FINISHED"}
+
+
+def test_stage_that_fails_is_sent_without_anybodys_doing(workplace: Path) -> None:
+    """With those that ended before it; the stage itself does not wait for MLflow."""
+    record_a_run("ingest")
+    code = STAGE.replace("time.sleep(float(sys.argv[2]))", "raise ValueError('broken')")
+    done = subprocess.run([sys.executable, "-c", code, "align", "0", "later"], env=os.environ, capture_output=True)
+    assert done.returncode == 1
+    until = time.monotonic() + 90.0  # MLflow's import, on a busy machine
+    while waiting() and time.monotonic() < until:
+        time.sleep(0.2)
+    runs = stage_runs(open_client())
+    assert [(run.data.tags["stage"], run.info.status) for run in runs] == [("ingest", "FINISHED"), ("align", "FAILED")]
 
 
 def test_sender_leaves_the_work_to_another(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

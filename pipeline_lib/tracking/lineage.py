@@ -116,7 +116,7 @@ def content_digest(path: Path) -> str:
 def _digest_of(name: str, path: Path, entry: dict[str, Any] | None) -> DataDigest:
     size = sum(file.stat().st_size for file in _files_below(path))
     if entry is not None and entry.get("size") == size:
-        return DataDigest(name, path, entry["md5"], "dvc.lock")
+        return DataDigest(name, path, str(entry["md5"]), "dvc.lock")
     if size > MAX_HASHED_BYTES:
         return DataDigest(name, path, f"{size} bytes", "size")
     return DataDigest(name, path, content_digest(path), "content")

@@ -13,7 +13,7 @@ from pipeline_lib.tracking.store import import_mlflow, open_client, registry_err
 
 log = logging.getLogger("face_verifier")
 
-REFUSED_STATUSES = (400, 409, 422)  # MLflow's answer to a record that it will never take
+REFUSED_STATUSES = (400, 409, 422)  # MLflow's answer to a record that it will never take; errors of types are another
 
 
 class Sender:
@@ -76,7 +76,7 @@ class Sender:
                 return False
             try:
                 replay.catch_up(is_running)
-            except (DataError, mlflow.MlflowException) as error:
+            except (DataError, KeyError, TypeError, AttributeError, mlflow.MlflowException) as error:
                 if isinstance(error, mlflow.MlflowException) and error.get_http_status_code() not in REFUSED_STATUSES:
                     raise
                 self._refuse(record, is_running, error)

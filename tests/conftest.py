@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline_lib.tracking import stage_run
 from pipeline_lib.tracking.store import open_client
 
 REPOSITORY = Path(__file__).parent.parent
@@ -37,9 +38,10 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workplace(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory with its own store, as a stage finds it."""
+    """An empty working directory with its own store, as a stage finds it; who wants to see runs in it sends them: send_all()."""
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.setattr(stage_run, "send_in_background", lambda uri, patient=False: None)
     monkeypatch.chdir(tmp_path)
     return tmp_path

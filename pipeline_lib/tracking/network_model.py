@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.networks.backbones.shared.checkpoints import load_network
-from pipeline_lib.networks.backbones.shared.network import FaceNetwork, channels_last
+
+if TYPE_CHECKING:
+    from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 
 BATCH_SIZE = 64
 
@@ -19,13 +19,17 @@ BATCH_SIZE = 64
 class FaceEmbedder(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # mlflow is not followed by mypy
     """pyfunc: aligned faces, or a region's patches, to embeddings."""
 
-    networks: dict[str, FaceNetwork]
+    networks: dict[str, "FaceNetwork"]
 
     def load_context(self, context: Any) -> None:
         """Load every network of the model's artifacts."""
+        from pipeline_lib.networks.backbones.shared.checkpoints import (
+            load_network,
+        )  # torch only where faces are embedded:
+
+        # MLflow runs this file when it logs the model, too
         self.networks = {name: load_network(Path(path)) for name, path in context.artifacts.items()}
 
-    @torch.inference_mode()
     def predict(
         self,
         context: Any,
@@ -45,6 +49,10 @@ class FaceEmbedder(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # mlflow i
         Raises:
             DataError: the model has no such network, or its images have another side.
         """
+        import torch
+
+        from pipeline_lib.networks.backbones.shared.network import channels_last
+
         assert params is not None, "MLflow fills in the signature's defaults"
         name = params["network"]
         if name not in self.networks:
@@ -56,8 +64,9 @@ class FaceEmbedder(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # mlflow i
         embeddings = np.empty((len(model_input), network.spec.embedding_dim), np.float32)
         for first in range(0, len(model_input), BATCH_SIZE):
             part = slice(first, first + BATCH_SIZE)
-            embedded = network(channels_last(torch.from_numpy(model_input[part])))
-            embeddings[part] = torch.nn.functional.normalize(embedded) if params["normalise"] else embedded
+            with torch.inference_mode():
+                embedded = network(channels_last(torch.from_numpy(model_input[part])))
+                embeddings[part] = torch.nn.functional.normalize(embedded) if params["normalise"] else embedded
         return embeddings
 
 

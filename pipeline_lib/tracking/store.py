@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,19 +14,32 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from pipeline_lib.core.errors import PipelineError
+from pipeline_lib.params.machine import load_machine
+
+LOCK_WAIT_S = 120.0  # another process sends a large model under it, or makes a new database's tables
+SERVER_ANSWERS_WITHIN_S, SERVER_RETRIES = 30, 1  # MLflow's own are 120 s and 7, with pauses that double
 
 
 class RegistryError(PipelineError):
     """The MLflow store cannot be reached, or does not hold what was asked for."""
 
 
-def tracking_uri() -> str:
-    """MLFLOW_TRACKING_URI if it is set, else mlflow.db of the repository in which DVC runs us, else of the working directory.
+def repository() -> Path:
+    """The repository in which DVC runs us, else the working directory.
 
     DVC's queue runs an experiment in a copy of the repository that it deletes at the end; DVC_ROOT names the original.
     """
-    folder = Path(os.environ.get("DVC_ROOT") or Path.cwd())
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
+    return Path(os.environ.get("DVC_ROOT") or Path.cwd())
+
+
+def tracking_uri() -> str:
+    """MLFLOW_TRACKING_URI if it is set, else machine.yaml's tracking.uri, else mlflow.db of the repository.
+
+    Raises:
+        ParamsError: machine.yaml is wrong.
+    """
+    given = os.environ.get("MLFLOW_TRACKING_URI") or load_machine().tracking.uri
+    return given or f"sqlite:///{repository() / 'mlflow.db'}"
 
 
 def shown_uri(uri: str) -> str:
@@ -36,19 +50,26 @@ def shown_uri(uri: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def artifact_folder(uri: str) -> str | None:
-    """`mlartifacts` beside a sqlite database as an absolute path; None for a server, which knows its own place."""
+def database_file(uri: str) -> Path | None:
+    """The file of a sqlite URI, as an absolute path; None for any other."""
     if not uri.startswith("sqlite:///"):
         return None
-    database = Path(uri.removeprefix("sqlite:///").partition("?")[0])
-    return str(database.absolute().parent / "mlartifacts")
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0]).absolute()
+
+
+def artifact_folder(uri: str) -> str | None:
+    """`mlartifacts` beside a sqlite database as an absolute path; None for a server, which knows its own place."""
+    database = database_file(uri)
+    return None if database is None else str(database.parent / "mlartifacts")
 
 
 def import_mlflow() -> ModuleType:
-    """Import MLflow (1.5 to 4 s) with its telemetry off and its chatter silenced."""
+    """Import MLflow (1.5 to 4 s) with its telemetry off, its chatter silenced and its patience with a server bounded."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(SERVER_ANSWERS_WITHIN_S))
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(SERVER_RETRIES))
     import mlflow
 
     for name in ("mlflow", "alembic"):
@@ -60,27 +81,66 @@ def open_client(uri: str | None = None) -> Any:
     """An MlflowClient on the store; the first one on a new sqlite database creates its tables (about 5 s).
 
     Raises:
-        RegistryError: the store cannot be reached or opened.
+        RegistryError: the store cannot be reached or opened; a server that is away is found out within seconds.
     """
-    mlflow = import_mlflow()
+    from pipeline_lib.tracking.reach import check_reach
+
     uri = uri or tracking_uri()
-    try:
-        with store_lock(uri):  # the client creates missing tables at once; two stages that start together must not both
-            client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
-            client.search_experiments(max_results=1)
-    except (mlflow.MlflowException, OSError, ImportError) as error:
-        raise RegistryError("The MLflow store cannot be opened.", got=error, where=shown_uri(uri)) from error
+    check_reach(uri)
+    mlflow = import_mlflow()
+    with store_lock(uri), registry_errors("The MLflow store cannot be opened.", uri):
+        # under the lock: the client creates missing tables at once; two stages that start together must not both
+        client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+        client.search_experiments(max_results=1)
     return client
 
 
 @contextmanager
+def registry_errors(what: str, uri: str) -> Iterator[None]:
+    """Whatever MLflow, its database's driver or its artifact store raises in the block, as a RegistryError.
+
+    Of any class: each driver and each object store has its own, and what records a stage must not decide whether it ends.
+    """
+    try:
+        yield
+    except PipelineError:
+        raise
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}".replace(uri, shown_uri(uri))
+        raise RegistryError(what, got=text, where=shown_uri(uri)) from error
+
+
+@contextmanager
 def store_lock(uri: str) -> Iterator[None]:
-    """Hold this machine's lock of one store; freed by the kernel if the process dies."""
+    """Hold this machine's lock of one store; freed by the kernel if the process dies.
+
+    Raises:
+        RegistryError: another process holds it for longer than LOCK_WAIT_S.
+    """
     name = hashlib.sha256(uri.encode()).hexdigest()[:16]
-    path = Path(tempfile.gettempdir(), f"face-verifier-{os.getuid()}-{name}.lock")
+    with file_lock(Path(tempfile.gettempdir(), f"face-verifier-{os.getuid()}-{name}.lock"), LOCK_WAIT_S) as is_held:
+        if not is_held:
+            raise RegistryError("Another process keeps the MLflow store to itself.", where=shown_uri(uri))
+        yield
+
+
+@contextmanager
+def file_lock(path: Path, wait_s: float) -> Iterator[bool]:
+    """Yield whether this process holds the lock of `path`, for which it waits `wait_s` at most."""
     handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        yield _take(handle, time.monotonic() + wait_s)
     finally:
         os.close(handle)
+
+
+def _take(handle: int, until: float) -> bool:
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.05)
+        else:
+            return True

@@ -3,21 +3,25 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from in_mlflow import sent, waiting
 
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.checkpoints import load_network, save_network
 from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
+from pipeline_lib.tracking import network_package
 from pipeline_lib.tracking.logged_model import pinned
 from pipeline_lib.tracking.network_package import REQUIREMENTS, log_networks, signature
 from pipeline_lib.tracking.stage_run import stage_run
-from pipeline_lib.tracking.store import RegistryError, import_mlflow, open_client
+from pipeline_lib.tracking.store import RegistryError, import_mlflow
 
 IRESNET = NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8)
 SPECS = {
@@ -71,12 +75,12 @@ def test_models_embed_in_another_process_and_folder(workplace: Path, tmp_path_fa
         with stage_run("train@x", {"train": {"seed": 1}}, {}) as run:
             run.log_metrics({"loss": 4.0}, 3)
             run.log_metrics({"loss": 2.0}, 7)
-            uri = log_networks(run, folders, 7)
-            assert run.client.get_run(run.run_id).info.status == "RUNNING"  # MLflow's start_run would have ended it
-        (logged,) = [
-            item for item in run.client.search_logged_models([experiment(run.run_id)]) if item.model_uri == uri
-        ]
-        assert logged.source_run_id == run.run_id
+            log_networks(run, folders, 7)
+            run_id = run.run_id
+            assert run.client.get_run(run_id).info.status == "RUNNING"  # MLflow's start_run would have ended it
+        client, found, _ = sent(run)
+        assert (found.info.run_id, found.info.status) == (run_id, "FINISHED")
+        (logged,) = client.search_logged_models([found.info.experiment_id], f"source_run_id = '{run_id}'")
         assert logged.params["train.seed"] == "1"
         assert [(metric.key, metric.value) for metric in logged.metrics if metric.key == "loss"] == [("loss", 2.0)]
         for name in names:
@@ -85,7 +89,7 @@ def test_models_embed_in_another_process_and_folder(workplace: Path, tmp_path_fa
             np.save(elsewhere / f"{name}.npy", faces)
             with torch.inference_mode():
                 embedded = load_network(workplace / "networks" / name)(torch.from_numpy(faces)).numpy()
-            for place in (f"runs:/{run.run_id}/network", uri):
+            for place in (f"runs:/{run_id}/network", logged.model_uri):
                 given = "" if len(names) == 1 else name  # one network needs no name
                 questions.append((place, given, f"{name}.npy"))
                 expected[f"{place} {given}"] = embedded
@@ -106,19 +110,19 @@ def test_models_embed_in_another_process_and_folder(workplace: Path, tmp_path_fa
         np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1.0, atol=FLOAT32)
 
 
-def experiment(run_id: str) -> str:
-    return str(open_client().get_run(run_id).info.experiment_id)
-
-
 def test_files_of_a_model(workplace: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder) -> None:
     """No pickle, no compiled file, pinned requirements, the networks' own files, below the store; and no chatter."""
     folders = write_networks(workplace / "networks", "p28_x0_y14", "p28_x14_y0")
     with stage_run("train@x", {}, {}) as run:
         log_networks(run, folders, 0)
+    for folder in folders:  # as DVC does before a rerun: what was spooled does not need them
+        shutil.rmtree(folder)
+    client, found, _ = sent(run)
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""
+    assert not waiting()
     assert not [warning for warning in recwarn if "mlflow" in str(warning.filename)]
-    shown = {item.path for item in run.client.list_artifacts(run.run_id, "network")}
+    shown = {item.path for item in client.list_artifacts(found.info.run_id, "network")}
     assert {"network/MLmodel", "network/requirements.txt", "network/network_model.py"} <= shown
     (model,) = (workplace / "mlartifacts" / "models").iterdir()
     files = {path.relative_to(model / "artifacts").as_posix() for path in model.rglob("*") if path.is_file()}
@@ -132,7 +136,7 @@ def test_files_of_a_model(workplace: Path, capfd: pytest.CaptureFixture[str], re
 
 def test_signature_says_what_goes_in_and_out() -> None:
     def shapes(*names: str) -> tuple[object, ...]:
-        made = signature({name: SPECS[name] for name in names})
+        made = signature({name: (SPECS[name].input_px, SPECS[name].embedding_dim) for name in names})
         (given,), (answered,) = made.inputs.inputs, made.outputs.inputs
         assert given.type == answered.type == np.dtype("float32")
         defaults = {item.name: item.default for item in made.params}
@@ -147,8 +151,8 @@ def test_signature_says_what_goes_in_and_out() -> None:
 def test_wrong_questions_are_refused(workplace: Path) -> None:
     folders = write_networks(workplace / "networks", "p28_x0_y14", "p56_x28_y28")
     with stage_run("train@x", {}, {}) as run:
-        uri = log_networks(run, folders, 0)
-    model = import_mlflow().pyfunc.load_model(uri)
+        log_networks(run, folders, 0)
+    model = import_mlflow().pyfunc.load_model(f"runs:/{sent(run)[1].info.run_id}/network")
     with pytest.raises(Exception, match=r"no such network(.|\n)*got: nobody(.|\n)*p28_x0_y14, p56_x28_y28"):
         model.predict(images("p28_x0_y14", 1), params={"network": "nobody"})
     with pytest.raises(Exception, match=r"for p56_x28_y28 have another shape(.|\n)*28, 28"):
@@ -157,7 +161,29 @@ def test_wrong_questions_are_refused(workplace: Path) -> None:
         model.predict(images("p28_x0_y14", 1).astype(np.float64))
 
 
-def test_store_that_does_not_take_the_model_names_the_way_out(workplace: Path) -> None:
+def test_model_that_the_store_does_not_take_goes_out_later_and_once(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sender is killed while it logs the model, and after; the next one mends the one and leaves the other."""
     folders = write_networks(workplace / "networks", "p28_x0_y14")
-    with stage_run("train@x", {}, {}) as run, pytest.raises(RegistryError, match="`dvc commit`"):
-        log_networks(run, {**folders, workplace / "nowhere": IRESNET}, 0)
+    with stage_run("train@x", {}, {}) as run:
+        log_networks(run, folders, 0)
+    begun = network_package.log_pyfunc
+
+    def killed_at_the_start(run: Any, name: str, *args: Any, **kwargs: Any) -> str:
+        experiment = run.client.get_run(run.run_id).info.experiment_id
+        run.client.create_logged_model(experiment, name=name, source_run_id=run.run_id)
+        raise OSError("killed")
+
+    def killed_at_the_end(*args: Any, **kwargs: Any) -> str:
+        begun(*args, **kwargs)
+        raise OSError("killed")
+
+    for killed in (killed_at_the_start, killed_at_the_end):
+        monkeypatch.setattr(network_package, "log_pyfunc", killed)
+        with pytest.raises(RegistryError, match="stays in the spool"):
+            sent(run)
+    monkeypatch.setattr(network_package, "log_pyfunc", begun)
+    client, found, _ = sent(run)
+    (model,) = client.search_logged_models([found.info.experiment_id])
+    assert (model.status.value, model.name, found.info.status) == ("READY", "network", "FINISHED")

@@ -11,10 +11,10 @@ from typing import Any
 
 import psutil
 import pytest
+from in_mlflow import sent
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.tracking.stage_run import stage_run
-from pipeline_lib.tracking.store import open_client
 from pipeline_lib.tracking.system_metrics import sampling_interval_s
 
 
@@ -24,7 +24,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def monitors() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
+    return [thread for thread in threading.enumerate() if thread.name == "SystemMetrics"]
 
 
 def test_interval_grows_with_the_stage() -> None:
@@ -38,10 +38,9 @@ def test_stage_has_the_machines_figures(workplace: Path, often: None, capfd: pyt
         until = time.monotonic() + 2.5
         while time.monotonic() < until:
             pass  # a core at work
-        client = open_client()
-        assert "system/cpu_utilization_percentage" in client.get_run(run.run_id).data.metrics  # while it runs
     assert not monitors()
-    figures = client.get_run(run.run_id).data.metrics
+    client, found, _ = sent(run)
+    figures = found.data.metrics
     kinds = {
         "cpu_utilization_percentage",
         "system_memory_usage_megabytes",
@@ -49,10 +48,10 @@ def test_stage_has_the_machines_figures(workplace: Path, often: None, capfd: pyt
         "network_receive_megabytes",
     }
     assert {f"system/{kind}" for kind in kinds} <= figures.keys()
-    history = client.get_metric_history(run.run_id, "system/cpu_utilization_percentage")
+    history = client.get_metric_history(found.info.run_id, "system/cpu_utilization_percentage")
     assert [point.step for point in history] == list(range(len(history)))
     assert len(history) >= 3  # of about nine; the machine may be busy
-    assert all(point.value > 0 for point in history)  # MLflow's own monitor says 0 first
+    assert all(point.value > 0 for point in history)  # psutil says 0 first
     captured = capfd.readouterr()
     assert "monitor" not in captured.out + captured.err
 
@@ -70,16 +69,17 @@ def test_monitor_ends_with_a_stage_that_fails(workplace: Path, often: None, erro
 
 
 def test_interval_lengthens_while_a_stage_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that has gone on by an hour at the first sample, the next one is 36 s away: no second one comes."""
+    """By a clock that has gone on by an hour after the first sample, the next one is 36 s away: no second one comes."""
     from pipeline_lib.tracking import system_metrics
 
-    monkeypatch.setattr(system_metrics, "SHORTEST_INTERVAL_S", 0.2)
+    monkeypatch.setattr(system_metrics, "FIRST_SAMPLE_S", 0.1)
     times = itertools.chain([0.0], itertools.repeat(3600.0))
     clock = SimpleNamespace(monotonic=lambda: next(times))
     monkeypatch.setattr(system_metrics, "time", clock)
     with stage_run("train@a", {}, {}) as run:
         time.sleep(2.0)
-    assert len(open_client().get_metric_history(run.run_id, "system/disk_usage_percentage")) == 1
+    client, found, _ = sent(run)
+    assert len(client.get_metric_history(found.info.run_id, "system/disk_usage_percentage")) == 1
 
 
 def test_stage_runs_where_the_machine_cannot_be_read(
@@ -87,15 +87,14 @@ def test_stage_runs_where_the_machine_cannot_be_read(
 ) -> None:
     monkeypatch.setattr(psutil, "net_io_counters", lambda: None)  # psutil's answer where there is no network device
     with caplog.at_level(logging.WARNING, "face_verifier"), stage_run("train@a", {}, {}) as run:
-        assert not monitors()
-    assert open_client().get_run(run.run_id).info.status == "FINISHED"
+        for thread in monitors():
+            thread.join(timeout=10)
+    assert sent(run)[1].info.status == "FINISHED"
     assert "No system metrics are recorded" in caplog.text
 
 
 def test_gpus_are_among_the_figures(workplace: Path, often: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nvidia-ml-py (module pynvml) finds one: here a stand-in with MLflow's own questions answered."""
-    from mlflow.system_metrics.metrics import gpu_monitor
-
+    """Where nvidia-ml-py (module pynvml) finds one: here a stand-in."""
     pynvml: Any = ModuleType("pynvml")
     pynvml.NVMLError = RuntimeError
     pynvml.nvmlInit = lambda: None
@@ -106,8 +105,23 @@ def test_gpus_are_among_the_figures(workplace: Path, often: None, monkeypatch: p
     pynvml.nvmlDeviceGetPowerUsage = lambda handle: 100_000
     pynvml.nvmlDeviceGetEnforcedPowerLimit = lambda handle: 400_000
     monkeypatch.setitem(sys.modules, "pynvml", pynvml)
-    monkeypatch.setattr(gpu_monitor, "pynvml", pynvml, raising=False)
     with stage_run("train@a", {}, {}) as run:
         time.sleep(1.5)
-    figures = open_client().get_run(run.run_id).data.metrics
+    figures = sent(run)[1].data.metrics
+    assert figures["system/gpu_0_power_usage_percentage"] == 25
     assert (figures["system/gpu_0_utilization_percentage"], figures["system/gpu_0_memory_usage_megabytes"]) == (75, 25)
+
+
+def test_names_are_those_of_mlflows_monitor() -> None:
+    """So that MLflow's page of system metrics shows them: MLflow itself is the oracle."""
+    from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
+    from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+    from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
+
+    from pipeline_lib.tracking.system_metrics import _machine, _network
+
+    theirs: set[str] = set()
+    for monitor in (CPUMonitor(), DiskMonitor(), NetworkMonitor()):
+        monitor.collect_metrics()
+        theirs |= set(monitor.aggregate_metrics())
+    assert {*_machine(), *_network(psutil.net_io_counters())} == theirs

@@ -1,0 +1,96 @@
+"""The run of a rebuild, parent of its stages' runs, and the experiment that holds them."""
+
+import logging
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from pipeline_lib.tracking.origin import PROCESS_TAGS, flatten
+from pipeline_lib.tracking.spool import process_started
+from pipeline_lib.tracking.store import artifact_folder
+
+log = logging.getLogger("face_verifier")
+
+MAX_PARAMS_A_BATCH = 100  # MLflow's limit
+
+
+def find_experiment(client: Any, uri: str, name: str) -> str:
+    """The id of the experiment, which is made if there is none, and restored if somebody deleted it."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        return str(client.create_experiment(name, artifact_location=artifact_folder(uri)))
+    if found.lifecycle_stage == "deleted":
+        log.warning("MLflow experiment %r was deleted; it is restored for the runs to come.", name)
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def find_rebuild(client: Any, experiment_id: str, start: Mapping[str, Any]) -> str:
+    """The id of the run of a stage's rebuild, made if there is none; the oldest if machines without a common lock made two.
+
+    Args:
+        start: the `start` of the stage's record.
+    """
+    tags = {key: value for key, value in start["tags"].items() if key not in PROCESS_TAGS}
+    wanted = f"tags.rebuild = '{tags['rebuild']}' and tags.kind = 'rebuild'"
+    found = client.search_runs([experiment_id], wanted, order_by=["attributes.start_time ASC"], max_results=1)
+    if found:
+        return str(found[0].info.run_id)
+    made = client.create_run(
+        experiment_id, start["begun_ms"], {**tags, "kind": "rebuild"}, f"rebuild-{tags['rebuild']}"
+    )
+    log_params(client, made.info.run_id, flatten(_mapping(start["params_text"])))
+    return str(made.info.run_id)
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    """params.yaml's; none where a user broke the file, which the stages say."""
+    try:
+        loaded = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def log_params(client: Any, run_id: str, params: Mapping[str, str]) -> None:
+    """Log flat params, in batches that MLflow takes; again is no harm."""
+    from mlflow.entities import Param
+
+    entries = [Param(key, value) for key, value in params.items()]
+    for first in range(0, len(entries), MAX_PARAMS_A_BATCH):
+        client.log_batch(run_id, params=entries[first : first + MAX_PARAMS_A_BATCH])
+
+
+def mark_killed(client: Any, experiment_id: str, parent: str, stage: str) -> None:
+    """End the RUNNING runs of `stage` whose process is gone (or sits on another machine, where nobody can ask)."""
+    wanted = f" and tags.stage = '{stage}' and attributes.status = 'RUNNING'"
+    for run in _children(client, experiment_id, parent, wanted):
+        tags = run.data.tags
+        alive = tags["host"] == platform.node() and process_started(int(tags["pid"])) == tags["process_started"]
+        if not alive:
+            client.set_terminated(run.info.run_id, "KILLED")
+
+
+def close_rebuild(client: Any, experiment_id: str, parent: str, is_going_on: bool) -> None:
+    """Give the rebuild the state of its stages' latest runs: RUNNING while one runs, else FAILED if one failed.
+
+    Args:
+        is_going_on: a stage of it runs, of which MLflow need not know yet.
+    """
+    latest: dict[str, Any] = {}
+    for child in _children(client, experiment_id, parent):
+        latest.setdefault(child.data.tags["stage"], child.info)
+    states = {info.status for info in latest.values()}
+    if is_going_on or "RUNNING" in states:
+        client.update_run(parent, status="RUNNING")
+    else:
+        ended_ms = max((info.end_time for info in latest.values()), default=None)
+        client.set_terminated(parent, "FAILED" if states & {"FAILED", "KILLED"} else "FINISHED", ended_ms)
+
+
+def _children(client: Any, experiment_id: str, parent: str, extra: str = "") -> list[Any]:
+    """The parent's runs, newest first."""
+    wanted = f"tags.`mlflow.parentRunId` = '{parent}'{extra}"
+    return list(client.search_runs([experiment_id], wanted, order_by=["attributes.start_time DESC"], max_results=1000))

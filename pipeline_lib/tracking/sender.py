@@ -1,0 +1,97 @@
+"""What waits in a store's spool, sent to the store in the order in which the runs began."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.tracking.reach import check_reach
+from pipeline_lib.tracking.rebuild_run import close_rebuild
+from pipeline_lib.tracking.replay import Replay
+from pipeline_lib.tracking.spool import Record, records, running, spool_folder
+from pipeline_lib.tracking.store import import_mlflow, open_client, registry_errors, store_lock
+
+log = logging.getLogger("face_verifier")
+
+REFUSED_STATUSES = (400, 409, 422)  # MLflow's answer to a record that it will never take; errors of types are another
+
+
+class Sender:
+    """A client of one store, and how far each record of its spool was sent.
+
+    A record is deleted when all of it is in MLflow. A sender may be killed anywhere, and several may work at once: they
+    take turns, record by record, and what one had begun the next goes on with.
+
+    Args:
+        uri: of the store.
+        own: the record of the run of this process, sent although it goes on.
+    """
+
+    def __init__(self, uri: str, own: Record | None = None) -> None:
+        self.uri, self.spool = uri, spool_folder(uri)
+        self.client: Any = None
+        self._own = own
+        self._replays: dict[Path, Replay] = {}
+        self._refused: set[Path] = set()  # live runs with something that MLflow does not take; set aside at their end
+
+    def send(self) -> int:
+        """Send all that ended or was killed, and of live runs and the own one what there is. Returns how many were sent.
+
+        Raises:
+            RegistryError: the store is away or does not take what it took before; the rest stays in the spool.
+        """
+        waiting = records(self.spool)
+        alive = {record.path: start for record, start in running(waiting)}
+        ready = [record for record in waiting if record.path not in alive or self._has_news(record, alive[record.path])]
+        if ready and self.client is None:
+            self.client = open_client(self.uri)
+        elif ready:
+            check_reach(self.uri)  # MLflow would wait longer for a server that went away
+        going_on = {start["tags"]["rebuild"] for start in alive.values()}
+        return sum(self._send_one(record, record.path in alive, going_on) for record in ready)
+
+    def send_own(self) -> None:
+        """Send what the own run has recorded since; raises as send."""
+        assert self._own is not None
+        with store_lock(self.uri), registry_errors("MLflow did not take this run.", self.uri):
+            self._replays[self._own.path].catch_up(is_running=True)
+
+    def run_id_of(self, record: Record) -> str:
+        """The MLflow run of a record that this sender has begun to send."""
+        return self._replays[record.path].run_id
+
+    def _has_news(self, record: Record, start: dict[str, Any]) -> bool:
+        """Whether something of a run that goes on can be sent."""
+        if record != self._own and (not start["live"] or record.path in self._refused):
+            return False
+        replay = self._replays.get(record.path)
+        return replay is None or replay.has_news()
+
+    def _send_one(self, record: Record, is_running: bool, going_on: set[str]) -> bool:
+        mlflow = import_mlflow()
+        replay = self._replays.setdefault(record.path, Replay(self.client, self.uri, record))
+        with store_lock(self.uri), registry_errors("MLflow did not take a run; it stays in the spool.", self.uri):
+            if not record.path.exists():  # another sender was faster
+                del self._replays[record.path]
+                return False
+            try:
+                replay.catch_up(is_running)
+            except (DataError, KeyError, TypeError, AttributeError, mlflow.MlflowException) as error:
+                if isinstance(error, mlflow.MlflowException) and error.get_http_status_code() not in REFUSED_STATUSES:
+                    raise
+                self._refuse(record, is_running, error)
+                return False
+            close_rebuild(self.client, replay.experiment_id, replay.parent, replay.rebuild in going_on)
+            if not is_running:
+                record.remove()
+                del self._replays[record.path]
+            return not is_running
+
+    def _refuse(self, record: Record, is_running: bool, error: Exception) -> None:
+        if record == self._own and is_running:
+            raise error
+        if is_running:
+            self._refused.add(record.path)
+        else:
+            del self._replays[record.path]
+            log.warning("MLflow does not take a run; its record is kept as %s. %s", record.refuse(), error)

@@ -1,53 +1,27 @@
 """RRFNet's Table II as rows of text: each region alone, their combinations, the whole face."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.core.files import read_json
 from pipeline_lib.core.geometry import FACE_PX
 from pipeline_lib.data.patches.grid import parse_region
 from pipeline_lib.delivery.report.areas import describe_patch
 from pipeline_lib.delivery.report.tables import NO_FIGURE, Table, protocols_of
+from pipeline_lib.matching.regions.fits import RegionFit
 from pipeline_lib.matching.verification.region_table import COMBINATION, POSITION
 
 NUM_BEST = {28: 3, 56: 1}  # as the paper sets in bold
 NUM_WORDS = 3
 
 
-@dataclass(frozen=True)
-class Weights:
-    """How much each position counts in the widest combination of one fit: position -> (weight, standard error)."""
-
-    combination: str
-    by_position: Mapping[str, tuple[float, float]]
-
-
-def read_widest_weights(path: Path) -> Weights:
-    """The weights of the combination of most positions in data/region_weights/<fit>/weights.json.
-
-    Raises:
-        DataError: the file is missing or damaged.
-    """
-    raw = read_json(path)
-    try:
-        widest = max(raw, key=lambda name: len(raw[name]["weights"]))
-        weights, errors = raw[widest]["weights"], raw[widest]["standard_errors"]
-        return Weights(widest, {name: (float(weights[name]), float(errors[name])) for name in weights})
-    except (KeyError, TypeError, ValueError) as error:
-        problem = "The region weights are damaged; rerun the fit_region_weights stage."
-        raise DataError(problem, got=repr(error), where=path) from error
-
-
-def regions_table(rows: Sequence[Mapping[str, str]], fits: Mapping[str, Weights]) -> Table:
+def regions_table(rows: Sequence[Mapping[str, str]], fits: Mapping[str, RegionFit]) -> Table:
     """Accuracies in the order of the rows, a column a protocol (val last), then each region's weight, a column a fit.
 
     Marked are the best 56 px region and the best three of 28 px on each protocol, and what equals them.
 
     Args:
         rows: of data/verify/regions.csv.
-        fits: name -> weights, of the same positions; may be empty.
+        fits: name -> fit of the widest combination of the same positions; may be empty.
 
     Raises:
         DataError: a row lacks a field or holds no number; a score lacks a protocol; a fit lacks a position.
@@ -93,15 +67,15 @@ def _words(score: str, kind: str) -> tuple[str, str, str]:
     return str(FACE_PX), NO_FIGURE, f"whole face: {part}"
 
 
-def _weight(score: str, kind: str, fit: Weights) -> str:
+def _weight(score: str, kind: str, fit: RegionFit) -> str:
     if kind != POSITION:
         return NO_FIGURE
-    position = score.rpartition(":")[2]
-    if position not in fit.by_position:
+    position, positions = score.rpartition(":")[2], fit.weights.positions
+    if position not in positions:
         problem = "A region has no weight; rerun fit_region_weights and verify."
-        raise DataError(problem, got=position, allowed=list(fit.by_position))
-    weight, error = fit.by_position[position]
-    return f"{weight:+.2f} ± {error:.2f}"
+        raise DataError(problem, got=position, allowed=positions)
+    row = positions.index(position)
+    return f"{fit.weights.weights[row]:+.2f} ± {fit.uncertainty.standard_errors[row]:.2f}"
 
 
 def _best(

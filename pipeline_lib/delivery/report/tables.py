@@ -1,12 +1,12 @@
 """The headline figures as rows of text, for the page and for the terminal."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.sources.aligned_pairs import VALIDATION
+from pipeline_lib.matching.regions.fits import is_combination, widest_combination
 
 # The order of scores with the usual names; others come after them, by name.
 SCORE_ORDER = ("raw_pixel", "cosine:", "cosine_centred:", "regions:", "dam:")
@@ -67,13 +67,11 @@ def headline_table(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Ta
 def headline_scores(names: Iterable[str]) -> list[str]:
     """The names without those of combinations of regions narrower than the widest one of the same entry."""
     listed = list(names)
-    combined = {name: match for name in listed if (match := COMBINATION.fullmatch(name))}
-    widest: dict[str, str] = {}
-    for name, match in combined.items():
-        best = widest.setdefault(match["entry"], name)
-        if match["sizes"].count("_") > combined[best]["sizes"].count("_"):
-            widest[match["entry"]] = name
-    return [name for name in listed if name not in combined or name in widest.values()]
+    by_entry: dict[str, list[str]] = {}
+    for name in filter(is_combination, listed):
+        by_entry.setdefault(name.partition(":")[0], []).append(name)
+    widest = {widest_combination(combined) for combined in by_entry.values()}
+    return [name for name in listed if name in widest or not is_combination(name)]
 
 
 def protocols_of(names: Iterable[str]) -> list[str]:

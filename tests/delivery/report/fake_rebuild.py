@@ -13,7 +13,13 @@ from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.delivery.report.chapter import About, Provenance
+from pipeline_lib.matching.regions.bootstrap import Uncertainty
+from pipeline_lib.matching.regions.fits import RegionFit, write_region_fits
+from pipeline_lib.matching.regions.weights import RegionWeights
+from pipeline_lib.matching.verification.region_table import REGION_COLUMNS
+from pipeline_lib.networks.backbones.shared.build import network_spec
 from pipeline_lib.params.load import read_yaml
+from pipeline_lib.params.networks import Network
 from pipeline_lib.params.whole import check_sections
 from pipeline_lib.schemas.faithfulness import FAITHFULNESS
 from pipeline_lib.schemas.manifest import MANIFEST
@@ -28,9 +34,6 @@ POSITIONS = ("p56_x0_y28", "p56_x28_y28")
 SCORES = ("raw_pixel", "cosine:iresnet", "cosine_centred:iresnet", "cosine:rrfnet56", "regions:56")
 EXPLANATIONS = {"rrfnet56_additive": "additive", "rrfnet56_random": "random"}
 NUM_IDENTITIES, IMAGES_EACH = 4, 3
-REGION_COLUMNS = (
-    "protocol", "kind", "score", "accuracy_mean", "accuracy_std", "auc", "eer", "num_genuine", "num_impostor"
-)  # fmt: skip
 
 _LAYERS = {"arch": "iresnet", "blocks": [1, 1, 1, 1], "width": 0.125, "embedding_dim": 128}
 _TRAINED = {"checkpoint": "data/none", "epochs": 12}
@@ -161,12 +164,10 @@ def write_verification(
 
 def write_regions(data: Path, protocol: str = "synthetic") -> None:
     """Table II in data/verify, and one fit of weights."""
-    fit = {
-        "weights": dict(zip(POSITIONS, (0.7, -0.2), strict=True)),
-        "standard_errors": dict(zip(POSITIONS, (0.05, 0.3), strict=True)),
-    }
+    spread = Uncertainty(np.array([0.05, 0.3]), np.array([[0.6, 0.8], [-0.8, 0.4]]), 20, 0)
+    fit = RegionFit(RegionWeights(list(POSITIONS), np.array([0.7, -0.2]), 0.1, 1.0, {1.0: 0.3}), spread)
     folder = data / "region_weights" / "logistic"
-    _json(folder / "weights.json", {"regions_56": fit})
+    write_region_fits(folder / "weights.json", {"56": fit})
     (folder / "weight_map.png").write_bytes(encode_png(np.zeros((8, 8, 3), np.uint8)))
     kinds = {f"regions:{name}": "position" for name in POSITIONS}
     kinds |= {"regions:56": "combination", "cosine:iresnet": "whole_face"}
@@ -199,8 +200,7 @@ def write_reranking(folder: Path, images: list[tuple[str, str]]) -> None:
 def write_network(data: Path, name: str, section: dict[str, object] | None = None, group: str = "") -> None:
     """A network's description and what its training noted; one without epochs was imported."""
     section = section or NETWORKS[name]
-    spec = {key: value for key, value in section.items() if key not in ("checkpoint", "epochs", "head")}
-    spec = {"input_px": 112, "patches": None, **spec}
+    spec = network_spec(Network.model_validate(section), where="a test").to_json()
     _json(data / f"networks{group}" / name / "network.json", {"format": 2, "spec": spec, "code": "0" * 64})
     write_training(data / f"train{group}" / name, trained=bool(section["epochs"]))
 

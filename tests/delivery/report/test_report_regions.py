@@ -10,7 +10,8 @@ from PIL import Image
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.data.faces.alignment import TEMPLATE_112
 from pipeline_lib.data.patches.grid import unique_regions
-from pipeline_lib.delivery.report.region_table import Weights, read_widest_weights, regions_table
+from pipeline_lib.delivery.report.chapters.regions import widest_fit
+from pipeline_lib.delivery.report.region_table import regions_table
 from pipeline_lib.matching.regions import face_outline
 from pipeline_lib.matching.regions.bootstrap import Uncertainty
 from pipeline_lib.matching.regions.fits import RegionFit, combinations, write_region_fits
@@ -107,17 +108,13 @@ def test_face_stands_on_the_template_and_is_symmetric() -> None:
     assert nearest.max() < 1.0
 
 
-def weights(positions: list[str], values: list[float]) -> Weights:
-    return Weights("regions:28_56", {name: (value, 0.25) for name, value in zip(positions, values, strict=True)})
-
-
 def test_table_ii_in_words() -> None:
     positions = ["p28_x0_y42", "p28_x28_y42", "p28_x42_y42", "p28_x42_y84", "p56_x0_y28", "p56_x28_y28"]
     accuracies = [0.6, 0.9, 0.8, 0.8, 0.7, 0.95]
     rows = [row(f"regions:{name}", "position", a) for name, a in zip(positions, accuracies, strict=True)]
     rows += [row("regions:28_56", "combination", 0.97), row("cosine:net", "whole_face", 0.98)]
     rows += [{**each, "protocol": "val", "accuracy_mean": "0.5"} for each in rows]
-    table = regions_table(rows, {"logistic": weights(positions, [k - 1.0 for k in range(6)])})
+    table = regions_table(rows, {"logistic": fit(positions, np.arange(6) - 1.0)})
     assert table.columns == ("size, px", "(x, y)", "shows", "lfw, %", "val, %", "weight, logistic")
     assert table.rows[1] == ("28", "(28, 42)", "eye", "90.00 ± 1.00", "50.00 ± 1.00", "+0.00 ± 0.25")
     assert table.rows[4][2] == "eye, nose and cheek"  # no side: the mirrored region has the same network and weight
@@ -132,7 +129,7 @@ def test_table_ii_in_words() -> None:
 def test_a_column_of_weights_a_fit() -> None:
     rows, name = [row("mine:p56_x0_y28", "position", 0.9)], "p56_x0_y28"
     assert regions_table(rows, {}).columns[3:] == ("lfw, %",)
-    table = regions_table(rows, {"a": weights([name], [1.0]), "b": weights([name], [-1.0])})
+    table = regions_table(rows, {"a": fit([name], np.ones(1)), "b": fit([name], -np.ones(1))})
     assert table.columns[4:] == ("weight, a", "weight, b")
     assert table.rows[0][4:] == ("+1.00 ± 0.25", "-1.00 ± 0.25")
 
@@ -141,13 +138,8 @@ def test_the_weights_shown_are_those_of_the_widest_combination(tmp_path: Path) -
     positions = ["p28_x0_y0", "p56_x28_y28"]
     fits = {name: fit(m, np.arange(len(m)) + 1.0) for name, m in combinations(positions).items()}
     write_region_fits(tmp_path / "weights.json", fits)
-    found = read_widest_weights(tmp_path / "weights.json")
-    assert found.combination == list(fits)[-1]
-    assert found.by_position == {"p28_x0_y0": (1.0, 0.25), "p56_x28_y28": (2.0, 0.25)}
-    for damage in ("{}", '{"a": {"weights": {"p": 1}}}', '{"a": {"weights": {"p": "x"}, "standard_errors": {"p": 1}}}'):
-        (tmp_path / "weights.json").write_text(damage)
-        with pytest.raises(DataError, match=r"damaged[\s\S]*weights.json"):
-            read_widest_weights(tmp_path / "weights.json")
+    found = widest_fit(tmp_path / "weights.json").weights
+    assert dict(zip(found.positions, found.weights, strict=True)) == {"p28_x0_y0": 1.0, "p56_x28_y28": 2.0}
 
 
 def test_with_as_few_regions_as_are_marked_none_is() -> None:
@@ -156,7 +148,7 @@ def test_with_as_few_regions_as_are_marked_none_is() -> None:
 
 
 def test_table_refusals() -> None:
-    rows, fits = [row("regions:p56_x0_y28", "position", 0.9)], {"logistic": weights(["p56_x0_y28"], [1.0])}
+    rows, fits = [row("regions:p56_x0_y28", "position", 0.9)], {"logistic": fit(["p56_x0_y28"], np.ones(1))}
     with pytest.raises(DataError, match="damaged"):
         regions_table([{**rows[0], "accuracy_mean": "high"}], fits)
     with pytest.raises(DataError, match="damaged"):

@@ -10,9 +10,6 @@ from pipeline_lib.matching.regions.fits import is_combination, widest_combinatio
 
 # The order of scores with the usual names; others come after them, by name.
 SCORE_ORDER = ("raw_pixel", "cosine:", "cosine_centred:", "regions:", "dam:")
-COMBINATION = re.compile(
-    r"(?P<entry>[^:]+):(?P<sizes>\d+(_\d+)*)"
-)  # regions:28_56, a score of all regions of these sizes
 NO_FIGURE = "–"
 
 

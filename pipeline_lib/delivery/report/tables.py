@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.sources.aligned_pairs import VALIDATION
+from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.matching.regions.fits import is_combination, widest_combination
 
 # The order of scores with the usual names; others come after them, by name.

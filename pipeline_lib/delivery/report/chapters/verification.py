@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import read_json
-from pipeline_lib.data.sources.aligned_pairs import VALIDATION
+from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.delivery.report import figures
 from pipeline_lib.delivery.report.chapter import About
 from pipeline_lib.delivery.report.figures import BASELINE, Curve

@@ -18,12 +18,14 @@ def build_page(data: Path, about: About) -> str:
     Raises:
         DataError: a file is missing that another one promises, or is damaged; or there is nothing at all to show.
     """
-    shown = []
-    for name, chapter in chapters_of(data).items():
-        found = chapter.read(data)
-        if found is not None:
-            content = render(f"chapters/{name}.html.j2", chapter.show(found, about))
-            shown.append((name, chapter.TITLE, Markup(content)))  # escaped by its own template
+    chapters = chapters_of(data)
+    found = {name: chapter.read(data) for name, chapter in chapters.items()}
+    shown = [
+        # Escaped by its own template.
+        (name, chapter.TITLE, Markup(render(f"chapters/{name}.html.j2", chapter.show(found[name], about))))
+        for name, chapter in chapters.items()
+        if found[name] is not None
+    ]
     if not shown:
         raise DataError("There is nothing to report; run the stages before.", where=data)
     return render("report.html.j2", {"chapters": shown})

@@ -71,7 +71,7 @@ def test_picture_has_a_row_a_combination_and_shows_the_signs() -> None:
     fits = {name: fit(m, weights[[positions.index(p) for p in m]]) for name, m in combinations(positions).items()}
     png = draw_weight_maps(fits)
     assert png == draw_weight_maps(fits)  # equal bytes
-    one = pixels(draw_weight_maps({"regions_28_56": fits["regions_28_56"]}))
+    one = pixels(draw_weight_maps({"28_56": fits["28_56"]}))
     assert abs(pixels(png).shape[0] - 3 * one.shape[0]) <= 3  # a pixel of rounding a row
     red, green, blue = one.transpose(2, 0, 1)
     orange, purple = (red > blue + 60).sum(), (blue > green + 40).sum()
@@ -81,8 +81,8 @@ def test_picture_has_a_row_a_combination_and_shows_the_signs() -> None:
 
 def test_picture_of_zero_weights_and_of_many() -> None:
     names = [region.name for size in (28, 56) for region in unique_regions(size)]
-    draw_weight_maps({"regions_28_56": fit(names, np.zeros(34))})
-    assert pixels(draw_weight_maps({"regions_56": fit(names[28:], np.ones(6))})).shape[1] == 1118  # 8.6 in at 130 dpi
+    draw_weight_maps({"28_56": fit(names, np.zeros(34))})
+    assert pixels(draw_weight_maps({"56": fit(names[28:], np.ones(6))})).shape[1] == 1118  # 8.6 in at 130 dpi
 
 
 def test_face_stands_on_the_template_and_is_symmetric() -> None:

@@ -1,6 +1,6 @@
 """Training: losses and figures of every network."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ ORDER = 80
 TITLE = "Training"
 NEEDS = ()
 GROUPS = {"train": "networks", "train_over": "networks over others", "train_region": "region networks"}
+IMPORTED = ("0", *(NO_FIGURE,) * 4)  # steps, and what there is none of without them
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,13 @@ def read_training(folder: Path) -> Training:
 def show(found: Mapping[str, Mapping[str, Training]], about: About) -> dict[str, object]:
     """A figure of losses a group, and a table of all; see trainings_table."""
     params = about.params
-    named = {
+    named: dict[str, Iterable[str]] = {
         "train": params.networks,
         "train_over": params.networks_over,
         "train_region": (*params.regions.alone, *params.regions.groups),
     }
-    losses, trainings = [], {}
+    losses: list[tuple[str, str]] = []
+    trainings: dict[str, Training] = {}
     for group, title in GROUPS.items():
         of_group = of_params(found[group], named[group])
         curves = {name: training.history for name, training in of_group.items() if len(training.history[0])}
@@ -71,20 +73,14 @@ def trainings_table(trainings: Mapping[str, Training]) -> Table:
     """
     rows = []
     for name, training in trainings.items():
-        figures_of = training.metrics
+        metrics = training.metrics
         try:
-            cells = (
-                f"{figures_of['num_parameters']:,}",
-                *(_figures(figures_of) if figures_of["trained"] else _IMPORTED),
-            )
+            cells = (f"{metrics['num_parameters']:,}", *(_figures(metrics) if metrics["trained"] else IMPORTED))
         except (KeyError, TypeError, ValueError) as error:
             raise DataError("A training's figures are incomplete; rerun it.", got=f"{name}: {error!r}") from error
         rows.append((name, *cells))
-    columns_of = ("network", "parameters", "steps", "images", "identities", "last loss", "images/s")
-    return Table(columns_of, tuple(rows), (False,) * len(rows), num_words=1)
-
-
-_IMPORTED = ("0", *(NO_FIGURE,) * 4)
+    names = ("network", "parameters", "steps", "images", "identities", "last loss", "images/s")
+    return Table(names, tuple(rows), (False,) * len(rows), num_words=1)
 
 
 def _figures(metrics: Mapping[str, Any]) -> tuple[str, ...]:

@@ -194,7 +194,15 @@ def test_no_scores_at_all(tmp_path: Path) -> None:
     images = fake_rebuild.write_photographs(tmp_path)
     fake_rebuild.write_verification(tmp_path, images, scores=[])
     text = text_of(build_page(tmp_path, make_about(**NO_PARTS)))
-    assert "No pair was scored: params.yaml has no scores." in text
+    assert "No whole face was scored" in text
+
+
+def test_scores_without_validation_pairs_have_no_threshold(tmp_path: Path) -> None:
+    images = fake_rebuild.write_photographs(tmp_path)
+    fake_rebuild.write_verification(tmp_path, images)
+    (tmp_path / "verify" / "calibration.json").write_text("{}")
+    text = text_of(build_page(tmp_path, make_about(**NO_PARTS)))
+    assert "There were no validation pairs to find a threshold on." in text
 
 
 def test_nothing_at_all_is_an_error(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ NEEDS = ("verify",)
 class Verification:
     """Figures by protocol and score, the pairs' scores, ROC curves by protocol and score, and the registered model.
 
-    `registered`: of data/register/registered.json; None where the stage has not run.
+    `calibration`: empty where there were no validation pairs. `registered`: of data/register/registered.json; None where
+    the stage has not run.
     """
 
     metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -64,16 +65,16 @@ def show(found: Verification, about: About) -> dict[str, object]:
     if score is None:
         return {**values, "score": None}
     protocol = first_protocol(found.scores)
-    for kind, known in (("figures", found.metrics.get(protocol, {})), ("calibration", found.calibration)):
-        if score not in known:
-            raise DataError(f"The verification {kind} lack a score.", got=sorted(known), allowed=score)
+    known = found.metrics.get(protocol, {})
+    if score not in known:
+        raise DataError("The verification figures lack a score.", got=sorted(known), allowed=score)
     return {
         **values,
         "score": score,
         "is_registered": score == _registered_score(found),
-        "facts": _facts(found.metrics[protocol], protocol, score),
+        "facts": _facts(known, protocol, score),
         "protocol": protocol,
-        "calibration": found.calibration[score],
+        "calibration": found.calibration.get(score),
         "histograms": svg_uri(_histograms(found, protocol, score)),
         "rocs": [(name, svg_uri(_roc(found, name))) for name in protocols_of(found.roc)],
     }

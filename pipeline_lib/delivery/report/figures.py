@@ -1,7 +1,7 @@
 """The page's charts as SVG, from arrays; every one has its units on its axes and tells its lines apart without colour."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ BASELINE = "raw_pixel"
 GENUINE, IMPOSTOR = "#0072b2", "#d55e00"
 INK, SOFT = "#1d2329", "#5d6873"
 NUM_BINS = 40
+FLOOR_STYLE: dict[str, Any] = {"color": SOFT, "linestyle": (0, (1, 1)), "linewidth": 1.6}
 
 Curve = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 Doubles = npt.NDArray[np.float64]
@@ -38,7 +39,7 @@ def roc_figure(curves: Mapping[str, Curve], num_impostor: int) -> bytes:
         axis.plot(np.maximum(far, lowest), tar, **_style(number), linewidth=1.6, label=name)
     if BASELINE in curves:
         far, tar = curves[BASELINE]
-        axis.plot(np.maximum(far, lowest), tar, color=SOFT, linestyle=(0, (1, 1)), linewidth=1.6, label=BASELINE)
+        axis.plot(np.maximum(far, lowest), tar, **FLOOR_STYLE, label=BASELINE)
     axis.set(xscale="log", xlim=(lowest, 1.0), ylim=(0.0, 1.02))
     axis.set_xlabel(f"false accept rate ({num_impostor} impostor pairs)")
     axis.set_ylabel("true accept rate")
@@ -71,16 +72,20 @@ def score_histograms(
     return _svg(figure)
 
 
-def faithfulness_figure(curves: Mapping[str, Mapping[str, Curve]]) -> bytes:
+def faithfulness_figure(curves: Mapping[str, Mapping[str, Curve]], floors: Collection[str] = ()) -> bytes:
     """Insertion and deletion curves, a panel each.
 
     Args:
-        curves: "insertion" and "deletion" -> method -> (share of changed pixels, mean cosine with the partner).
+        curves: "insertion" and "deletion" -> explanation -> (share of changed pixels, mean cosine with the partner).
+        floors: the explanations that the others must beat, drawn as raw pixels are.
     """
     figure, axes = _several(len(curves), 4.2, 3.0)
-    for axis, (kind, methods) in zip(axes, curves.items(), strict=True):
-        for number, (method, (share, score)) in enumerate(methods.items()):
-            axis.plot(share, score, **_style(number), linewidth=1.6, label=method)
+    for axis, (kind, explanations) in zip(axes, curves.items(), strict=True):
+        named = [name for name in explanations if name not in floors]
+        for number, name in enumerate(named):
+            axis.plot(*explanations[name], **_style(number), linewidth=1.6, label=name)
+        for name in (name for name in explanations if name in floors):
+            axis.plot(*explanations[name], **FLOOR_STYLE, label=name)
         axis.set_title(f"{kind} ({'higher' if kind == 'insertion' else 'lower'} is better)", fontsize=10)
         axis.set_xlabel("share of pixels, most salient first")
         axis.legend(fontsize=8, frameon=False)

@@ -1,11 +1,15 @@
 """Re-ranking in pictures: an occluded query and its nearest faces before and after, without names."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline_lib.core.errors import DataError
 
 NUM_SHOWN = 5
 FRAME_PX, GAP_PX, TILE_PX = 4, 6, 112
@@ -13,6 +17,32 @@ RIGHT, WRONG, NEUTRAL = (0, 114, 178), (213, 94, 0), (93, 104, 115)  # blue, ora
 WHITE = 255
 
 Image = npt.NDArray[np.uint8]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class FirstPlaces:
+    """Of every query that has a right answer: its kind, and whether its first place was right before and after.
+
+    Attributes:
+        query_keys, kinds: Q each, in the order of the table.
+        before, after: bool (Q,).
+    """
+
+    query_keys: pa.Array
+    kinds: pa.Array
+    before: Bools
+    after: Bools
+
+    @property
+    def mended(self) -> Bools:
+        """Wrong before, right after: bool (Q,)."""
+        return ~self.before & self.after
+
+    @property
+    def spoilt(self) -> Bools:
+        """Right before, wrong after: bool (Q,)."""
+        return self.before & ~self.after
 
 
 @dataclass(frozen=True)
@@ -25,79 +55,71 @@ class Strip:
     after: tuple[tuple[str, bool], ...]
 
 
-@dataclass(frozen=True)
-class Changes:
-    """How many queries' first place was put right, was spoilt, or stayed (right or wrong)."""
+def first_places(ranks: pa.Table) -> FirstPlaces:
+    """The first places of schemas.ranks.RANKS.
 
-    num_mended: int
-    num_spoilt: int
-    num_unchanged: int
-
-
-def read_strips(rows: Sequence[Mapping[str, object]]) -> list[Strip]:
-    """The first five places of each query, from rows of schemas.ranks.RANKS."""
-    by_query: dict[str, list[Mapping[str, object]]] = {}
-    for row in rows:
-        by_query.setdefault(str(row["query_key"]), []).append(row)
-    return [
-        Strip(key, str(found[0]["kind"]), _first(found, "rank_cosine"), _first(found, "rank_reranked"))
-        for key, found in by_query.items()
-    ]
-
-
-def count_changes(strips: Sequence[Strip]) -> Changes:
-    """What re-ranking did to the queries' first places."""
-    firsts = [(strip.before[0][1], strip.after[0][1]) for strip in strips]
-    mended = sum(not before and after for before, after in firsts)
-    spoilt = sum(before and not after for before, after in firsts)
-    return Changes(mended, spoilt, len(firsts) - mended - spoilt)
-
-
-def choose_strips(strips: Sequence[Strip], num_mended: int, num_spoilt: int) -> list[Strip]:
-    """The first mended queries of different kinds, and the first spoilt ones: both outcomes are shown.
-
-    The order is that of the table, so nothing is picked by eye. Where fewer exist, fewer are shown.
+    Raises:
+        DataError: a query has not exactly one first place in both rankings.
     """
-    mended = [strip for strip in strips if not strip.before[0][1] and strip.after[0][1]]
-    spoilt = [strip for strip in strips if strip.before[0][1] and not strip.after[0][1]]
-    return [*_of_different_kinds(mended)[:num_mended], *_of_different_kinds(spoilt)[:num_spoilt]]
+    known = ranks.filter(pc.greater(ranks["num_relevant"], 0))
+    before, after = (known.filter(pc.equal(known[rank], 1)) for rank in ("rank_cosine", "rank_reranked"))
+    # Both are in the table's order of queries, whose candidates stand together.
+    if not before["query_key"].equals(after["query_key"]):
+        raise DataError("The ranks are damaged; rerun the rerank stage.", got="queries without one first place each")
+    keys, kinds = (before[name].combine_chunks() for name in ("query_key", "kind"))
+    return FirstPlaces(keys, kinds, *(np.asarray(table["genuine"].to_numpy(), np.bool_) for table in (before, after)))
 
 
-def draw_strip(strip: Strip, read_query: Callable[[str], Image], read_gallery: Callable[[str], Image]) -> Image:
+def choose_queries(places: FirstPlaces) -> list[str]:
+    """Keys of the first query of each kind that was put right, then of the first of each kind that was spoilt.
+
+    The order is that of the table, so nothing is picked by eye. Where a kind has none, none is shown.
+    """
+    kinds = places.kinds.dictionary_encode().indices.to_numpy()
+    chosen: list[str] = []
+    for changed in (places.mended, places.spoilt):
+        rows = np.flatnonzero(changed)
+        firsts = np.sort(np.unique(kinds[rows], return_index=True)[1])
+        chosen += places.query_keys.take(pa.array(rows[firsts])).to_pylist()
+    return chosen
+
+
+def read_strips(ranks: pa.Table, query_keys: Sequence[str]) -> list[Strip]:
+    """The first five places of some queries before and after, from schemas.ranks.RANKS."""
+    wanted = ranks.filter(pc.is_in(ranks["query_key"], pa.array(query_keys, pa.string())))
+    strips = []
+    for key in query_keys:
+        rows = wanted.filter(pc.equal(wanted["query_key"], key))
+        places = [_first(rows, rank) for rank in ("rank_cosine", "rank_reranked")]
+        strips.append(Strip(key, rows["kind"][0].as_py(), *places))
+    return strips
+
+
+def draw_strip(strip: Strip, queries: Mapping[str, Image], gallery: Mapping[str, Image]) -> Image:
     """The query, then two rows of faces: before above, after below; a blue frame is the right person, orange another.
 
     Args:
-        strip: from choose_strips.
-        read_query, read_gallery: key -> uint8 (112, 112, 3) RGB.
+        strip: from read_strips.
+        queries, gallery: key -> uint8 (112, 112, 3) RGB, of all that the strip names.
 
     Returns:
         uint8 (H, W, 3) RGB.
     """
     rows = [
-        np.hstack([_framed(read_gallery(key), RIGHT if genuine else WRONG) for key, genuine in places])
+        np.hstack([_framed(gallery[key], RIGHT if genuine else WRONG) for key, genuine in places])
         for places in (strip.before, strip.after)
     ]
     faces = np.vstack(rows)
-    query = _framed(read_query(strip.query_key), NEUTRAL)
+    query = _framed(queries[strip.query_key], NEUTRAL)
     top = (len(faces) - len(query)) // 2
     column = np.full((len(faces), query.shape[1] + 2 * GAP_PX, 3), WHITE, np.uint8)
     column[top : top + len(query), : query.shape[1]] = query
     return np.hstack([column, faces])
 
 
-def _first(rows: Sequence[Mapping[str, object]], rank: str) -> tuple[tuple[str, bool], ...]:
-    ordered = sorted(rows, key=lambda row: int(str(row[rank])))[:NUM_SHOWN]
-    return tuple((str(row["gallery_key"]), bool(row["genuine"])) for row in ordered)
-
-
-def _of_different_kinds(strips: Sequence[Strip]) -> list[Strip]:
-    """One of each kind first, then the second of each, and so on."""
-    counts: dict[str, int] = {}
-    turns = []
-    for place, strip in enumerate(strips):
-        turns.append((counts.get(strip.kind, 0), place))
-        counts[strip.kind] = counts.get(strip.kind, 0) + 1
-    return [strips[place] for _, place in sorted(turns)]
+def _first(rows: pa.Table, rank: str) -> tuple[tuple[str, bool], ...]:
+    ordered = rows.sort_by(rank).slice(0, NUM_SHOWN)
+    return tuple(zip(ordered["gallery_key"].to_pylist(), ordered["genuine"].to_pylist(), strict=True))
 
 
 def _framed(image: Image, colour: tuple[int, int, int]) -> Image:

@@ -5,19 +5,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.matching.regions.fits import COMBINATION_PREFIX, widest_combination
+from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
+from pipeline_lib.matching.regions.fits import is_combination, widest_combination
 
-SCORE_ORDER = ("raw_pixel", "cosine:", "cosine_centred:", COMBINATION_PREFIX, "dam_r", "dam_l")
+# The order of scores with the usual names; others come after them, by name.
+SCORE_ORDER = ("raw_pixel", "cosine:", "cosine_centred:", "regions:", "dam:")
 NO_FIGURE = "–"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns and rows of text; `groups[i]` is True where row i begins a new group."""
+    """A table of text.
+
+    Attributes:
+        groups: where row i begins a new group.
+        num_words: the first columns, which hold words; the others hold figures and stand to the right.
+        best: (row, column) of the cells to mark.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     groups: tuple[bool, ...]
+    num_words: int = 2
+    best: frozenset[tuple[int, int]] = frozenset()
 
 
 def headline_table(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
@@ -43,7 +53,8 @@ def headline_table(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Ta
         "pairs",
     )
     rows, groups = [], []
-    for protocol, scores in sorted(metrics.items(), key=lambda item: (item[0] == "val", item[0])):
+    for protocol in protocols_of(metrics):
+        scores = metrics[protocol]
         for number, score in enumerate(sorted(headline_scores(scores), key=_score_rank)):
             rows.append(_headline_row(protocol, score, scores[score], rates))
             groups.append(number == 0)
@@ -51,39 +62,28 @@ def headline_table(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Ta
 
 
 def headline_scores(names: Iterable[str]) -> list[str]:
-    """The names without those of combinations of regions narrower than the widest one there is."""
+    """The names without those of combinations of regions narrower than the widest one of the same entry."""
     listed = list(names)
-    widest = widest_combination(listed)
-    return [name for name in listed if name == widest or not name.startswith(COMBINATION_PREFIX)]
+    by_entry: dict[str, list[str]] = {}
+    for name in filter(is_combination, listed):
+        by_entry.setdefault(name.partition(":")[0], []).append(name)
+    widest = {widest_combination(combined) for combined in by_entry.values()}
+    return [name for name in listed if name in widest or not is_combination(name)]
 
 
-def reranking_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
-    """P@1, RP and MAP@R of occluded queries, before → after re-ranking, from data/rerank/metrics.json; "all" last.
-
-    Raises:
-        DataError: a kind lacks a figure.
-    """
-    rows, groups = [], []
-    for kind in sorted(metrics, key=lambda kind: (kind == "all", kind)):
-        row = metrics[kind]
-        try:
-            stages = [row[stage] for stage in ("cosine", "emd_reranked")]
-            cells = [" → ".join(f"{100 * stage[key]:.2f}" for stage in stages) for key in ("p_at_1", "rp", "map_at_r")]
-            rows.append((kind, *(f"{cell} %" for cell in cells), str(row["num_queries"]), str(row["num_left_out"])))
-        except (KeyError, TypeError) as error:
-            raise DataError("Re-ranking metrics lack a figure.", got=f"{kind} without {error}") from error
-        groups.append(kind == "all")
-    return Table(("queries", "P@1", "RP", "MAP@R", "number", "left out"), tuple(rows), tuple(groups))
+def protocols_of(names: Iterable[str]) -> list[str]:
+    """Protocols in the order of all tables: by name, the validation pairs last."""
+    return sorted(names, key=lambda name: (name == VALIDATION, name))
 
 
 def as_text(table: Table) -> str:
-    """Aligned columns; figures (all but the first two columns) to the right."""
+    """Aligned columns; figures to the right."""
     lines = [table.columns, *table.rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(table.columns))]
     shown = []
     for line in lines:
         cells = [
-            cell.ljust(width) if column < 2 else cell.rjust(width)
+            cell.ljust(width) if column < table.num_words else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
         shown.append("  ".join(cells).rstrip())

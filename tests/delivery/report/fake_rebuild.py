@@ -1,7 +1,8 @@
-"""A small but complete data folder as a rebuild leaves it, for tests of the page."""
+"""A small data folder as a rebuild leaves it, whole or in parts, for tests of the page."""
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,15 @@ import pyarrow.parquet as pq
 from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
+from pipeline_lib.delivery.report.chapter import About, Provenance
 from pipeline_lib.matching.regions.bootstrap import Uncertainty
 from pipeline_lib.matching.regions.fits import RegionFit, write_region_fits
 from pipeline_lib.matching.regions.weights import RegionWeights
 from pipeline_lib.matching.verification.region_table import REGION_COLUMNS
+from pipeline_lib.networks.backbones.shared.build import network_spec
+from pipeline_lib.params.load import read_yaml
+from pipeline_lib.params.networks import Network
+from pipeline_lib.params.whole import check_sections
 from pipeline_lib.schemas.faithfulness import FAITHFULNESS
 from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.pairs import PAIRS
@@ -22,36 +28,71 @@ from pipeline_lib.schemas.ranks import RANKS
 from pipeline_lib.schemas.rejects import REJECTS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
+REPOSITORY = Path(__file__).parents[3]
 HOSTILE = "<script>alert('x')</script>"
-EXPLAINED, POSITIONS = ("rrfnet56",), ("p56_x0_y28", "p56_x28_y28")
-NETWORKS = {"iresnet": ("iresnet 1-1-1-1", "arcface"), "rrfnet56": ("RRFNet-56, cross5", "uniface")}
-SCORES = ("raw_pixel", "cosine:iresnet", "cosine_centred:iresnet", "cosine:rrfnet56", "regions_56")
+POSITIONS = ("p56_x0_y28", "p56_x28_y28")
+SCORES = ("raw_pixel", "cosine:iresnet", "cosine_centred:iresnet", "cosine:rrfnet56", "regions:56")
+EXPLANATIONS = {"rrfnet56_additive": "additive", "rrfnet56_random": "random"}
 NUM_IDENTITIES, IMAGES_EACH = 4, 3
+
+_LAYERS = {"arch": "iresnet", "blocks": [1, 1, 1, 1], "width": 0.125, "embedding_dim": 128}
+_TRAINED = {"checkpoint": "data/none", "epochs": 12}
+_PATCHES = {"side_px": 56, "layout": "cross5", "mask_share": 0.4, "mask_mode": "zero"}
+NETWORKS = {
+    "iresnet": {**_LAYERS, **_TRAINED, "head": {"kind": "arcface", "scale": 32.0, "margin": 0.3}},
+    "rrfnet56": {**_LAYERS, **_TRAINED, "patches": _PATCHES, "head": {"kind": "uniface", "scale": 16.0, "margin": 0.0}},
+}
+IMPORTED = {
+    "arch": "mobilefacenet", "embedding_dim": 512, "epochs": 0, "head": {"kind": "none"}, "checkpoint": "published.ckpt"
+}  # fmt: skip
+_WEIGHTS = {
+    "num_pairs": 40, "num_cross_validation_folds": 2, "strengths": [1.0], "num_bootstrap": 20, "seed": 0,
+}  # fmt: skip
+
+
+def make_about(num_example_pairs: int = 3, **sections: object) -> About:
+    """What the page needs beside the folder: the repository's params with this rebuild's parts, or `sections` in their place."""
+    of_rerank = {
+        "network": "iresnet", "top_k": 8, "alpha": 0.7, "weights": "apc", "pool": 1, "regularisation": 0.05,
+        "tolerance": 1e-4, "max_iterations": 1000,
+    }  # fmt: skip
+    parts: dict[str, object] = {
+        "networks": NETWORKS,
+        "networks_over": {},
+        "regions": {
+            "network": NETWORKS["iresnet"], "alone": {}, "groups": {"p56": list(POSITIONS)}, "weights": {"logistic": _WEIGHTS}
+        },
+        "anchors": {},
+        "scores": {},
+        "galleries": {"iresnet": {}},
+        "rerank": {"apc": of_rerank},
+        "explanations": {name: {"kind": kind, "network": "rrfnet56"} for name, kind in EXPLANATIONS.items()},
+        "report": {"num_example_pairs": num_example_pairs},
+    }  # fmt: skip
+    params = check_sections({**read_yaml(REPOSITORY / "params.yaml"), **parts, **sections}, where="a test")
+    provenance = Provenance({"Code": [("git commit", f"abc {HOSTILE}")]}, [])
+    return About(params, f"key: {HOSTILE}", provenance)
 
 
 def write_rebuild(data: Path, protocol: str = "synthetic") -> None:
-    """Write every file the report reads; identities carry markup in their names, `protocol` is the test pairs' name."""
+    """Write everything the report reads; identities carry markup in their names, `protocol` is the test pairs' name."""
+    images = write_photographs(data)
+    write_verification(data, images, protocol)
+    write_regions(data, protocol)
+    write_reranking(data / "rerank" / "apc", images)
+    for name in NETWORKS:
+        write_network(data, name)
+    write_training(data / "train_region" / "p56")
+    for name in EXPLANATIONS:
+        write_explanation(data / "explain" / name, name)
+    write_registered(data, "cosine:rrfnet56")
+
+
+def write_photographs(data: Path) -> list[tuple[str, str]]:
+    """Manifest, rejects, aligned and occluded images; returns (image_id, identity) of each."""
     rng = np.random.default_rng(0)
     people = [f"{HOSTILE} {number}" for number in range(NUM_IDENTITIES)]
     images = [(f"id{i}_{k}", people[i]) for i in range(NUM_IDENTITIES) for k in range(IMAGES_EACH)]
-    _tables(data, images)
-    _shards(data / "align", "aligned", images, "", rng)
-    _shards(data / "occlude", "occluded", images, "+crop", rng)
-    _verification(data / "verify", images, protocol, rng)
-    _reranking(data / "rerank", images)
-    for name in NETWORKS:
-        _training(data / "train" / name)
-    for name in POSITIONS:
-        _training(data / "train_region" / name)
-    _regions(data, protocol)
-    for name in EXPLAINED:
-        _explanation(data / "explain" / name)
-    reason = f"there was no champion {HOSTILE}"
-    registered = {"name": "face-verifier", "version": 1, "aliases": ["champion", "challenger"], "reason": reason}
-    _json(data / "register" / "registered.json", registered)
-
-
-def _tables(data: Path, images: list[tuple[str, str]]) -> None:
     rows = [
         {
             "image_id": image_id, "identity": identity, "split": "test", "media": image_id, "uri": f"{identity}.png",
@@ -63,21 +104,17 @@ def _tables(data: Path, images: list[tuple[str, str]]) -> None:
     write_table(data / "ingest" / "rejects.parquet", table_from_rows([], REJECTS), REJECTS)
     reject = {"image_id": "x", "uri": HOSTILE, "stage": "align", "reason": "no_face", "detail": HOSTILE}
     write_table(data / "align" / "rejects.parquet", table_from_rows([reject, reject], REJECTS), REJECTS)
+    _shards(data / "align", "aligned", images, "", rng)
+    _shards(data / "occlude", "occluded", images, "+crop", rng)
+    return images
 
 
-def _shards(folder: Path, prefix: str, images: list[tuple[str, str]], suffix: str, rng: np.random.Generator) -> None:
-    (folder / "shards").mkdir(parents=True)
-    with ShardWriter(folder / "shards", prefix, 100) as writer:
-        for image_id, identity in images:
-            pixels = np.full((112, 112, 3), rng.integers(0, 256, 3), np.uint8)
-            points = np.zeros((5, 2), np.float32)
-            png = {"png": encode_png(pixels), "json": b"{}"}
-            about = {"image_id": image_id, "identity": identity, "split": "test"}
-            writer.write(image_id + suffix, png, **about, landmarks=points, score=1.0)
-    write_table(folder / "index.parquet", writer.index(), SHARD_INDEX)
-
-
-def _verification(folder: Path, images: list[tuple[str, str]], protocol: str, rng: np.random.Generator) -> None:
+def write_verification(
+    data: Path, images: list[tuple[str, str]], protocol: str = "synthetic", scores: Sequence[str] = SCORES
+) -> None:
+    """data/verify with these scores, without a single region."""
+    rng = np.random.default_rng(1)
+    folder = data / "verify"
     ids = [image_id for image_id, _ in images]
     rows = [
         {
@@ -92,7 +129,7 @@ def _verification(folder: Path, images: list[tuple[str, str]], protocol: str, rn
     ]
     genuine = np.array([row["genuine"] for row in rows])
     table = table_from_rows(rows, PAIRS)
-    for score in SCORES:
+    for score in scores:
         gap = 0.2 if score == "raw_pixel" else 0.8
         table = table.append_column(score, pa.array((gap * genuine + rng.normal(0, 0.2, len(rows))).astype(np.float32)))
     folder.mkdir(parents=True)
@@ -105,9 +142,10 @@ def _verification(folder: Path, images: list[tuple[str, str]], protocol: str, rn
         "num_genuine": 20,
         "num_impostor": 20,
     }
-    metrics = {name: {score: dict(figures) for score in SCORES} for name in (protocol, "val")}
+    metrics = {name: {score: dict(figures) for score in scores} for name in (protocol, "val")}
     for row in metrics.values():
-        row["cosine:rrfnet56"] |= {"accuracy_mean": 0.954, "auc": 0.987, "tar@0.1": 0.9}
+        if "cosine:rrfnet56" in row:
+            row["cosine:rrfnet56"] |= {"accuracy_mean": 0.954, "auc": 0.987, "tar@0.1": 0.9}
     _json(folder / "metrics.json", metrics)
     fitted = {
         "threshold": 0.4,
@@ -118,78 +156,105 @@ def _verification(folder: Path, images: list[tuple[str, str]], protocol: str, rn
         "auc": 0.98,
         "accuracy": 0.9,
     }
-    _json(folder / "calibration.json", dict.fromkeys(SCORES, fitted))
-    curve = [(name, score, far, far**0.3) for name in metrics for score in SCORES for far in (0.0, 0.1, 0.5, 1.0)]
+    _json(folder / "calibration.json", dict.fromkeys(scores, fitted))
+    curve = [(name, score, far, far**0.3) for name in metrics for score in scores for far in (0.0, 0.1, 0.5, 1.0)]
     _csv(folder / "roc.csv", [("protocol", "score", "far", "tar"), *curve])
+    _csv(folder / "regions.csv", [REGION_COLUMNS])
 
 
-def _regions(data: Path, protocol: str) -> None:
+def write_regions(data: Path, protocol: str = "synthetic") -> None:
+    """Table II in data/verify, and one fit of weights."""
     spread = Uncertainty(np.array([0.05, 0.3]), np.array([[0.6, 0.8], [-0.8, 0.4]]), 20, 0)
-    fits = {
-        "regions_56": RegionFit(RegionWeights(list(POSITIONS), np.array([0.7, -0.2]), 0.1, 1.0, {1.0: 0.3}), spread)
-    }
-    write_region_fits(data / "region_weights" / "weights.json", fits)
-    (data / "region_weights" / "weight_map.png").write_bytes(encode_png(np.zeros((8, 8, 3), np.uint8)))
-    kinds = {f"region.{name}": "position" for name in POSITIONS}
-    kinds |= {"regions_56": "combination", "cosine:iresnet": "whole_face"}
+    fit = RegionFit(RegionWeights(list(POSITIONS), np.array([0.7, -0.2]), 0.1, 1.0, {1.0: 0.3}), spread)
+    folder = data / "region_weights" / "logistic"
+    write_region_fits(folder / "weights.json", {"56": fit})
+    (folder / "weight_map.png").write_bytes(encode_png(np.zeros((8, 8, 3), np.uint8)))
+    kinds = {f"regions:{name}": "position" for name in POSITIONS}
+    kinds |= {"regions:56": "combination", "cosine:iresnet": "whole_face"}
     figures = (0.8125, 0.0125, 0.75, 0.3, 20, 20)
     rows = [(name, kind, score, *figures) for name in (protocol, "val") for score, kind in kinds.items()]
     _csv(data / "verify" / "regions.csv", [REGION_COLUMNS, *rows])
 
 
-def _reranking(folder: Path, images: list[tuple[str, str]]) -> None:
-    rows = []
+def write_reranking(folder: Path, images: list[tuple[str, str]]) -> None:
+    """One entry of rerank: 12 queries of one kind, some of them put right and some spoilt."""
+    rows, right = [], {"rank_cosine": 0, "rank_reranked": 0}
     for query, (image_id, identity) in enumerate(images):
         candidates = [other for other in images if other[0] != image_id][:8]
         for place, (other, who) in enumerate(candidates):
+            ranks = {"rank_cosine": place + 1, "rank_reranked": (place + query) % 8 + 1}
+            for name, rank in ranks.items():
+                right[name] += rank == 1 and who == identity
             rows.append(
                 {
                     "query_key": f"{image_id}+crop", "kind": "crop", "gallery_key": other, "genuine": who == identity,
-                    "num_relevant": 2, "rank_cosine": place + 1, "rank_reranked": (place + query) % 8 + 1,
-                    "cosine": 0.5, "emd": 0.5, "reranked": 0.5,
+                    "num_relevant": 2, **ranks, "cosine": 0.5, "emd": 0.5, "reranked": 0.5,
                 }
             )  # fmt: skip
     write_table(folder / "ranks.parquet", table_from_rows(rows, RANKS), RANKS)
-    stage = {"p_at_1": 0.5, "rp": 0.4, "map_at_r": 0.3}
-    row = {
-        "cosine": stage,
-        "emd_reranked": {**stage, "p_at_1": 0.625},
-        "num_queries": 12,
-        "num_left_out": 0,
-        "num_not_converged": 0,
-    }
+    before, after = ({"p_at_1": count / 12, "rp": 0.4, "map_at_r": 0.3} for count in right.values())
+    row = {"cosine": before, "emd_reranked": after, "num_queries": 12, "num_left_out": 0, "num_not_converged": 0}
     _json(folder / "metrics.json", {"crop": row, "all": row})
 
 
-def _training(folder: Path) -> None:
+def write_network(data: Path, name: str, section: dict[str, object] | None = None, group: str = "") -> None:
+    """A network's description and what its training noted; one without epochs was imported."""
+    section = section or NETWORKS[name]
+    spec = network_spec(Network.model_validate(section), where="a test").to_json()
+    _json(data / f"networks{group}" / name / "network.json", {"format": 2, "spec": spec, "code": "0" * 64})
+    write_training(data / f"train{group}" / name, trained=bool(section["epochs"]))
+
+
+def write_training(folder: Path, trained: bool = True) -> None:
+    """A training's history and figures."""
     folder.mkdir(parents=True)
-    rows = [(step, step / 10, 5.0 / step, 0.1, 100.0) for step in (10, 20, 30)]
+    rows = [(step, step / 10, 5.0 / step, 0.1, 100.0) for step in (10, 20, 30)] if trained else []
     _csv(folder / "history.csv", [("step", "epoch", "loss", "learning_rate", "images_per_s"), *rows])
-    figures = {
-        "num_parameters": 12345,
-        "num_steps": 30,
-        "num_images": 12,
-        "num_identities": 4,
-        "loss": 0.17,
-        "images_per_s": 100.0,
-    }
-    _json(folder / "metrics.json", {**figures, "wall_time_s": 3.0, "trained": True})
+    figures: dict[str, object] = {"num_parameters": 12345, "num_steps": 0, "trained": trained}
+    if trained:
+        figures |= {"num_steps": 30, "num_images": 12, "num_identities": 4, "loss": 0.17, "images_per_s": 100.0}
+    _json(folder / "metrics.json", figures)
 
 
-def _explanation(folder: Path) -> None:
+def write_explanation(folder: Path, entry: str) -> None:
+    """One entry of explanations."""
     (folder / "pictures").mkdir(parents=True)
     for name in ("00_genuine", "01_impostor", "02_genuine"):
         (folder / "pictures" / f"{name}.png").write_bytes(encode_png(np.zeros((8, 8, 3), np.uint8)))
-    areas = {"own": (0.6, 0.2), "random": (0.5, 0.4)}
-    rows = [
-        {"image_a": f"a{pair}", "image_b": "b", "method": method, "insertion_auc": up, "deletion_auc": down}
-        for pair in range(3)
-        for method, (up, down) in areas.items()
-    ]
+    up, down = (0.5, 0.4) if entry.endswith("random") else (0.6, 0.2)
+    row = {"image_a": "a", "image_b": "b", "method": entry, "insertion_auc": up, "deletion_auc": down}
+    rows = [{name: row[name] for name in FAITHFULNESS.names}] * 3
     write_table(folder / "faithfulness.parquet", table_from_rows(rows, FAITHFULNESS), FAITHFULNESS)
-    curve = [(m, kind, share, 0.5) for m in areas for kind in ("insertion", "deletion") for share in (0.0, 0.5, 1.0)]
+    curve = [(entry, kind, share, 0.5) for kind in ("insertion", "deletion") for share in (0.0, 0.5, 1.0)]
     _csv(folder / "curves.csv", [("method", "metric", "share", "mean_score"), *curve])
-    _json(folder / "metrics.json", {"additivity_max_error": 1e-7, "num_pairs": 3})
+    _json(
+        folder / "metrics.json",
+        {"num_pairs": 3, **({} if entry.endswith("random") else {"additivity_max_error": 1e-7})},
+    )
+
+
+def write_registered(data: Path, score: str | None) -> None:
+    """registered.json of the model that decides by `score`; None: nothing is registered."""
+    registered: dict[str, object] = {
+        "name": "face-verifier",
+        "version": None if score is None else 1,
+        "aliases": [] if score is None else ["champion", "challenger"],
+        "reason": f"there was no champion {HOSTILE}",
+        "metric": None if score is None else {"score": score},
+    }
+    _json(data / "register" / "registered.json", registered)
+
+
+def _shards(folder: Path, prefix: str, images: list[tuple[str, str]], suffix: str, rng: np.random.Generator) -> None:
+    (folder / "shards").mkdir(parents=True)
+    with ShardWriter(folder / "shards", prefix, 100) as writer:
+        for image_id, identity in images:
+            pixels = np.full((112, 112, 3), rng.integers(0, 256, 3), np.uint8)
+            points = np.zeros((5, 2), np.float32)
+            png = {"png": encode_png(pixels), "json": b"{}"}
+            about = {"image_id": image_id, "identity": identity, "split": "test"}
+            writer.write(image_id + suffix, png, **about, landmarks=points, score=1.0)
+    write_table(folder / "index.parquet", writer.index(), SHARD_INDEX)
 
 
 def _json(path: Path, value: object) -> None:
@@ -198,5 +263,6 @@ def _json(path: Path, value: object) -> None:
 
 
 def _csv(path: Path, rows: list[tuple[object, ...]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as handle:
         csv.writer(handle).writerows(rows)

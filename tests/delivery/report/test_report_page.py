@@ -7,15 +7,13 @@ from pathlib import Path
 
 import fake_rebuild
 import pytest
-from fake_rebuild import EXPLAINED, HOSTILE, NETWORKS, POSITIONS, write_rebuild
+from fake_rebuild import HOSTILE, IMPORTED, make_about, write_rebuild
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.delivery.report.inputs import Sections, gallery_images, read_rebuild
-from pipeline_lib.delivery.report.page import Provenance, build_page
+from pipeline_lib.delivery.report.page import build_page
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
-SECTIONS = Sections(NETWORKS, POSITIONS, POSITIONS, EXPLAINED, reranked="iresnet", registered="rrfnet56")
-PROVENANCE = Provenance({"Code": [("git commit", f"abc {HOSTILE}")]}, [], f"key: {HOSTILE}")
+NO_PARTS: dict[str, object] = {"networks": {}, "regions": {}, "galleries": {}, "rerank": {}, "explanations": {}}
 
 
 class Outline(HTMLParser):
@@ -44,19 +42,24 @@ class Outline(HTMLParser):
         self.texts.append(data)
 
 
-def page_of(data: Path, num_example_pairs: int = 3) -> str:
-    rebuild = read_rebuild(data, SECTIONS)
-    return build_page(
-        rebuild, PROVENANCE, gallery_images(data / "occlude"), gallery_images(data / "align"), num_example_pairs
-    )
-
-
 def outline(page: str) -> Outline:
     parsed = Outline()
     parsed.feed(page)
     parsed.close()
     assert parsed.open == []
     return parsed
+
+
+def text_of(page: str) -> str:
+    return " ".join(" ".join(outline(page).texts).split())
+
+
+def chapters(page: str) -> list[str]:
+    """The anchors of the navigation, which must be those of the chapters."""
+    parsed = outline(page)
+    linked = [address[1:] for address in parsed.addresses if address.startswith("#")]
+    assert linked == parsed.ids
+    return linked
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +71,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(data: Path) -> str:
-    return page_of(data)
+    return build_page(data, make_about())
 
 
 def test_page_is_well_formed_and_self_contained(page: str) -> None:
@@ -77,30 +80,35 @@ def test_page_is_well_formed_and_self_contained(page: str) -> None:
     without_pictures = re.sub(r"data:image/[a-z+]+;base64,[A-Za-z0-9+/=]+", "", page)
     assert not re.search(r"https?://|//[a-z]|@import|url\(", without_pictures)
     assert not parsed.tags & {"script", "link", "iframe", "object"}
-    assert {address[1:] for address in parsed.addresses if address.startswith("#")} <= set(parsed.ids)
+
+
+def test_page_has_its_chapters_in_order(page: str) -> None:
+    expected = ["verification", "networks", "regions", "why", "reranking", "rejects", "training", "provenance"]
+    assert chapters(page) == expected
 
 
 def test_page_escapes_what_came_from_outside_and_names_nobody(page: str) -> None:
     assert HOSTILE not in page
-    texts = " ".join(outline(page).texts)
-    assert f"protocol {HOSTILE}" in " ".join(texts.split())  # a protocol's name is shown, as text
+    texts = text_of(page)
+    assert f"Protocol {HOSTILE}" in texts  # a protocol's name is shown, as text
     for number in range(fake_rebuild.NUM_IDENTITIES):
         assert f"{HOSTILE} {number}" not in texts  # an identity's is not
 
 
 def test_page_shows_the_figures_of_all_stages(page: str) -> None:
-    text = " ".join(" ".join(outline(page).texts).split())
+    text = text_of(page)
     for expected in (
         "95.40 ± 2.00 %",  # the trained network in the headline table
         "raw_pixel",
         "70.0 % accuracy of raw pixels there",
+        "The registered score: cosine:rrfnet56",
         "81.25 ± 1.25 +0.70 ± 0.05",  # a region's accuracy on val and its weight
         "eye, nose and cheek",
-        "combined: regions_56",
-        "50.0 → 62.5 %",
+        "combined: regions:56",
+        "apc: iresnet, the first 8, weights apc",
         "no_face",
-        "0.6000 ± 0.0000",  # insertion area of the own map
-        "random map",
+        "rrfnet56_additive additive 0.6000 ± 0.0000",  # insertion area
+        "rrfnet56_random random 0.5000 ± 0.0000",
         "12,345",
         "git commit",
         "models:/face-verifier/1",
@@ -111,20 +119,20 @@ def test_page_shows_the_figures_of_all_stages(page: str) -> None:
 
 
 def test_number_of_example_pairs_is_kept_and_both_kinds_come_first(data: Path) -> None:
-    page = page_of(data, num_example_pairs=2)
-    assert page.count('alt="genuine pair') == 1
+    page = build_page(data, make_about(num_example_pairs=2))
+    assert page.count('alt="genuine pair') == 1  # the random map, which is noise, has no pictures
     assert page.count('alt="impostor pair') == 1
-    assert page_of(data, num_example_pairs=0).count("pair explained by") == 0
+    assert build_page(data, make_about(num_example_pairs=0)).count("pair explained by") == 0
 
 
 @pytest.mark.parametrize(
     "missing",
     [
-        "ingest/manifest.parquet", "align/rejects.parquet", "train/iresnet/history.csv", "train_region/p56_x0_y28/metrics.json",
-        "verify/metrics.json", "verify/scores.parquet", "verify/roc.csv", "verify/calibration.json",
-        "verify/regions.csv", "region_weights/weights.json", "region_weights/weight_map.png",
-        "rerank/ranks.parquet", "explain/rrfnet56/curves.csv", "explain/rrfnet56/pictures",
-        "register/registered.json",
+        "ingest/manifest.parquet", "align/rejects.parquet", "train/iresnet/history.csv", "train_region/p56/metrics.json",
+        "networks/iresnet/network.json", "verify/metrics.json", "verify/scores.parquet", "verify/roc.csv",
+        "verify/calibration.json", "verify/regions.csv", "region_weights/logistic/weights.json",
+        "region_weights/logistic/weight_map.png", "rerank/apc/ranks.parquet", "rerank/apc/metrics.json",
+        "explain/rrfnet56_additive/curves.csv", "explain/rrfnet56_additive/pictures",
     ],
 )  # fmt: skip
 def test_missing_piece_is_named(data: Path, tmp_path: Path, missing: str) -> None:
@@ -135,18 +143,76 @@ def test_missing_piece_is_named(data: Path, tmp_path: Path, missing: str) -> Non
     else:
         path.unlink()
     with pytest.raises(DataError, match=re.escape(str(path))):
-        read_rebuild(copy, SECTIONS)
+        build_page(copy, make_about())
 
 
-def test_network_without_training_is_shown_as_imported(data: Path, tmp_path: Path) -> None:
+def test_network_without_training_is_shown_as_imported(tmp_path: Path) -> None:
+    fake_rebuild.write_network(tmp_path, "published", IMPORTED)
+    text = text_of(build_page(tmp_path, make_about(**{**NO_PARTS, "networks": {"published": IMPORTED}})))
+    assert "published 12,345 0 – – – – With 0 steps: published weights, not trained here." in text
+
+
+def test_a_registered_score_that_was_not_verified_is_an_error(data: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(data, tmp_path / "data")
-    (copy / "train/iresnet/history.csv").write_text("step,epoch,loss,learning_rate,images_per_s\n")
-    (copy / "train/iresnet/metrics.json").write_text('{"num_parameters": 7, "num_steps": 0, "trained": false}')
-    assert "published weights, not trained here" in page_of(copy)
-
-
-def test_score_that_the_registered_network_lacks_is_an_error(data: Path) -> None:
-    sections = Sections(NETWORKS, POSITIONS, POSITIONS, EXPLAINED, reranked="iresnet", registered="other")
-    read = gallery_images(data / "align")
+    fake_rebuild.write_registered(copy, "cosine:other")
     with pytest.raises(DataError, match="cosine:other"):
-        build_page(read_rebuild(data, sections), PROVENANCE, read, read, 1)
+        build_page(copy, make_about())
+
+
+def test_only_an_imported_checkpoint_and_cosine(tmp_path: Path) -> None:
+    images = fake_rebuild.write_photographs(tmp_path)
+    fake_rebuild.write_network(tmp_path, "published", IMPORTED)
+    fake_rebuild.write_verification(tmp_path, images, scores=["cosine:published"])
+    fake_rebuild.write_registered(tmp_path, None)
+    for group in ("explain", "rerank", "claims", "train_region", "region_weights"):
+        (tmp_path / group).mkdir()
+        (tmp_path / group / ".gitkeep").touch()
+    page = build_page(tmp_path, make_about(**{**NO_PARTS, "networks": {"published": IMPORTED}}))
+    assert chapters(page) == ["verification", "networks", "rejects", "training", "provenance"]
+    text = text_of(page)
+    assert f"Nothing is registered: there was no champion {HOSTILE}." in text
+    assert "The best score on the validation pairs: cosine:published" in text
+    assert "accuracy of raw pixels" not in text
+
+
+def test_only_regions(tmp_path: Path) -> None:
+    images = fake_rebuild.write_photographs(tmp_path)
+    fake_rebuild.write_verification(tmp_path, images, scores=["regions:56"])
+    fake_rebuild.write_regions(tmp_path)
+    fake_rebuild.write_training(tmp_path / "train_region" / "p56")
+    sections = {**NO_PARTS, "regions": make_about().params.regions.model_dump()}
+    page = build_page(tmp_path, make_about(**sections))
+    assert chapters(page) == ["verification", "regions", "rejects", "training", "provenance"]
+    shutil.rmtree(tmp_path / "region_weights")  # each region alone
+    text = text_of(build_page(tmp_path, make_about(**sections)))
+    assert "eye, nose and cheek 81.25 ± 1.25 81.25 ± 1.25 56" in text
+    assert "weighted by" not in text
+    assert "weight, " not in text
+
+
+def test_no_scores_at_all(tmp_path: Path) -> None:
+    images = fake_rebuild.write_photographs(tmp_path)
+    fake_rebuild.write_verification(tmp_path, images, scores=[])
+    text = text_of(build_page(tmp_path, make_about(**NO_PARTS)))
+    assert "No whole face was scored" in text
+
+
+def test_scores_without_validation_pairs_have_no_threshold(tmp_path: Path) -> None:
+    images = fake_rebuild.write_photographs(tmp_path)
+    fake_rebuild.write_verification(tmp_path, images)
+    (tmp_path / "verify" / "calibration.json").write_text("{}")
+    text = text_of(build_page(tmp_path, make_about(**NO_PARTS)))
+    assert "There were no validation pairs to find a threshold on." in text
+
+
+def test_nothing_at_all_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nothing to report"):
+        build_page(tmp_path, make_about())
+
+
+def test_what_earlier_rebuilds_left_is_not_shown(data: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(data, tmp_path / "data")
+    fake_rebuild.write_network(copy, "earlier_one", IMPORTED)
+    fake_rebuild.write_explanation(copy / "explain" / "earlier_one", "earlier_one")
+    shutil.copytree(copy / "rerank" / "apc", copy / "rerank" / "earlier_one")
+    assert "earlier_one" not in build_page(copy, make_about())

@@ -1,6 +1,7 @@
 """Table II in words and figures, the weight map, and the drawn face."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ from PIL import Image
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.core.geometry import TEMPLATE
 from pipeline_lib.data.patches.grid import unique_regions
+from pipeline_lib.delivery.report.chapters.regions import widest_fit
 from pipeline_lib.delivery.report.region_table import regions_table
 from pipeline_lib.matching.regions import face_outline
 from pipeline_lib.matching.regions.bootstrap import Uncertainty
-from pipeline_lib.matching.regions.fits import RegionFit, combinations
+from pipeline_lib.matching.regions.fits import RegionFit, combinations, write_region_fits
 from pipeline_lib.matching.regions.weight_map import draw_weight_maps, weight_map
 from pipeline_lib.matching.regions.weights import RegionWeights
 
@@ -69,7 +71,7 @@ def test_picture_has_a_row_a_combination_and_shows_the_signs() -> None:
     fits = {name: fit(m, weights[[positions.index(p) for p in m]]) for name, m in combinations(positions).items()}
     png = draw_weight_maps(fits)
     assert png == draw_weight_maps(fits)  # equal bytes
-    one = pixels(draw_weight_maps({"regions_28_56": fits["regions_28_56"]}))
+    one = pixels(draw_weight_maps({"28_56": fits["28_56"]}))
     assert abs(pixels(png).shape[0] - 3 * one.shape[0]) <= 3  # a pixel of rounding a row
     red, green, blue = one.transpose(2, 0, 1)
     orange, purple = (red > blue + 60).sum(), (blue > green + 40).sum()
@@ -79,8 +81,8 @@ def test_picture_has_a_row_a_combination_and_shows_the_signs() -> None:
 
 def test_picture_of_zero_weights_and_of_many() -> None:
     names = [region.name for size in (28, 56) for region in unique_regions(size)]
-    draw_weight_maps({"regions_28_56": fit(names, np.zeros(34))})
-    assert pixels(draw_weight_maps({"regions_56": fit(names[28:], np.ones(6))})).shape[1] == 1118  # 8.6 in at 130 dpi
+    draw_weight_maps({"28_56": fit(names, np.zeros(34))})
+    assert pixels(draw_weight_maps({"56": fit(names[28:], np.ones(6))})).shape[1] == 1118  # 8.6 in at 130 dpi
 
 
 def test_face_stands_on_the_template_and_is_symmetric() -> None:
@@ -109,36 +111,51 @@ def test_face_stands_on_the_template_and_is_symmetric() -> None:
 def test_table_ii_in_words() -> None:
     positions = ["p28_x0_y42", "p28_x28_y42", "p28_x42_y42", "p28_x42_y84", "p56_x0_y28", "p56_x28_y28"]
     accuracies = [0.6, 0.9, 0.8, 0.8, 0.7, 0.95]
-    rows = [row(f"region.{name}", "position", a) for name, a in zip(positions, accuracies, strict=True)]
-    rows += [row("regions_28_56", "combination", 0.97), row("cosine:net", "whole_face", 0.98)]
+    rows = [row(f"regions:{name}", "position", a) for name, a in zip(positions, accuracies, strict=True)]
+    rows += [row("regions:28_56", "combination", 0.97), row("cosine:net", "whole_face", 0.98)]
     rows += [{**each, "protocol": "val", "accuracy_mean": "0.5"} for each in rows]
-    fits = {name: fit(m, np.arange(len(m)) - 1.0) for name, m in combinations(positions).items()}
-    table = regions_table(rows, fits)
-    assert table.columns == ("size, px", "(x, y)", "shows", "lfw, %", "val, %", "weight in regions_28_56")
+    table = regions_table(rows, {"logistic": fit(positions, np.arange(6) - 1.0)})
+    assert table.columns == ("size, px", "(x, y)", "shows", "lfw, %", "val, %", "weight, logistic")
     assert table.rows[1] == ("28", "(28, 42)", "eye", "90.00 ± 1.00", "50.00 ± 1.00", "+0.00 ± 0.25")
     assert table.rows[4][2] == "eye, nose and cheek"  # no side: the mirrored region has the same network and weight
-    assert table.rows[6][:4] == ("28 and 56", "–", "combined: regions_28_56", "97.00 ± 1.00")
+    assert table.rows[6][:4] == ("28 and 56", "–", "combined: regions:28_56", "97.00 ± 1.00")
     assert table.rows[7][:4] == ("112", "–", "whole face: net", "98.00 ± 1.00")
-    assert table.groups == {0, 4, 6}
+    assert [number for number, begins in enumerate(table.groups) if begins] == [0, 4, 6]
     # The best three of 28 px and the best of 56 px; on val all are equally good, so all are marked.
     assert {cell for cell in table.best if cell[1] == 3} == {(1, 3), (2, 3), (3, 3), (5, 3)}
     assert {cell for cell in table.best if cell[1] == 4} == {(number, 4) for number in range(6)}
 
 
+def test_a_column_of_weights_a_fit() -> None:
+    rows, name = [row("mine:p56_x0_y28", "position", 0.9)], "p56_x0_y28"
+    assert regions_table(rows, {}).columns[3:] == ("lfw, %",)
+    table = regions_table(rows, {"a": fit([name], np.ones(1)), "b": fit([name], -np.ones(1))})
+    assert table.columns[4:] == ("weight, a", "weight, b")
+    assert table.rows[0][4:] == ("+1.00 ± 0.25", "-1.00 ± 0.25")
+
+
+def test_the_weights_shown_are_those_of_the_widest_combination(tmp_path: Path) -> None:
+    positions = ["p28_x0_y0", "p56_x28_y28"]
+    fits = {name: fit(m, np.arange(len(m)) + 1.0) for name, m in combinations(positions).items()}
+    write_region_fits(tmp_path / "weights.json", fits)
+    found = widest_fit(tmp_path / "weights.json").weights
+    assert dict(zip(found.positions, found.weights, strict=True)) == {"p28_x0_y0": 1.0, "p56_x28_y28": 2.0}
+
+
 def test_with_as_few_regions_as_are_marked_none_is() -> None:
-    rows = [row("region.p56_x0_y28", "position", 0.9), row("regions_56", "combination", 0.9)]
-    assert regions_table(rows, {"regions_56": fit(["p56_x0_y28"], np.ones(1))}).best == frozenset()
+    rows = [row("regions:p56_x0_y28", "position", 0.9), row("regions:56", "combination", 0.9)]
+    assert regions_table(rows, {}).best == frozenset()
 
 
 def test_table_refusals() -> None:
-    rows, fits = [row("region.p56_x0_y28", "position", 0.9)], {"regions_56": fit(["p56_x0_y28"], np.ones(1))}
+    rows, fits = [row("regions:p56_x0_y28", "position", 0.9)], {"logistic": fit(["p56_x0_y28"], np.ones(1))}
     with pytest.raises(DataError, match="damaged"):
         regions_table([{**rows[0], "accuracy_mean": "high"}], fits)
     with pytest.raises(DataError, match="damaged"):
         regions_table([{"protocol": "lfw"}], fits)
-    with pytest.raises(DataError, match=r"lack a protocol[\s\S]*regions_56"):
+    with pytest.raises(DataError, match=r"lack a protocol[\s\S]*regions:56"):
         regions_table(
-            [*rows, row(rows[0]["score"], "position", 0.5, "val"), row("regions_56", "combination", 0.9)], fits
+            [*rows, row(rows[0]["score"], "position", 0.5, "val"), row("regions:56", "combination", 0.9)], fits
         )
     with pytest.raises(DataError, match=r"no weight[\s\S]*p56_x28_y0"):
-        regions_table([*rows, row("region.p56_x28_y0", "position", 0.9)], fits)
+        regions_table([*rows, row("regions:p56_x28_y0", "position", 0.9)], fits)

@@ -1,0 +1,135 @@
+"""Verification: how well every score tells people apart, and how the registered one decides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.files import read_json
+from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
+from pipeline_lib.delivery.report import figures
+from pipeline_lib.delivery.report.chapter import About
+from pipeline_lib.delivery.report.figures import BASELINE, Curve
+from pipeline_lib.delivery.report.html import svg_uri
+from pipeline_lib.delivery.report.inputs import read_curves, read_pair_scores
+from pipeline_lib.delivery.report.tables import headline_scores, headline_table, protocols_of
+
+ORDER = 20
+TITLE = "Verification"
+NEEDS = ("verify",)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Figures by protocol and score, the pairs' scores, ROC curves by protocol and score, and the registered model.
+
+    `calibration`: empty where there were no validation pairs. `registered`: of data/register/registered.json; None where
+    the stage has not run.
+    """
+
+    metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    scores: pa.Table
+    roc: Mapping[str, Mapping[str, Curve]]
+    calibration: Mapping[str, Mapping[str, Any]]
+    registered: Mapping[str, Any] | None
+
+
+def read(data: Path) -> Verification:
+    """Raises DataError: a file is missing or damaged."""
+    folder, registered = data / "verify", data / "register" / "registered.json"
+    roc: dict[str, dict[str, Curve]] = {}
+    for (protocol, score), curve in read_curves(folder / "roc.csv", ("protocol", "score"), "far", "tar").items():
+        roc.setdefault(protocol, {})[score] = curve
+    return Verification(
+        metrics=read_json(folder / "metrics.json"),
+        scores=read_pair_scores(folder / "scores.parquet"),
+        roc=roc,
+        calibration=read_json(folder / "calibration.json"),
+        registered=read_json(registered) if registered.is_file() else None,
+    )
+
+
+def show(found: Verification, about: About) -> dict[str, object]:
+    """The headline table, and of the registered score, else the best one, what it does on the first protocol.
+
+    Raises:
+        DataError: the files do not agree on which scores there are.
+    """
+    values: dict[str, object] = {"registered": found.registered, "headline": headline_table(found.metrics)}
+    score = _shown_score(found)
+    if score is None:
+        return {**values, "score": None}
+    protocol = first_protocol(found.scores)
+    known = found.metrics.get(protocol, {})
+    if score not in known:
+        raise DataError("The verification figures lack a score.", got=sorted(known), allowed=score)
+    return {
+        **values,
+        "score": score,
+        "is_registered": score == _registered_score(found),
+        "facts": _facts(known, protocol, score),
+        "protocol": protocol,
+        "calibration": found.calibration.get(score),
+        "histograms": svg_uri(_histograms(found, protocol, score)),
+        "rocs": [(name, svg_uri(_roc(found, name))) for name in protocols_of(found.roc)],
+    }
+
+
+def first_protocol(scores: pa.Table) -> str:
+    """The protocol the headline is taken from: the first one of the table that is not the validation set.
+
+    Raises:
+        DataError: the table has no pairs.
+    """
+    names = pc.unique(scores["protocol"]).to_pylist()
+    if not names:
+        raise DataError("The pair scores are empty.", allowed="at least one protocol")
+    return str(next((name for name in names if name != VALIDATION), names[0]))
+
+
+def _registered_score(found: Verification) -> str | None:
+    """The registered model's column; None where nothing is registered."""
+    if found.registered is None or found.registered["version"] is None:
+        return None
+    return str(found.registered["metric"]["score"])
+
+
+def _shown_score(found: Verification) -> str | None:
+    """The registered score, else the one with the largest AUC on the validation pairs; None where there are no scores."""
+    registered = _registered_score(found)
+    if registered is not None:
+        return registered
+    judged = found.metrics.get(VALIDATION) or next(iter(found.metrics.values()), {})
+    return max(judged, key=lambda name: float(judged[name]["auc"]), default=None)
+
+
+def _facts(figures_of: Mapping[str, Mapping[str, Any]], protocol: str, score: str) -> list[tuple[str, str]]:
+    shown = [(f"{100 * figures_of[score]['accuracy_mean']:.1f} %", f"accuracy of {score} on {protocol}")]
+    area = f"{figures_of[score]['auc']:.3f}"
+    baseline = figures_of.get(BASELINE)
+    if baseline is None or score == BASELINE:
+        return [*shown, (area, "AUC")]
+    accuracy = f"{100 * baseline['accuracy_mean']:.1f} %"
+    return [*shown, (accuracy, "accuracy of raw pixels there"), (area, f"AUC (raw pixels {baseline['auc']:.3f})")]
+
+
+def _histograms(found: Verification, protocol: str, score: str) -> bytes:
+    table = found.scores.filter(pc.equal(found.scores["protocol"], protocol))
+    genuine = table["genuine"].to_numpy()
+    names = [name for name in dict.fromkeys((BASELINE, score)) if name in table.column_names]
+    shown = {name: table[name].to_numpy().astype(np.float64) for name in names}
+    thresholds = {name: float(found.calibration[name]["threshold"]) for name in shown if name in found.calibration}
+    return figures.score_histograms(shown, genuine, thresholds)
+
+
+def _roc(found: Verification, protocol: str) -> bytes:
+    curves = found.roc[protocol]
+    # The mean-centred cosines lie on the plain ones to within a line's width; the table has their figures.
+    shown = {name: curves[name] for name in headline_scores(curves) if not name.startswith("cosine_centred:")}
+    impostors = {int(row["num_impostor"]) for row in found.metrics.get(protocol, {}).values()}
+    return figures.roc_figure(shown or dict(curves), max(impostors, default=0))

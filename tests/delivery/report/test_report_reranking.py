@@ -1,0 +1,117 @@
+"""Re-ranking: the table and the pictures tell one story."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.tables import table_from_rows
+from pipeline_lib.delivery.report import strips
+from pipeline_lib.delivery.report.chapters.reranking import reranking_table
+from pipeline_lib.delivery.report.strips import choose_queries, first_places, read_strips
+from pipeline_lib.schemas.ranks import RANKS
+
+
+def candidates(key: str, kind: str, genuine: Sequence[bool], reranked: Sequence[int], num_relevant: int = 1) -> list:
+    """A query's candidates in the order of stage 1, g0, g1, ...: whether each shows its person, and its later rank."""
+    return [
+        {
+            "query_key": key, "kind": kind, "gallery_key": f"g{place}", "genuine": is_genuine, "num_relevant": num_relevant,
+            "rank_cosine": place + 1, "rank_reranked": rank, "cosine": 0.5, "emd": 0.5, "reranked": 0.5,
+        }
+        for place, (is_genuine, rank) in enumerate(zip(genuine, reranked, strict=True))
+    ]  # fmt: skip
+
+
+def ranks_of(*queries: tuple[str, str, bool, bool]) -> pa.Table:
+    """Queries (key, kind, right before, right after) with three candidates, one of them right."""
+    rows = []
+    for key, kind, before, after in queries:
+        right = 0 if before else 2
+        others = [place for place in range(3) if place != right]
+        order = [right, *others] if after else [*others, right]
+        rows += candidates(key, kind, [place == right for place in range(3)], [order.index(k) + 1 for k in range(3)])
+    return table_from_rows(rows, RANKS)
+
+
+RANKED = ranks_of(
+    ("1", "crop", False, True), ("2", "crop", False, True), ("3", "mask", False, True),
+    ("4", "mask", True, False), ("5", "mask", True, True), ("6", "crop", True, False), ("7", "crop", True, False),
+    ("8", "hat", False, False),
+)  # fmt: skip
+
+
+def metrics_of(num_queries: int, before: int, after: int, num_left_out: int = 0) -> dict[str, object]:
+    stages = {
+        name: {"p_at_1": count / num_queries, "rp": 0.25, "map_at_r": 0.125}
+        for name, count in (("cosine", before), ("emd_reranked", after))
+    }
+    return {**stages, "num_queries": num_queries, "num_left_out": num_left_out}
+
+
+METRICS = {
+    "all": metrics_of(8, 4, 4), "crop": metrics_of(4, 2, 2), "hat": metrics_of(1, 0, 0), "mask": metrics_of(3, 2, 2)
+}  # fmt: skip
+
+
+def test_the_table_puts_all_last_and_counts_what_the_pictures_show() -> None:
+    table = reranking_table(METRICS, first_places(RANKED))
+    assert table.columns == ("queries", "P@1", "RP", "MAP@R", "put right", "spoilt", "number", "left out")
+    assert table.rows[0] == ("crop", "50.00 → 50.00 %", "25.00 → 25.00 %", "12.50 → 12.50 %", "2", "2", "4", "0")
+    assert [(row[0], *row[4:7]) for row in table.rows[1:]] == [
+        ("hat", "0", "0", "1"), ("mask", "1", "1", "3"), ("all", "3", "3", "8")
+    ]  # fmt: skip
+    assert table.groups == (False, False, False, True)
+
+
+def test_figures_that_disagree_or_lack_are_named() -> None:
+    with pytest.raises(DataError, match=r"crop without 'cosine'"):
+        reranking_table({"crop": {}}, first_places(RANKED))
+    with pytest.raises(DataError, match=r"disagree[\s\S]*mask"):
+        reranking_table({**METRICS, "mask": metrics_of(3, 2, 3)}, first_places(RANKED))
+
+
+def test_queries_without_a_right_answer_do_not_count() -> None:
+    unanswerable = table_from_rows(candidates("9", "hat", [False], [1], num_relevant=0), RANKS)
+    table = reranking_table(
+        {**METRICS, "hat": metrics_of(1, 0, 0, 1)}, first_places(pa.concat_tables([RANKED, unanswerable]))
+    )
+    assert table.rows[1][4:] == ("0", "0", "1", "1")
+
+
+def test_one_of_each_kind_is_shown_for_both_outcomes_in_the_order_of_the_table() -> None:
+    assert choose_queries(first_places(RANKED)) == ["1", "3", "4", "6"]
+    assert choose_queries(first_places(ranks_of(("5", "mask", True, True)))) == []
+    assert choose_queries(first_places(ranks_of(("5", "mask", True, False)))) == ["5"]
+
+
+def test_strips_are_read_in_the_order_of_each_stage() -> None:
+    ranks = table_from_rows(candidates("q", "crop", [False, False, True], [3, 2, 1]), RANKS)
+    (found,) = read_strips(ranks, ["q"])
+    assert found.kind == "crop"
+    assert [key for key, _ in found.before] == ["g0", "g1", "g2"]
+    assert found.after == (("g2", True), ("g1", False), ("g0", False))
+
+
+def test_a_strip_has_five_places_at_most() -> None:
+    ranks = table_from_rows(candidates("q", "crop", [False] * 7, [7, 6, 5, 4, 3, 2, 1]), RANKS)
+    (found,) = read_strips(ranks, ["q"])
+    assert [key for key, _ in found.after] == ["g6", "g5", "g4", "g3", "g2"]
+
+
+def test_ranks_without_one_first_place_a_query_are_refused() -> None:
+    rows = candidates("q", "crop", [True, False], [2, 3])
+    with pytest.raises(DataError, match="damaged"):
+        first_places(table_from_rows(rows, RANKS))
+
+
+def test_strip_is_drawn_with_framed_faces() -> None:
+    face = np.full((112, 112, 3), 7, np.uint8)
+    strip = strips.Strip("1", "crop", (("g", False),), (("h", True),))
+    picture = strips.draw_strip(strip, {"1": face}, {"g": face, "h": face})
+    side = 112 + 2 * strips.FRAME_PX + strips.GAP_PX
+    assert picture.shape == (2 * side, side + 2 * strips.GAP_PX + side, 3)
+    frames = {tuple(pixel) for pixel in picture.reshape(-1, 3)}
+    assert {strips.RIGHT, strips.WRONG, strips.NEUTRAL, (7, 7, 7)} <= frames

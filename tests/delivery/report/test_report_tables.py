@@ -1,0 +1,40 @@
+"""The headline table, on the page and on a terminal."""
+
+import pytest
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.delivery.report.tables import as_text, headline_table
+
+ROW = {"accuracy_mean": 0.5, "accuracy_std": 0.25, "auc": 0.5, "eer": 0.125, "num_genuine": 3, "num_impostor": 4}
+
+
+def test_headline_orders_protocols_and_scores_and_shows_unresolved_rates_as_a_dash() -> None:
+    metrics = {
+        "val": {"dam:r": ROW},
+        "lfw": {"mine": ROW, "cosine:n": {**ROW, "tar@0.01": 0.75, "tar@0.1": 0.875}, "raw_pixel": ROW},
+    }
+    table = headline_table(metrics)
+    assert table.columns[5:7] == ("TAR@FAR 0.1", "TAR@FAR 0.01")
+    assert [row[:2] for row in table.rows] == [
+        ("lfw", "raw_pixel"), ("lfw", "cosine:n"), ("lfw", "mine"), ("val", "dam:r")
+    ]  # fmt: skip
+    assert table.rows[0] == ("lfw", "raw_pixel", "50.00 ± 25.00 %", "0.5000", "12.50 %", "–", "–", "3 + 4")
+    assert table.rows[1][5:7] == ("87.50 %", "75.00 %")
+    assert table.groups == (True, False, False, True)
+    assert len({len(line) for line in as_text(table).splitlines()}) == 1  # aligned
+
+
+def test_headline_without_a_figure_names_it() -> None:
+    with pytest.raises(DataError, match="lfw / dam:r without 'auc'"):
+        headline_table({"lfw": {"dam:r": {key: value for key, value in ROW.items() if key != "auc"}}})
+
+
+def test_headline_shows_the_widest_combination_of_an_entry_only() -> None:
+    scores = ["regions:28", "dam:r", "regions:56", "regions:28_56", "even:28", "even:28_56", "cosine:n"]
+    shown = [row[1] for row in headline_table({"lfw": dict.fromkeys(scores, ROW)}).rows]
+    assert shown == ["cosine:n", "regions:28_56", "dam:r", "even:28_56"]
+    assert [row[1] for row in headline_table({"lfw": {"regions:28": ROW}}).rows] == ["regions:28"]
+
+
+def test_headline_of_nothing_is_empty() -> None:
+    assert headline_table({"lfw": {}}).rows == ()

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.roc import Bools, Doubles
-from pipeline_lib.matching.verification.weighted_figures import measurable, weighted_auc, weighted_fold_accuracy
+from pipeline_lib.matching.verification.weighted_figures import weighted_accuracy, weighted_auc
 
 Counts = npt.NDArray[np.int64]
 
@@ -33,12 +33,12 @@ class PairBootstrap:
     resamples, so what makes a resample easy for all of them leaves their differences. Where impostor pairs of an identity
     have nothing but chance in common, intervals come out too wide, never too narrow (Owen 2007, The pigeonhole bootstrap).
 
-    A resample in which no figure can be had (one class only) is drawn anew.
+    A resample that holds one class only has neither figure and is drawn anew.
 
     Attributes:
         num_pairs, num_identities: N and how many different identities they hold.
         num_samples: B.
-        times: int64 (1 + B, I), m of each identity (in ascending order of its number): a row of ones, the data, then the resamples.
+        times: int64 (1 + B, I), m of each identity, in the order of its number: a row of ones for the data, then the resamples.
         num_redrawn: resamples that were drawn anew.
     """
 
@@ -46,7 +46,6 @@ class PairBootstrap:
         self,
         people: Counts,
         genuine: Bools,
-        folds: Counts,
         num_samples: int,
         rng: np.random.Generator,
     ) -> None:
@@ -55,7 +54,6 @@ class PairBootstrap:
         Args:
             people: int64 (N, 2), a number for each pair's identities; the two are equal where, and only where, genuine.
             genuine: bool (N,).
-            folds: int64 (N,), the fold of each pair.
             num_samples: B >= 2.
             rng: equal states give equal resamples.
 
@@ -63,30 +61,25 @@ class PairBootstrap:
             DataError: shapes differ or `people` contradicts `genuine`.
             TooFewIdentities: more than a tenth of B resamples hold one class only.
         """
-        if people.shape != (len(genuine), 2) or folds.shape != genuine.shape or num_samples < 2:
-            got = f"people {people.shape}, {genuine.shape} flags, {folds.shape} folds, {num_samples} resamples"
-            raise DataError("Pairs and identities do not belong together.", got=got, allowed="(N, 2), (N,), (N,), >= 2")
+        if people.shape != (len(genuine), 2) or num_samples < 2:
+            got = f"people {people.shape}, {genuine.shape} flags, {num_samples} resamples"
+            raise DataError("Pairs and identities do not belong together.", got=got, allowed="(N, 2), (N,), >= 2")
         wrong = np.flatnonzero((people[:, 0] == people[:, 1]) != genuine)[:5].tolist()
         if wrong:
             raise DataError("Pairs are genuine where, and only where, their identity is one.", got=f"pairs {wrong}")
         names, numbers = np.unique(people, return_inverse=True)
         self._people = numbers.reshape(people.shape)
-        self._genuine, self._folds = genuine, folds
+        self._genuine = genuine
         self.num_pairs, self.num_identities, self.num_samples = len(genuine), len(names), num_samples
         self.times, self.num_redrawn = self._drawn(num_samples, rng)
-
-    @property
-    def num_folds(self) -> int:
-        """How many folds the pairs are in."""
-        return len(np.unique(self._folds))
 
     def auc(self, scores: npt.ArrayLike) -> Doubles:
         """AUC on the pairs as they are, then on each resample: float64 (1 + B,) in [0, 1]; raises as weighted_auc."""
         return self._measured(lambda weights: weighted_auc(scores, self._genuine, weights))
 
-    def accuracy(self, cosines: npt.ArrayLike) -> Doubles:
-        """K-fold accuracy of cosines, as auc; raises as weighted_fold_accuracy."""
-        return self._measured(lambda weights: weighted_fold_accuracy(cosines, self._genuine, self._folds, weights))
+    def accuracy(self, scores: npt.ArrayLike) -> Doubles:
+        """Accuracy at each resample's own best threshold, as auc; raises as weighted_accuracy."""
+        return self._measured(lambda weights: weighted_accuracy(scores, self._genuine, weights))
 
     def _measured(self, figure: Callable[[Doubles], Doubles]) -> Doubles:
         size = max(1, MAX_WEIGHTS_AT_ONCE // self.num_pairs)
@@ -100,6 +93,10 @@ class PairBootstrap:
         weights[:, impostor] *= times[:, self._people[impostor, 1]]
         return weights
 
+    def _holds_both(self, weights: Doubles) -> Bools:
+        """The rows, (R,), in which both classes have weight."""
+        return np.asarray((weights @ self._genuine > 0) & (weights @ ~self._genuine > 0))
+
     def _drawn(self, num_samples: int, rng: np.random.Generator) -> tuple[Counts, int]:
         """Each identity once, then B rows of how often each was drawn: (1 + B, I), and how many rows were drawn anew."""
         num = self.num_identities
@@ -110,7 +107,7 @@ class PairBootstrap:
             num_rows = min(size, num_left)
             drawn = rng.integers(num, size=(num_rows, num)) + num * np.arange(num_rows)[:, None]
             times = np.bincount(drawn.ravel(), minlength=num_rows * num).reshape(num_rows, num)
-            usable = measurable(self._genuine, self._folds, self._weights(times))
+            usable = self._holds_both(self._weights(times))
             blocks.append(times[usable])
             num_left -= int(usable.sum())
             num_redrawn += int((~usable).sum())

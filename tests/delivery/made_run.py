@@ -27,7 +27,14 @@ def rrf(side_px: int, mask_share: float = 0.2, layout: str | None = None, mask_m
 def network(patches: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """A network of the run: its spec, and `training` (metrics.json), with `changes` to either."""
     spec = {"arch": "iresnet", "blocks": [1, 1, 1, 1], "width": 0.125, "embedding_dim": 128, "input_px": 112}
-    training = {"trained": True, "epochs": 12, "num_images": 900, "num_steps": 700, "head": ARCFACE, "checkpoint": "data/none"}
+    training = {
+        "trained": True,
+        "epochs": 12,
+        "num_images": 900,
+        "num_steps": 700,
+        "head": ARCFACE,
+        "checkpoint": "data/none",
+    }
     training |= {key: changes.pop(key) for key in list(changes) if key in training}
     return {"spec": {**spec, "patches": patches, **changes}, "training": training}
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.roc import Doubles
 from pipeline_lib.core.tables import read_table
-from pipeline_lib.data.sources.aligned_pairs import VALIDATION
+from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.delivery.claims.networks import Trained, read_trained
 from pipeline_lib.matching.verification.paired_bootstrap import PairBootstrap
 from pipeline_lib.matching.verification.score_table import read_scores, score_columns

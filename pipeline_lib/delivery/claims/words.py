@@ -1,10 +1,10 @@
 """The ledger in words: the parts that a terminal and the report share, and the text that `face-verifier claims` prints."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-WIDTH = 110
+WIDTH, INDENT = 110, "    "
 VERDICTS = ("holds", "contradicted", "undecided", "not measured")
 
 
@@ -30,8 +30,8 @@ def effect_words(effect: Mapping[str, Any]) -> str:
 
 
 def sides_words(effect: Mapping[str, Any]) -> str:
-    """The two sides and their figures in per cent: rrfnet56 97.31, iresnet 96.08."""
-    return ", ".join(f"{effect[side]['name']} {100 * effect[side]['figure']:.2f}" for side in ("a", "b"))
+    """The two sides and their figures in per cent: A rrfnet56 97.31, B iresnet 96.08."""
+    return ", ".join(f"{side.upper()} {effect[side]['name']} {100 * effect[side]['figure']:.2f}" for side in ("a", "b"))
 
 
 def counts_words(result: Mapping[str, Any]) -> str:
@@ -46,42 +46,38 @@ def margin_words(claim: Mapping[str, Any]) -> str:
     return f"Within a margin of {100 * margin:g} points." if margin else ""
 
 
-def missing_words(claim: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What was missing -> the protocols that it was missing on."""
+def missing_words(claim: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The protocols that something was missing on (empty for all), and what it was."""
     found: dict[str, list[str]] = {}
     for protocol, result in claim["protocols"].items():
         if "missing" in result:
             found.setdefault(result["missing"], []).append(protocol)
-    return found
+    num_all = len(claim["protocols"])
+    return [("" if len(where) == num_all else ", ".join(where), what) for what, where in found.items()]
 
 
 def _block(name: str, claim: Mapping[str, Any]) -> str:
-    measured = {protocol: result for protocol, result in claim["protocols"].items() if "effect" in result}
-    lines = [f"{name}  {claim['text']} [{claim['paper']}]", margin_words(claim), claim["note"]]
-    wrapped = [
-        textwrap.fill(line, WIDTH, subsequent_indent="    ", initial_indent="    " * bool(number))
-        for number, line in enumerate(lines)
-        if line
-    ]
-    rows = [
-        (
-            protocol,
-            result["verdict"],
-            effect_words(part),
-            sides_words(part),
-            counts_words(result) if part is result else "",
-        )
-        for protocol, result in measured.items()
-        for part in (result, *([result["beside"]] if "beside" in result else []))
-    ]
-    rows = [row if row[4] else ("", "beside it", *row[2:]) for row in rows]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(5)]
-    wrapped += [
-        "    " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-    for what, protocols in missing_words(claim).items():
-        where = f" on {', '.join(protocols)}" if len(protocols) < len(claim["protocols"]) else ""
-        wrapped.append(
-            textwrap.fill(f"not measured{where}: {what}.", WIDTH, initial_indent="    ", subsequent_indent="    ")
-        )
-    return "\n".join(wrapped)
+    notes = [line for line in (margin_words(claim), claim["note"]) if line]
+    rows = [row for protocol, result in claim["protocols"].items() for row in _rows(protocol, result)]
+    missing = [f"not measured{' on ' * bool(where)}{where}: {what}." for where, what in missing_words(claim)]
+    head = _filled(f"{name}  {claim['text']} [{claim['paper']}]", "")
+    return "\n".join([head, *map(_filled, notes), *_aligned(rows), *map(_filled, missing)])
+
+
+def _rows(protocol: str, result: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """The cells of a measured result's line, and those of what stands beside it."""
+    if "effect" in result:
+        yield protocol, result["verdict"], effect_words(result), sides_words(result), counts_words(result)
+    if "beside" in result:
+        yield "", "beside it", effect_words(result["beside"]), sides_words(result["beside"]), ""
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    cells = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    return [INDENT + "  ".join(row).rstrip() for row in cells]
+
+
+def _filled(line: str, indent: str = INDENT) -> str:
+    kept = line.replace(" %", "\u00a0%")
+    return textwrap.fill(kept, WIDTH, initial_indent=indent, subsequent_indent=INDENT).replace("\u00a0", " ")

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.roc import Bools, Doubles
-from pipeline_lib.matching.verification.weighted_figures import weighted_accuracy, weighted_auc
+from pipeline_lib.matching.verification.ranked_pairs import RankedPairs
 
 Counts = npt.NDArray[np.int64]
 
@@ -74,12 +74,12 @@ class PairBootstrap:
         self.times, self.num_redrawn = self._drawn(num_samples, rng)
 
     def auc(self, scores: npt.ArrayLike) -> Doubles:
-        """AUC on the pairs as they are, then on each resample: float64 (1 + B,) in [0, 1]; raises as weighted_auc."""
-        return self._measured(lambda weights: weighted_auc(scores, self._genuine, weights))
+        """AUC on the pairs as they are, then on each resample: float64 (1 + B,) in [0, 1]; raises as RankedPairs."""
+        return self._measured(RankedPairs(scores, self._genuine).auc)
 
     def accuracy(self, scores: npt.ArrayLike) -> Doubles:
-        """Accuracy at each resample's own best threshold, as auc; raises as weighted_accuracy."""
-        return self._measured(lambda weights: weighted_accuracy(scores, self._genuine, weights))
+        """Accuracy at each resample's own best threshold, as auc; see RankedPairs.accuracy."""
+        return self._measured(RankedPairs(scores, self._genuine).accuracy)
 
     def _measured(self, figure: Callable[[Doubles], Doubles]) -> Doubles:
         size = max(1, MAX_WEIGHTS_AT_ONCE // self.num_pairs)

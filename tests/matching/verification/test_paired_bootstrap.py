@@ -7,8 +7,8 @@ from scipy.stats import norm
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.roc import area_under, roc_curve
 from pipeline_lib.matching.verification.paired_bootstrap import PairBootstrap, TooFewIdentities, interval
+from pipeline_lib.matching.verification.ranked_pairs import RankedPairs
 from pipeline_lib.matching.verification.threshold import best_threshold
-from pipeline_lib.matching.verification.weighted_figures import weighted_accuracy, weighted_auc
 
 GENUINE = np.array([True, True, False, False])
 SCORES = np.array([0.9, 0.4, 0.6, 0.4])
@@ -18,13 +18,13 @@ def test_golden_auc():
     # Genuine 0.9 beats both impostors, 0.4 loses to 0.6 and ties with 0.4: (2 + 0.5) / 4.
     # Weights 1, 3 | 2, 1: 0.9 wins 1*(2+1), 0.4 ties 3*1/2: (3 + 1.5) / (4 * 3).
     weights = np.array([[1.0, 1, 1, 1], [1, 3, 2, 1]])
-    np.testing.assert_allclose(weighted_auc(SCORES, GENUINE, weights), [2.5 / 4, 4.5 / 12], rtol=1e-15)
+    np.testing.assert_allclose(RankedPairs(SCORES, GENUINE).auc(weights), [2.5 / 4, 4.5 / 12], rtol=1e-15)
 
 
 def test_a_pair_of_weight_0_is_not_there():
     scores = np.array([*SCORES, -3.0, 7.0])
     genuine = np.array([*GENUINE, True, False])
-    assert weighted_auc(scores, genuine, np.array([[1.0, 1, 1, 1, 0, 0]])) == 2.5 / 4
+    assert RankedPairs(scores, genuine).auc(np.array([[1.0, 1, 1, 1, 0, 0]])) == 2.5 / 4
 
 
 def test_golden_accuracy():
@@ -32,9 +32,11 @@ def test_golden_accuracy():
     # alone 1 + 3 of 7, all 4 of 7, the same. Weights 1, 3 | 1, 1: all 4 of 6, 0.9 alone 3 of 6. Weights 1, 1 | 9, 9: nobody
     # 18 of 20, 0.9 alone 19 of 20.
     weights = np.array([[1.0, 1, 1, 1], [1, 3, 2, 1], [1, 3, 1, 1], [1, 1, 9, 9]])
-    np.testing.assert_allclose(weighted_accuracy(SCORES, GENUINE, weights), [3 / 4, 4 / 7, 4 / 6, 19 / 20], rtol=1e-15)
+    np.testing.assert_allclose(
+        RankedPairs(SCORES, GENUINE).accuracy(weights), [3 / 4, 4 / 7, 4 / 6, 19 / 20], rtol=1e-15
+    )
     # An impostor on top, and heavy: nobody is accepted.
-    assert weighted_accuracy([0.1, 0.9], np.array([True, False]), np.array([[1.0, 4.0]])).tolist() == [0.8]
+    assert RankedPairs([0.1, 0.9], np.array([True, False])).accuracy(np.array([[1.0, 4.0]])).tolist() == [0.8]
 
 
 def protocol(rng, num_people=40, num_genuine=200, num_impostor=400):

@@ -60,10 +60,7 @@ def _claim(name: str, claim: Mapping[str, Any]) -> dict[str, object]:
         "text": claim["text"],
         "notes": [line for line in (words.margin_words(claim), claim["note"]) if line],
         "rows": [_row(protocol, result, end) for protocol, result in measured.items()],
-        "missing": [
-            ("" if len(where) == len(claim["protocols"]) else ", ".join(where), what)
-            for what, where in words.missing_words(claim).items()
-        ],
+        "missing": words.missing_words(claim),
         "end": f"{100 * end:g}",
     }
 

@@ -1,0 +1,97 @@
+"""What a run's tables say about pairs, measured once for all the claims that ask."""
+
+import zlib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.roc import Doubles
+from pipeline_lib.core.tables import read_table
+from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
+from pipeline_lib.delivery.claims.networks import Trained, read_trained
+from pipeline_lib.matching.verification.paired_bootstrap import PairBootstrap
+from pipeline_lib.matching.verification.score_table import read_scores, score_columns
+from pipeline_lib.schemas.manifest import MANIFEST
+
+
+class Evidence:
+    """The pair scores of a run, by protocol, and the networks behind them.
+
+    Every score of a protocol is measured on the same resamples of its identities, which depend on the seed and on the
+    protocol alone, not on which others there are.
+
+    Attributes:
+        networks: the networks trained in this run whose cosine was scored, by name.
+        protocols: in the order of the table, the validation identities' last.
+        kinds: score column -> the kind of score that it is.
+        pairs(protocol): its pairs and their resamples, a PairBootstrap; raises as _pairs.
+        figures(protocol, column, measure): see _figures.
+    """
+
+    def __init__(
+        self, scores: pa.Table, manifest: pa.Table, networks: Sequence[Trained], num_bootstrap: int, seed: int
+    ) -> None:
+        """
+        Args:
+            scores: as matching.verification.score_table has it.
+            manifest: schemas.manifest.MANIFEST; who is on which image.
+            num_bootstrap: resamples a protocol.
+        """
+        self.networks = tuple(networks)
+        self.kinds = {name: column.kind for name, column in score_columns(scores).items()}
+        found = pc.unique(scores["protocol"]).to_pylist()
+        self.protocols: tuple[str, ...] = tuple(sorted(found, key=lambda name: name == VALIDATION))
+        self._scores = scores
+        self._identity_of = dict(zip(manifest["image_id"].to_pylist(), manifest["identity"].to_pylist(), strict=True))
+        self._num_bootstrap, self._seed = num_bootstrap, seed
+        self.pairs = cache(self._pairs)
+        self.figures = cache(self._figures)
+
+    def _pairs(self, protocol: str) -> PairBootstrap:
+        """The resamples of a protocol's identities.
+
+        Raises:
+            TooFewIdentities: see PairBootstrap.
+            DataError: an image of a pair is not in the manifest.
+        """
+        rows = self._rows(protocol)
+        images = [rows[name].to_pylist() for name in ("image_a", "image_b")]
+        unknown = sorted({image for column in images for image in column} - set(self._identity_of))[:5]
+        if unknown:
+            raise DataError("Images of pairs are not in the manifest.", got=unknown, where="verify/scores.parquet")
+        names = np.array([[self._identity_of[image] for image in column] for column in images]).T
+        people = np.unique(names, return_inverse=True)[1].reshape(names.shape)
+        rng = np.random.default_rng([self._seed, zlib.crc32(protocol.encode())])
+        genuine = rows["genuine"].to_numpy()
+        return PairBootstrap(people, genuine, self._num_bootstrap, rng)
+
+    def _figures(self, protocol: str, column: str, measure: str) -> Doubles:
+        """A score's AUC or accuracy on a protocol, then on each resample: float64 (1 + B,).
+
+        Raises:
+            As _pairs; DataError: see PairBootstrap.auc, accuracy.
+        """
+        pairs, values = self.pairs(protocol), self._rows(protocol)[column].to_numpy()
+        return pairs.auc(values) if measure == "AUC" else pairs.accuracy(values)
+
+    def _rows(self, protocol: str) -> pa.Table:
+        return self._scores.filter(pc.equal(self._scores["protocol"], protocol))
+
+
+def read_evidence(data: Path, num_bootstrap: int, seed: int) -> Evidence:
+    """Read what the claims are judged by from a run's data folder.
+
+    Raises:
+        DataError: a file is missing or breaks its contract; names it.
+    """
+    scores = read_scores(data / "verify" / "scores.parquet")
+    manifest = read_table(data / "ingest" / "manifest.parquet", MANIFEST)
+    cosines = [column for column, about in score_columns(scores).items() if about.kind == "cosine"]
+    columns = {column.rpartition(":")[2]: column for column in cosines}
+    networks = read_trained(data / "networks", data / "train", columns)
+    return Evidence(scores, manifest, networks, num_bootstrap, seed)

@@ -1,0 +1,31 @@
+"""claims: what the papers claim, judged by what this run measured."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline_lib.core.files import write_json
+from pipeline_lib.delivery.claims.evidence import read_evidence
+from pipeline_lib.delivery.claims.ledger import flat_figures, judge_all, verdicts
+from pipeline_lib.params.claims import Claims
+from pipeline_lib.params.load import read_section
+from pipeline_lib.tracking.stage_run import stage_run
+from stages.common import run_stage
+
+
+def main(data: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Option()]) -> None:
+    """Judge every claim on every protocol and write claims.json."""
+    section = read_section("claims", Claims)
+    inputs = {"manifest": data / "ingest" / "manifest.parquet", "scores": data / "verify" / "scores.parquet"}
+    inputs |= {"networks": data / "networks", "trainings": data / "train"}
+    with stage_run("claims", params={"claims": section.model_dump()}, inputs=inputs) as run:
+        claims = judge_all(read_evidence(data, section.num_bootstrap, section.seed))
+        write_json(out / "claims.json", claims)
+        run.log_metrics(flat_figures(claims))
+        run.set_tags(verdicts(claims))
+        run.log_artifact(out / "claims.json")
+
+
+if __name__ == "__main__":
+    run_stage(main)

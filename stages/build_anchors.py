@@ -5,8 +5,6 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from pipeline_lib.networks.embedding.batches import embed_rows
-from pipeline_lib.networks.embedding.folded import folded
 
 from pipeline_lib.core.cosine import unit
 from pipeline_lib.core.files import atomic_dir, write_json
@@ -15,6 +13,8 @@ from pipeline_lib.matching.dam.anchors import ANCHORS_FILE, Anchors, check_stran
 from pipeline_lib.matching.dam.dam import log_lid, nearest_cosines
 from pipeline_lib.matching.dam.lid import LID_FOLDER, fit_lid, write_lid
 from pipeline_lib.networks.backbones.shared.checkpoints import load_network
+from pipeline_lib.networks.embedding.batches import embed_rows
+from pipeline_lib.networks.embedding.folded import folded
 from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.params.anchors import Anchors as Section
 from pipeline_lib.params.embed import Embed

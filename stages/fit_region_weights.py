@@ -7,39 +7,40 @@ import numpy as np
 import typer
 
 from pipeline_lib.core.files import atomic_file, write_json
-from pipeline_lib.data.sources.shared.training_pairs import draw_training_pairs
+from pipeline_lib.core.tables import read_table
+from pipeline_lib.data.sources.shared.training_pairs import pair_labels
 from pipeline_lib.matching.regions.features import open_region_features, region_cosines
 from pipeline_lib.matching.regions.fits import fit_combinations, fit_summary, weight_figures, write_region_fits
 from pipeline_lib.matching.regions.weight_map import draw_weight_maps
-from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.params.load import read_entry
 from pipeline_lib.params.regions import RegionWeights
+from pipeline_lib.schemas.training_pairs import TRAINING_PAIRS
 from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
+
+BOOTSTRAP = 1  # beside the seed: the pairs are drawn from the seed alone
 
 
 def main(
     weights: Annotated[str, typer.Option()],
     embedded: Annotated[Path, typer.Option()],
-    aligned: Annotated[Path, typer.Option()],
+    pairs: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
 ) -> None:
-    """Draw training pairs, compare their regions, fit and write weights.json, metrics.json and weight_map.png."""
+    """Compare the regions of the training pairs, fit and write weights.json, metrics.json and weight_map.png."""
     section = read_entry("regions.weights", weights, RegionWeights)
     logged = {"regions": {"weights": {weights: section.model_dump()}}}
-    inputs = {"embedded": embedded, "aligned": aligned}
+    inputs = {"embedded": embedded, "pairs": pairs}
     with stage_run(f"fit_region_weights@{weights}", params=logged, inputs=inputs) as run:
-        features, images = open_region_features(embedded), ShardImages(aligned)
-        rng = np.random.default_rng(section.seed)
-        num_folds = section.num_cross_validation_folds
-        pairs = draw_training_pairs(images.identities, images.splits, section.num_pairs, num_folds, rng)
-        keys_a, keys_b = ([images.keys[row] for row in rows.tolist()] for rows in (pairs.a, pairs.b))
+        features, table = open_region_features(embedded), read_table(pairs, TRAINING_PAIRS)
+        labels, rng = pair_labels(table), np.random.default_rng([section.seed, BOOTSTRAP])
+        keys_a, keys_b = (table[side].to_pylist() for side in ("image_a", "image_b"))
         cosines = region_cosines(features, keys_a, keys_b)
-        fits = fit_combinations(features.positions, cosines, pairs, section.strengths, section.num_bootstrap, rng)
+        fits = fit_combinations(features.positions, cosines, labels, section.strengths, section.num_bootstrap, rng)
         write_region_fits(out / "weights.json", fits)
         with atomic_file(out / "weight_map.png") as partial:
             partial.write_bytes(draw_weight_maps(fits))
-        metrics = fit_summary(features.positions, cosines, pairs, fits)
+        metrics = fit_summary(features.positions, cosines, labels, fits)
         write_json(out / "metrics.json", metrics)
         run.log_metrics({f"{name}/{key}": value for name, row in metrics.items() for key, value in row.items()})
         run.log_metrics(weight_figures(fits))

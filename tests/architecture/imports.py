@@ -19,6 +19,8 @@ WIDTH = 130
 NO_DEPENDENCY = ("pipeline_lib/tracking/", "pipeline_lib/params/machine.py")
 # Of which every file is a concept of its own, so that a change reaches only those who use it.
 FILE_BY_FILE = ("params", "schemas")
+# Folders of kinds of which one stage opens several, which dvc.yaml cannot tell: it lists the whole folder.
+WHOLE = ("data.sources", "matching.verification.protocols", "delivery.report.chapters")
 # What a stage's numbers or pictures come from, by the name it is imported by. versions.yaml has the versions.
 DECISIVE_PACKAGES = {
     "cv2": "opencv-python-headless",
@@ -68,14 +70,13 @@ def named_files(file: Path) -> set[Path]:
 
 
 def kind_files(file: Path) -> set[Path]:
-    """All kinds of the folders whose kinds a file opens without dvc.yaml knowing which: `kind_names("delivery.claims")`."""
-    found: set[Path] = set()
-    for node in ast.walk(ast.parse((REPOSITORY / file).read_text())):
-        named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "kind_names"
-        if named and isinstance(node.args[0], ast.Constant):
-            folder = REPOSITORY / "pipeline_lib" / node.args[0].value.replace(".", "/")
-            found |= {path.relative_to(REPOSITORY) for path in folder.glob("*.py") if path.name != "__init__.py"}
-    return found
+    """All kinds of the folders of WHOLE that a file names."""
+    constants = {
+        node.value for node in ast.walk(ast.parse((REPOSITORY / file).read_text())) if isinstance(node, ast.Constant)
+    }
+    folders = [REPOSITORY / "pipeline_lib" / package.replace(".", "/") for package in WHOLE if package in constants]
+    found = {path.relative_to(REPOSITORY) for folder in folders for path in folder.glob("*.py")}
+    return {path for path in found if path.name != "__init__.py"}
 
 
 def import_closure(file: Path) -> set[Path]:
@@ -106,6 +107,8 @@ def unit(file: Path) -> str:
     room, *inside = rest
     if not inside:
         return str(file)
+    if f"{wing}.{room}" in WHOLE:
+        return str(Path("pipeline_lib", wing, room))
     if (REPOSITORY / "pipeline_lib" / wing / room / "shared").is_dir():
         return str(file.parent) if inside[0] == "shared" else str(file)
     return str(Path("pipeline_lib", wing, room))

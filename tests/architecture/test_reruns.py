@@ -108,7 +108,7 @@ def test_a_changed_file(changed: Checkout, file: str, expected: set[str]) -> Non
     "file",
     [
         "pipeline_lib/networks/backbones/toy.py", "pipeline_lib/networks/heads/toy.py", "pipeline_lib/networks/over/toy.py",
-        "pipeline_lib/matching/scores/toy.py", "pipeline_lib/why/explanation/toy.py", "pipeline_lib/data/sources/toy.py",
+        "pipeline_lib/matching/scores/toy.py", "pipeline_lib/why/explanation/toy.py",
     ],
 )  # fmt: skip
 def test_a_new_kind_that_nobody_names_reruns_nothing(changed: Checkout, file: str) -> None:
@@ -151,7 +151,7 @@ EXPLAIN = {
         (change_pictures, EXPLAIN),
         (
             change_strengths,
-            {"fit_region_weights@logistic", "embed_region@p56_x28_y28", "embed_regions@p56", "embed_regions@p28"},
+            {"fit_region_weights@logistic"},
         ),
         (change_epochs, {"train@rrfnet56"}),
         (add_score, {"score@again"}),

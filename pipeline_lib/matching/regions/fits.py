@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.core.files import read_json, write_json
 from pipeline_lib.data.patches.grid import SIZES_PX, Region, parse_region
-from pipeline_lib.data.sources.shared.training_pairs import TrainingPairs
+from pipeline_lib.data.sources.shared.training_pairs import PairLabels
 from pipeline_lib.matching.regions.bootstrap import Uncertainty, bootstrap_weights
 from pipeline_lib.matching.regions.weights import RegionWeights, fit_region_weights
 
@@ -63,7 +63,7 @@ def reading_order(positions: Iterable[str]) -> list[Region]:
 def fit_combinations(
     positions: Sequence[str],
     cosines: npt.ArrayLike,
-    pairs: TrainingPairs,
+    pairs: PairLabels,
     strengths: Sequence[float],
     num_bootstrap: int,
     rng: np.random.Generator,
@@ -96,7 +96,7 @@ def fit_combinations(
 
 
 def fit_summary(
-    positions: Sequence[str], cosines: npt.ArrayLike, pairs: TrainingPairs, fits: Mapping[str, RegionFit]
+    positions: Sequence[str], cosines: npt.ArrayLike, pairs: PairLabels, fits: Mapping[str, RegionFit]
 ) -> dict[str, dict[str, float]]:
     """{combination: figures} of fits to these pairs (as fit_combinations); no weights, of which there are too many to list.
 

@@ -1,15 +1,11 @@
 """Which images somebody will ask for: no others are embedded."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
 from pipeline_lib.core.tables import read_table
-from pipeline_lib.data.sources.shared.training_pairs import draw_training_pairs
 from pipeline_lib.networks.embedding.images import ShardImages
-from pipeline_lib.params.regions import RegionWeights
 from pipeline_lib.schemas.pairs import PAIRS
+from pipeline_lib.schemas.training_pairs import TRAINING_PAIRS
 
 
 def rows_of_pairs(images: ShardImages, pairs: Path) -> list[int]:
@@ -25,16 +21,16 @@ def rows_of_pairs(images: ShardImages, pairs: Path) -> list[int]:
     return [row for row, image_id in enumerate(images.image_ids) if image_id in named]
 
 
-def rows_of_training_pairs(images: ShardImages, fits: Iterable[RegionWeights]) -> set[int]:
-    """Rows of the images in the pairs that region weights are learned from: each fit draws its own from its seed.
+def rows_of_training_pairs(images: ShardImages, folder: Path) -> list[int]:
+    """Rows of the images in the pairs that region weights are fitted on, in shard order.
+
+    Args:
+        images: the aligned set.
+        folder: a table of schemas.training_pairs.TRAINING_PAIRS each fit; files of other names are not looked at.
 
     Raises:
-        DataError: see draw_training_pairs.
+        DataError: a table breaks its contract.
     """
-    rows: set[int] = set()
-    for fit in fits:
-        rng = np.random.default_rng(fit.seed)
-        folds = fit.num_cross_validation_folds
-        drawn = draw_training_pairs(images.identities, images.splits, fit.num_pairs, folds, rng)
-        rows |= {*drawn.a.tolist(), *drawn.b.tolist()}
-    return rows
+    tables = [read_table(path, TRAINING_PAIRS) for path in sorted(folder.glob("*.parquet"))]
+    named = {name for table in tables for side in ("image_a", "image_b") for name in table[side].to_pylist()}
+    return [row for row, image_id in enumerate(images.image_ids) if image_id in named]

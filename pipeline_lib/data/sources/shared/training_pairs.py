@@ -5,30 +5,35 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.schemas.training_pairs import TRAINING_PAIRS
 
 Bools = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class TrainingPairs:
-    """Pairs of rows a, b, int64 (N,); genuine, bool (N,); folds, int64 (N,); people, int64 (N, 2), a number an identity.
+class PairLabels:
+    """What N pairs are: genuine, bool (N,); folds, int64 (N,); people, int64 (N, 2), a number an identity.
 
     No identity stands in two folds.
     """
 
-    a: Rows
-    b: Rows
     genuine: Bools
     folds: Rows
     people: Rows
 
 
 def draw_training_pairs(
-    identities: Sequence[str], splits: Sequence[str], num_pairs: int, num_folds: int, rng: np.random.Generator
-) -> TrainingPairs:
+    image_ids: Sequence[str],
+    identities: Sequence[str],
+    splits: Sequence[str],
+    num_pairs: int,
+    num_folds: int,
+    rng: np.random.Generator,
+) -> pa.Table:
     """Draw pairs of training images, half genuine, half impostor, in folds of disjoint identities.
 
     The training identities are dealt to the folds at random; a fold's pairs are of its own identities. A genuine pair
@@ -36,10 +41,13 @@ def draw_training_pairs(
     identities and one image of each. Pairs are drawn independently, so one may come twice.
 
     Args:
-        identities, splits: N, of the images; only rows of split "train" are drawn.
+        image_ids, identities, splits: N, of the images; only those of split "train" are drawn.
         num_pairs: about how many; num_folds times the nearest even number below num_pairs / num_folds, at least 2.
         num_folds: at least 2.
         rng: the identities are sorted first, so equal sets of images give equal pairs.
+
+    Returns:
+        A table of schemas.training_pairs.TRAINING_PAIRS.
 
     Raises:
         DataError: a training identity is also in another split (names it); too few identities or images for the folds.
@@ -64,8 +72,17 @@ def draw_training_pairs(
         pairs = np.concatenate([_genuine(own, num_each, rng), _impostor(own, num_each, rng)])
         parts.append((pairs, np.arange(2 * num_each) < num_each, np.full(2 * num_each, fold)))
     pairs, genuine, folds = (np.concatenate(column) for column in zip(*parts, strict=True))
-    numbers = np.unique(np.asarray(identities), return_inverse=True)[1].astype(np.int64)
-    return TrainingPairs(pairs[:, 0], pairs[:, 1], genuine, folds, numbers[pairs])
+    (a, b) = pairs.T
+    columns = [np.asarray(names, object)[rows] for names in (image_ids, identities) for rows in (a, b)]
+    return pa.table([*columns, genuine, folds.astype(np.int32)], schema=TRAINING_PAIRS)
+
+
+def pair_labels(pairs: pa.Table) -> PairLabels:
+    """What the pairs of such a table are."""
+    sides = [pairs[name].to_numpy(zero_copy_only=False) for name in ("identity_a", "identity_b")]
+    people = np.unique(np.stack(sides, axis=1), return_inverse=True)[1].reshape(-1, 2).astype(np.int64)
+    genuine = pairs["genuine"].to_numpy(zero_copy_only=False)
+    return PairLabels(genuine, pairs["fold"].to_numpy().astype(np.int64), people)
 
 
 def _genuine(own: list[Rows], num: int, rng: np.random.Generator) -> Rows:

@@ -1,0 +1,15 @@
+"""Pairs of training images, which region weights are fitted on."""
+
+import pyarrow as pa
+
+# `fold` counts from 0; no identity stands in two of them.
+TRAINING_PAIRS = pa.schema(
+    [
+        ("image_a", pa.string()),
+        ("image_b", pa.string()),
+        ("identity_a", pa.string()),
+        ("identity_b", pa.string()),
+        ("genuine", pa.bool_()),
+        ("fold", pa.int32()),
+    ]
+)

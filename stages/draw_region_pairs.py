@@ -1,0 +1,41 @@
+"""draw_region_pairs@entry: the pairs of training images that region weights are fitted on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pyarrow.compute as pc
+import typer
+
+from pipeline_lib.core.tables import read_table, write_table
+from pipeline_lib.data.sources.shared.training_pairs import draw_training_pairs
+from pipeline_lib.params.load import read_entry
+from pipeline_lib.params.regions import RegionWeights
+from pipeline_lib.schemas.shard_index import SHARD_INDEX
+from pipeline_lib.schemas.training_pairs import TRAINING_PAIRS
+from pipeline_lib.tracking.stage_run import stage_run
+from stages.common import run_stage
+
+
+def main(
+    weights: Annotated[str, typer.Option()],
+    aligned: Annotated[Path, typer.Option()],
+    out: Annotated[Path, typer.Option()],
+) -> None:
+    """Draw them from the aligned images, so that only images in a pair need region features."""
+    section = read_entry("regions.weights", weights, RegionWeights)
+    used = section.model_dump(include={"num_pairs", "num_cross_validation_folds", "seed"})
+    index = aligned / "index.parquet"
+    logged = {"regions": {"weights": {weights: used}}}
+    with stage_run(f"draw_region_pairs@{weights}", params=logged, inputs={"aligned_index": index}) as run:
+        images = read_table(index, SHARD_INDEX)
+        images = images.filter(pc.equal(images["member"], "png"))
+        names = (images[column].to_pylist() for column in ("image_id", "identity", "split"))
+        rng = np.random.default_rng(section.seed)
+        pairs = draw_training_pairs(*names, section.num_pairs, section.num_cross_validation_folds, rng)
+        write_table(out, pairs, TRAINING_PAIRS)
+        run.log_metrics({"num_pairs": pairs.num_rows})
+
+
+if __name__ == "__main__":
+    run_stage(main)

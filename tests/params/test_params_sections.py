@@ -125,7 +125,7 @@ def test_a_section_alone_is_read_whatever_the_others_say(changed: Change) -> Non
     path = changed(put("rerank.apc.alpha", 7))
     assert read_section("train", Train, path).batch_size == 16
     assert read_entry("networks", "iresnet", Network, path).own["embedding_dim"] == 128
-    with pytest.raises(ParamsError, match=r"no such entry[\s\S]*resnet[\s\S]*iresnet, rrfnet56, rrfnet28"):
+    with pytest.raises(ParamsError, match=r"no such entry[\s\S]*resnet[\s\S]*iresnet, rrfnet28, rrfnet56"):
         read_entry("networks", "resnet", Network, path)
     with pytest.raises(ParamsError, match=r"train\n.*learning_rte|learning_rte[\s\S]*train"):
         read_section("train", Train, changed(put("train.learning_rte", 1)))

@@ -32,8 +32,8 @@ class _OpenShard:
 class ShardReader:
     """Random access to the members that the rows of a shard index name.
 
-    Safe in threads and in DataLoader workers: reads are positional (os.pread), so a descriptor inherited by a fork has no position
-    to share, and a pickled reader carries no descriptors but opens its own. At most MAX_OPEN_SHARDS are open, the least
+    Safe in threads and in DataLoader workers: reads are positional (os.pread), so a descriptor inherited by a fork has no
+    position to share, and a pickled reader carries no descriptors but opens its own. At most MAX_OPEN_SHARDS are open, the least
     recently used goes first.
 
     Args:

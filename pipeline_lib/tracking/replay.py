@@ -27,7 +27,10 @@ class Replay:
 
     def has_news(self) -> bool:
         """Whether something was written since the last time."""
-        return self.record.path.stat().st_size > self._offset
+        try:
+            return self.record.path.stat().st_size > self._offset
+        except FileNotFoundError:  # another process has sent it to its end
+            return False
 
     def catch_up(self, is_running: bool) -> None:
         """Send what was written since the last time.

@@ -1,6 +1,7 @@
 """What waits in a store's spool, sent to the store in the order in which the runs began."""
 
 import logging
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ class Sender:
         self.client: Any = None
         self._own = own
         self._replays: dict[Path, Replay] = {}
+        self._unclosed: dict[str, Replay] = {}  # by rebuild
         self._refused: set[Path] = set()  # live runs with something that MLflow does not take; set aside at their end
 
     def send(self) -> int:
@@ -48,7 +50,14 @@ class Sender:
         elif ready:
             check_reach(self.uri)  # MLflow would wait longer for a server that went away
         going_on = {start["tags"]["rebuild"] for start in alive.values()}
-        return sum(self._send_one(record, record.path in alive, going_on) for record in ready)
+        num_sent = 0
+        for record, following in zip_longest(ready, ready[1:]):
+            more = following is not None and following.rebuild() == record.rebuild()
+            num_sent += self._send_one(record, record.path in alive, going_on, more)
+        for replay in list(self._unclosed.values()):  # the record behind theirs was sent by another process
+            with store_lock(self.uri), registry_errors("MLflow did not take the end of a rebuild.", self.uri):
+                self._close(replay, going_on)
+        return num_sent
 
     def send_own(self) -> None:
         """Send what the own run has recorded since; raises as send."""
@@ -67,7 +76,8 @@ class Sender:
         replay = self._replays.get(record.path)
         return replay is None or replay.has_news()
 
-    def _send_one(self, record: Record, is_running: bool, going_on: set[str]) -> bool:
+    def _send_one(self, record: Record, is_running: bool, going_on: set[str], more: bool) -> bool:
+        """Returns whether it was sent to its end; `more` records of its rebuild follow, so that need not be closed yet."""
         mlflow = import_mlflow()
         replay = self._replays.setdefault(record.path, Replay(self.client, self.uri, record))
         with store_lock(self.uri), registry_errors("MLflow did not take a run; it stays in the spool.", self.uri):
@@ -79,19 +89,28 @@ class Sender:
             except (DataError, KeyError, TypeError, AttributeError, mlflow.MlflowException) as error:
                 if isinstance(error, mlflow.MlflowException) and error.get_http_status_code() not in REFUSED_STATUSES:
                     raise
-                self._refuse(record, is_running, error)
+                self._refuse(record, replay, is_running, error, going_on)
                 return False
-            close_rebuild(self.client, replay.experiment_id, replay.parent, replay.rebuild in going_on)
+            self._unclosed[replay.rebuild] = replay
+            if not more:
+                self._close(replay, going_on)
             if not is_running:
                 record.remove()
                 del self._replays[record.path]
             return not is_running
 
-    def _refuse(self, record: Record, is_running: bool, error: Exception) -> None:
+    def _close(self, replay: Replay, going_on: set[str]) -> None:
+        close_rebuild(self.client, replay.experiment_id, replay.parent, replay.rebuild in going_on)
+        self._unclosed.pop(replay.rebuild, None)
+
+    def _refuse(self, record: Record, replay: Replay, is_running: bool, error: Exception, going_on: set[str]) -> None:
         if record == self._own and is_running:
             raise error
         if is_running:
             self._refused.add(record.path)
         else:
+            if replay.run_id:
+                self.client.set_terminated(replay.run_id, "FAILED")  # what there is of it; the log says why
+                self._close(replay, going_on)
             del self._replays[record.path]
             log.warning("MLflow does not take a run; its record is kept as %s. %s", record.refuse(), error)

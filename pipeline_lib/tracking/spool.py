@@ -26,6 +26,8 @@ from pipeline_lib.tracking.store import database_file, repository
 log = logging.getLogger("face_verifier")
 
 FOLDER, REFUSED, SUFFIX = ".tracking", "refused", ".jsonl"
+START_KEYS = {"stage", "live", "begun_ms", "experiment", "tags", "params", "params_text", "datasets"}  # see origin.py
+START_TAGS = {"rebuild", "stage", "host", "pid", "process_started"}
 SILENT_S = 600.0  # of a record of another machine, where nobody can ask: a living run writes at least once a minute
 END_BYTES = 200  # an `end` line is shorter
 
@@ -144,13 +146,24 @@ class Record:
         return lines, offset + len(text)
 
     def start(self) -> dict[str, Any]:
-        """Its first line; raises as read."""
+        """Its first line; raises as read, also if it lacks something."""
         with self.path.open("rb") as handle:
             line = handle.readline()
         try:
-            return dict(json.loads(line)["start"])
-        except (ValueError, KeyError, TypeError) as error:
+            start = dict(json.loads(line)["start"])
+            missing = (START_KEYS - start.keys()) | (START_TAGS - start["tags"].keys())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError("A record of a run has no start.", got=error, where=self.path) from error
+        if missing:
+            raise DataError("The start of a run's record lacks something.", got=sorted(missing), where=self.path)
+        return start
+
+    def rebuild(self) -> str | None:
+        """Which rebuild it belongs to; None if it is broken or was sent meanwhile."""
+        try:
+            return str(self.start()["tags"]["rebuild"])
+        except (FileNotFoundError, DataError):
+            return None
 
     def is_running(self) -> bool:
         """Whether its process may still write to it; raises as read."""

@@ -212,9 +212,10 @@ def test_record_that_mlflow_refuses_is_set_aside(workplace: Path, caplog: pytest
     broken = workplace / ".tracking" / "000001-broken.jsonl"
     broken.write_text("no JSON\n")
     older = workplace / ".tracking" / "000002-older.jsonl"  # by another version of this code, say
-    older.write_text(json.dumps({"start": {"tags": {"host": "h", "pid": "1", "process_started": "gone"}}}) + "\n")
-    os.utime(older, (0, 0))
-    sent(record_a_run("b"))
+    older.write_text(json.dumps({"start": {"tags": {}}}) + "\n")
+    client, _, parent = sent(record_a_run("b"))
+    assert [run.info.status for run in stage_runs(client)] == ["FAILED", "FINISHED"]
+    assert parent.info.status == "FAILED"
     aside = workplace / ".tracking" / "refused"
     assert {path.name for path in aside.iterdir()} == {
         broken.name,

@@ -1,5 +1,6 @@
 """Templates of many images: features averaged in a medium, summed over media."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,15 @@ import pytest
 from pipeline_lib.core.cosine import cosine
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import read_table, table_from_rows, write_table
+from pipeline_lib.matching.scores.shared.faces import Needs
 from pipeline_lib.matching.scores.shared.pairs import read_pairs
-from pipeline_lib.networks.embeddings.store import read_embeddings
+from pipeline_lib.matching.scores.shared.reads import Reads
+from pipeline_lib.matching.scores.shared.stored import StoredFaces
+from pipeline_lib.networks.embeddings.store import read_embeddings, write_embeddings
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.templates import TEMPLATES
+from tests.matching.scores.made import NUM, embedded, scored, write_data
 from tests.matching.scores.made import PAIR_ROWS as IMAGE_PAIRS
-from tests.matching.scores.made import scored, write_data
 
 # A video of im0 and im1 and a photograph im2 are template t1; t2 is im4, and an image that was not aligned.
 MEMBERS = [
@@ -77,3 +81,18 @@ def test_a_template_named_as_an_image_is_refused(data):
 def test_pairs_of_images_have_no_group_unless_one_is_written(tmp_path):
     write_data(tmp_path)
     assert read_table(tmp_path / "ingest/pairs.parquet", PAIRS)["group"].null_count == len(IMAGE_PAIRS)
+
+
+def test_patch_features_of_a_network_are_put_together_as_its_vectors_are(data):
+    patches = np.random.default_rng(3).normal(size=(NUM, 4, 5)).astype(np.float32)
+    plain = embedded(np.ones((NUM, 6)))
+    grid = np.array([(x, y, 56, 56) for y in (0, 56) for x in (0, 56)], np.int64)
+    whole = dataclasses.replace(plain, patches=patches, patch_keys=plain.keys, grid=grid)
+    write_embeddings(data / "embed/net", whole)
+    needs = Needs(network="net", with_patches=True)
+    pairs = read_pairs(data / "ingest/pairs.parquet", data / "align")
+    stored = StoredFaces(Reads(data / "embed", data / "none", data / "align", pairs), [needs])
+    found = stored.block(["im5", "t1", "im5"]).faces(needs)
+    expected = [patches[5], (patches[0] + patches[1]) / 2 + patches[2], patches[5]]
+    np.testing.assert_allclose(found.patches, expected, rtol=0, atol=1e-6)  # float32
+    assert found.vectors[:, 0].tolist() == [1, 2, 1]  # a template of two media is their sum

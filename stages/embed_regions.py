@@ -12,8 +12,8 @@ from pipeline_lib.networks.embedding.extract import region_features
 from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.networks.embedding.needed_rows import rows_of_pairs, rows_of_training_pairs
 from pipeline_lib.networks.embeddings.embed_shards import Part, embed_shards
-from pipeline_lib.params.load import read_section
-from pipeline_lib.params.regions import Regions
+from pipeline_lib.params.load import read_entries
+from pipeline_lib.params.regions import RegionWeights
 from stages.common import run_stage
 from stages.common_embedding import fits, inference_network, ranked_stage
 
@@ -28,7 +28,7 @@ def main(
 
     NETWORKS holds a folder a position. Images are those of pairs, and of the training pairs that region weights are fitted to.
     """
-    weights = read_section("regions", Regions).weights
+    weights = read_entries("regions.weights", RegionWeights)
     logged = {"regions": {"weights": {name: fit.model_dump() for name, fit in weights.items()}}}
     inputs = {"networks": networks, "aligned": aligned, "pairs": pairs}
     is_alone = (networks / networks.name).is_dir()

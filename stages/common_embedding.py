@@ -33,11 +33,11 @@ def ranked_stage(stage: str, params: Mapping[str, object], inputs: Mapping[str, 
     machine = load_machine()
     with ExitStack() as stack:
         world = stack.enter_context(process_group(WAIT_FOR_RANKS_S))
+        log_metrics: Callable[[Mapping[str, float]], None] = _no_metrics
         if world.is_main:
             log_metrics = stack.enter_context(stage_run(stage, params, inputs)).log_metrics
         else:
             logging.getLogger("face_verifier").setLevel(logging.WARNING)
-            log_metrics = _no_metrics
         yield Ranked(machine.images_per_batch, world, log_metrics)
 
 

@@ -55,14 +55,14 @@ def _foldable(network: FaceNetwork) -> list[tuple[str, str]]:
     return [(names[layer], names[norm]) for norm, layer in trace.pairs()]
 
 
-class _Trace(TorchDispatchMode):
+class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """What a forward pass computed: how often each tensor was used, and each module's inputs and outputs.
 
     Tensors are told apart by identity, so all are kept until the end.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.num_uses: dict[int, int] = defaultdict(int)
         self._calls: dict[nn.Module, list[tuple[Tensor, Tensor]]] = defaultdict(list)
         self._kept: list[Any] = []
@@ -83,7 +83,7 @@ class _Trace(TorchDispatchMode):
     def pairs(self) -> list[tuple[_BatchNorm, nn.Module]]:
         """Every normalisation with the layer it can be folded into."""
         layer_of = {id(output): module for module, calls in self._calls.items() for _, output in calls}
-        found = []
+        found: list[tuple[_BatchNorm, nn.Module]] = []
         for norm, calls in self._calls.items():
             if not isinstance(norm, _BatchNorm):
                 continue

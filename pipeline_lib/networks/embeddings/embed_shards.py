@@ -40,7 +40,7 @@ class Part:
             splits=[self.images.splits[row] for row in self.rows],
             kinds=[None] * len(keys) if self.kinds is None else list(self.kinds),
             vectors=vectors,
-            patches=patches,
+            patches=patches if patches.shape[1] else None,
             patch_keys=keys if patches.shape[1] else [],
         )
 

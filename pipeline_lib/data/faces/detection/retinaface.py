@@ -95,7 +95,7 @@ class RetinafaceDetector:
             offsets, logits, points = self._network(rgb)
             scores = logits.softmax(dim=-1)[:, :, 1]
         table = anchors(height, width, self._network.variant.anchor_px)
-        outputs = (output.cpu().numpy() for output in (offsets, scores, points))
+        outputs = (offsets.cpu().numpy(), scores.cpu().numpy(), points.cpu().numpy())
         return [decode_faces(table, *one, self._min_score) for one in zip(*outputs, strict=True)]
 
 

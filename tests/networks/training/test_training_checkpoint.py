@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pipeline_lib.networks.training.settings import TrainSettings
 from tiny_training import SETTINGS, dataset, one_process, trainee
 
 from pipeline_lib.core.errors import PipelineError
@@ -18,7 +19,6 @@ from pipeline_lib.networks.training.checkpoint import (
     training_about,
 )
 from pipeline_lib.networks.training.learner import Learner, MicroBatch
-from pipeline_lib.networks.training.settings import TrainSettings
 
 AVERAGED = dataclasses.replace(SETTINGS, ema_decay=0.9)
 ABOUT = {"settings": "these"}

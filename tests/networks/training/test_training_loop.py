@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pipeline_lib.networks.training.settings import TrainSettings
 from tiny_training import SETTINGS, dataset, one_process, trainee
 
 from pipeline_lib.core.errors import DataError, ParamsError, PipelineError
@@ -21,7 +22,6 @@ from pipeline_lib.networks.training import loop
 from pipeline_lib.networks.training.data import Batch, TrainingSet
 from pipeline_lib.networks.training.distributed import batch_shares
 from pipeline_lib.networks.training.learner import Learner, micro_batches
-from pipeline_lib.networks.training.settings import TrainSettings
 from pipeline_lib.networks.training.stop import stop_request
 from pipeline_lib.networks.training.trainee import Trainee, new_trainee
 

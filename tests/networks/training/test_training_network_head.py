@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline_lib.networks.training.settings import from_params
+
 from pipeline_lib.params.load import Head, load_params
 
 

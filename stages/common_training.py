@@ -62,13 +62,11 @@ def train(
         named = {path.name: network for path, network in networks.items()}
         history, figures = list[Row](), size_figures(named)
         if entry.epochs:
-            validate = (
-                open_validation(world, machine.images_per_batch).measure if section.validate_every_epochs else None
-            )
+            every, size = section.validate_every_epochs, machine.images_per_batch
+            validate = open_validation(world, size).measure if every else None
             logger = run.log_metrics if run else lambda figures, step: None
-            history, figures = fit(
-                named, open_training(), head, section, entry.epochs, machine, world, out, logger, validate
-            )
+            dataset = open_training()
+            history, figures = fit(named, dataset, head, section, entry.epochs, machine, world, out, logger, validate)
         if run:
             write_fitted(networks, history, figures, entry.epochs, record)
             num_steps = int(figures["num_steps"])

@@ -1,6 +1,6 @@
 """What the benchmarks share: networks, settings, drawn faces in shards, timing in turn, the printed report.
 
-Nothing here imports more than torch, numpy and the standard library until faces are written.
+Nothing here imports more than torch, numpy, pydantic and the standard library until faces are written.
 """
 
 import json
@@ -17,26 +17,30 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
-from pipeline_lib.networks.heads.shared.build import HeadSettings
+from pipeline_lib.networks.backbones import iresnet
+from pipeline_lib.networks.backbones.shared.spec import BLOCK_PRESETS, NetworkSpec
+from pipeline_lib.networks.heads import arcface
 from pipeline_lib.networks.training.learner import Learner, MicroBatch
-from pipeline_lib.networks.training.settings import TrainSettings
+from pipeline_lib.params.machine import Machine
+from pipeline_lib.params.networks import Patches
+from pipeline_lib.params.train import Train
 
-NETWORKS = {
-    "iresnet18": NetworkSpec("iresnet"),
-    "iresnet50": NetworkSpec("iresnet", (3, 4, 14, 3)),
-    "iresnet100": NetworkSpec("iresnet", (3, 13, 30, 3)),
-    "rrfnet28": NetworkSpec("rrfnet", patch_px=28, layout="no_corners33"),
-    "rrfnet56": NetworkSpec("rrfnet", patch_px=56, layout="cross5"),
-    "demo": NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 128),  # networks.iresnet of params.yaml
+NETWORKS: dict[str, NetworkSpec] = {
+    "iresnet18": iresnet.Spec(),
+    "iresnet50": iresnet.Spec(blocks=BLOCK_PRESETS["r50"]),
+    "iresnet100": iresnet.Spec(blocks=BLOCK_PRESETS["r100"]),
+    "rrfnet28": iresnet.Spec(patches=Patches(side_px=28, layout="no_corners33")),
+    "rrfnet56": iresnet.Spec(patches=Patches(side_px=56, layout="cross5")),
+    "demo": iresnet.Spec(blocks=(1, 1, 1, 1), width=0.125, embedding_dim=128),  # networks.iresnet of params.yaml
 }
 RATE = 1e-4  # small: what is measured does not depend on it, and nothing diverges
+HEAD = arcface.Settings(scale=64.0, margin=0.5)
+MACHINE = Machine(log_every_steps=1, checkpoint_every_steps=10**9)  # one loader thread
 
 
-def train_settings(batch_size: int, **changes: object) -> TrainSettings:
-    """Settings of the engine for a benchmark: ArcFace, SGD with momentum, one loader thread, no warm-up."""
+def train_settings(batch_size: int, **changes: object) -> Train:
+    """Settings of the engine for a benchmark: SGD with momentum, no warm-up."""
     settings: dict[str, object] = {
-        "epochs": 1,
         "batch_size": batch_size,
         "micro_batch_size": None,
         "learning_rate": RATE,
@@ -44,18 +48,15 @@ def train_settings(batch_size: int, **changes: object) -> TrainSettings:
         "weight_decay": 5e-4,
         "clip_norm": 5.0,
         "warmup_epochs": 0,
-        "head": HeadSettings("arcface", 64.0, 0.5),
         "partial_fc_rate": None,
         "shift_px": 5,
+        "use_occluded": False,
         "ema_decay": None,
         "validate_every_epochs": None,
         "compile": False,
-        "checkpoint_every_steps": 10**9,
-        "log_every_steps": 1,
-        "num_loader_threads": 1,
         "seed": 0,
     }
-    return TrainSettings(**{**settings, **changes})  # type: ignore[arg-type]
+    return Train.model_validate({**settings, **changes})
 
 
 def write_faces(aligned: Path, num_images: int, num_identities: int) -> None:

@@ -12,7 +12,6 @@ patch is masked. Without a CUDA device it says so and measures nothing.
 """
 
 import argparse
-import dataclasses
 from collections.abc import Callable
 from statistics import median
 from unittest import mock
@@ -21,14 +20,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.common import NETWORKS, RATE, paired_ratio, report, seconds, step_flops, train_settings
+from benchmarks.common import HEAD, NETWORKS, RATE, paired_ratio, report, seconds, step_flops, train_settings
 from pipeline_lib.core.world import World
 from pipeline_lib.networks.backbones import iresnet
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.training.data import Batch
 from pipeline_lib.networks.training.learner import Learner, micro_batches
-from pipeline_lib.networks.training.settings import TrainSettings
 from pipeline_lib.networks.training.trainee import Trainee, new_trainee
+from pipeline_lib.params.train import Train
 
 BATCH_SIZES = {"iresnet50": 256, "iresnet100": 128, "rrfnet28": 64, "rrfnet56": 64}
 NUM_CLASSES = 10_000
@@ -44,18 +43,18 @@ def random_batch(batch_size: int, seed: int = 0) -> Batch:
     return Batch([images], labels, None, None, np.arange(batch_size))
 
 
-def fresh_trainee(name: str, settings: TrainSettings) -> Trainee:
+def fresh_trainee(name: str, settings: Train) -> Trainee:
     """Network and head, the same weights each time."""
-    return new_trainee(build_network(NETWORKS[name]), settings, NUM_CLASSES)
+    return new_trainee(build_network(NETWORKS[name]), HEAD, settings, NUM_CLASSES)
 
 
-def engine_step(trainee: Trainee, settings: TrainSettings, device: torch.device) -> Step:
+def engine_step(trainee: Trainee, settings: Train, device: torch.device) -> Step:
     """A step of the engine."""
     learner = Learner({"it": trainee}, settings, World(0, 0, 1, device))
     return lambda batch: learner.take_step(micro_batches(batch, [0], settings.batch_size, device), RATE)
 
 
-def plain_step(trainee: Trainee, settings: TrainSettings, device: torch.device) -> Step:
+def plain_step(trainee: Trainee, settings: Train, device: torch.device) -> Step:
     """A step of the same network and head in float16 autocast on contiguous maps, its loss scaled."""
     trainee = trainee.to(device=device, memory_format=torch.contiguous_format).train()  # type: ignore[call-overload]
     optimiser = torch.optim.SGD(
@@ -87,7 +86,7 @@ def plain_step(trainee: Trainee, settings: TrainSettings, device: torch.device) 
 def measure(name: str, batch_size: int, args: argparse.Namespace, device: torch.device) -> list[dict[str, object]]:
     """Each contender's memory, then blocks of steps in turn; a row of the table each."""
     settings, batch = train_settings(batch_size), random_batch(batch_size)
-    compiled = dataclasses.replace(settings, compile=True)
+    compiled = train_settings(batch_size, compile=True)
     builds: dict[str, Callable[[], Step]] = {
         "engine": lambda: engine_step(fresh_trainee(name, settings), settings, device),
         "compiled": lambda: engine_step(fresh_trainee(name, settings), compiled, device),

@@ -14,22 +14,22 @@ from statistics import median
 
 import torch
 
-from benchmarks.common import RATE, on_cores, paired_ratio, report, seconds, train_settings
+from benchmarks.common import HEAD, RATE, on_cores, paired_ratio, report, seconds, train_settings
 from pipeline_lib.core.memory import keep_freed_memory
 from pipeline_lib.core.world import World
+from pipeline_lib.networks.backbones import iresnet
 from pipeline_lib.networks.backbones.shared.build import build_network
-from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.networks.training.learner import Learner, MicroBatch
-from pipeline_lib.networks.training.settings import TrainSettings
 from pipeline_lib.networks.training.trainee import Trainee, new_trainee
+from pipeline_lib.params.train import Train
 
 SIZE_PX, NUM_CLASSES = 28, 275
 
 
-def fresh_trainees(num: int, width: float, settings: TrainSettings) -> dict[str, Trainee]:
+def fresh_trainees(num: int, width: float, settings: Train) -> dict[str, Trainee]:
     """Networks and heads by name, each with weights of its own."""
-    spec = NetworkSpec("iresnet", (1, 1, 1, 1), width, 128, input_px=SIZE_PX)
-    return {str(i): new_trainee(build_network(spec, i), settings, NUM_CLASSES) for i in range(num)}
+    spec = iresnet.Spec(blocks=(1, 1, 1, 1), width=width, embedding_dim=128, input_px=SIZE_PX)
+    return {str(i): new_trainee(build_network(spec, i), HEAD, settings, NUM_CLASSES) for i in range(num)}
 
 
 def measure(width: float, args: argparse.Namespace, device: torch.device) -> dict[str, object]:

@@ -23,11 +23,12 @@ from torch import Tensor
 
 from benchmarks.common import report, spread
 from pipeline_lib.core.memory import keep_freed_memory
-from pipeline_lib.networks.heads.shared.build import HeadSettings, build_head
+from pipeline_lib.networks.heads import arcface
+from pipeline_lib.networks.heads.shared.build import build_head
 from pipeline_lib.networks.heads.shared.class_sample import class_range
 from pipeline_lib.networks.heads.shared.partial_fc import PartialFC
 
-ARCFACE = HeadSettings("arcface", 64.0, 0.5)
+ARCFACE = arcface.Settings(scale=64.0, margin=0.5)
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 5e-4
 Step = Callable[[Tensor, Tensor], None]
 

@@ -25,7 +25,17 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.common import NETWORKS, on_cores, paired_ratio, report, spread, train_settings, write_faces
+from benchmarks.common import (
+    HEAD,
+    MACHINE,
+    NETWORKS,
+    on_cores,
+    paired_ratio,
+    report,
+    spread,
+    train_settings,
+    write_faces,
+)
 from pipeline_lib.core.world import process_group
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.training.labelled_images import training_faces
@@ -60,14 +70,13 @@ def train(name: str, rank: int, size: int, aligned: Path, num_steps: int, folder
     os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[rank]})
     batch_size, dataset = BATCH_SIZES[name], training_faces(aligned, None)
     steps_per_epoch = -(-len(dataset) // batch_size)
-    settings = train_settings(
-        batch_size,
-        micro_batch_size=MICRO_BATCH_SIZES[name],
-        epochs=-(-(num_steps + 1) // steps_per_epoch),
-    )
+    settings = train_settings(batch_size, micro_batch_size=MICRO_BATCH_SIZES[name])
+    epochs = -(-(num_steps + 1) // steps_per_epoch)
     with process_group() as world:
-        trainee = new_trainee(build_network(NETWORKS[name]), settings, len(dataset.classes))
-        history = train_networks({name: trainee}, dataset, settings, world, folder / "resume", lambda row, step: None)
+        trainee = new_trainee(build_network(NETWORKS[name]), HEAD, settings, len(dataset.classes))
+        history = train_networks(
+            {name: trainee}, dataset, settings, epochs, MACHINE, world, folder / "resume", lambda row, step: None
+        )
         seconds = sum(batch_size / row["images_per_s"] for row in history[1:])
         if world.is_main:
             (folder / "speed.json").write_text(json.dumps(batch_size * len(history[1:]) / seconds))

@@ -20,14 +20,14 @@ from unittest import mock
 
 import torch
 
-from benchmarks.common import on_cores, paired_ratio, report, seconds, train_settings, write_faces
+from benchmarks.common import HEAD, MACHINE, on_cores, paired_ratio, report, seconds, train_settings, write_faces
 from pipeline_lib.core.memory import keep_freed_memory
 from pipeline_lib.core.world import World
 from pipeline_lib.data.patches.grid import Region, unique_regions
 from pipeline_lib.data.patches.patch_set import write_patch_set
+from pipeline_lib.networks.backbones import iresnet
 from pipeline_lib.networks.backbones.shared.build import build_network
-from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
-from pipeline_lib.networks.training import loop
+from pipeline_lib.networks.training import side_by_side
 from pipeline_lib.networks.training.labelled_images import training_faces, training_regions
 from pipeline_lib.networks.training.loop import train_networks
 from pipeline_lib.networks.training.trainee import Trainee, new_trainee
@@ -40,8 +40,8 @@ ONE = World(0, 0, 1, torch.device("cpu"))
 
 def fresh_trainees(regions: list[Region], width: float) -> dict[str, Trainee]:
     """A network and head for each region, as the demo's regions.network but for the width."""
-    spec = NetworkSpec("iresnet", (1, 1, 1, 1), width, 64, input_px=SIZE_PX)
-    return {region.name: new_trainee(build_network(spec), SETTINGS, NUM_IDENTITIES) for region in regions}
+    spec = iresnet.Spec(blocks=(1, 1, 1, 1), width=width, embedding_dim=64, input_px=SIZE_PX)
+    return {region.name: new_trainee(build_network(spec), HEAD, SETTINGS, NUM_IDENTITIES) for region in regions}
 
 
 def train_apart(folder: Path, regions: list[Region], trainees: dict[str, Trainee]) -> None:
@@ -49,18 +49,18 @@ def train_apart(folder: Path, regions: list[Region], trainees: dict[str, Trainee
     for region in regions:
         dataset = training_regions(folder / "patches" / region.name, region, MARGIN_PX)
         one = {region.name: trainees[region.name]}
-        train_networks(one, dataset, SETTINGS, ONE, folder / "resume", lambda row, step: None)
+        train_networks(one, dataset, SETTINGS, 1, MACHINE, ONE, folder / "resume", lambda row, step: None)
 
 
 def train_together(folder: Path, regions: list[Region], trainees: dict[str, Trainee]) -> None:
     """All regions at once, from one decoding."""
     dataset = training_faces(folder / "align", None, regions)
-    train_networks(trainees, dataset, SETTINGS, ONE, folder / "resume", lambda row, step: None)
+    train_networks(trainees, dataset, SETTINGS, 1, MACHINE, ONE, folder / "resume", lambda row, step: None)
 
 
 def train_from_one_decoding(folder: Path, regions: list[Region], trainees: dict[str, Trainee]) -> None:
     """All regions at once, each network computed alone."""
-    with mock.patch.dict(loop.VALUES_AT_ONCE, cpu=0):
+    with mock.patch.dict(side_by_side.VALUES_AT_ONCE, cpu=0):
         train_together(folder, regions, trainees)
 
 
@@ -77,8 +77,10 @@ def measure(width: float, regions: list[Region], num_steps: int, repeats: int) -
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_faces(folder / "align", num_steps * BATCH_SIZE, NUM_IDENTITIES)
-        (folder / "patches").mkdir()
-        write_patch_set(folder / "align", folder / "patches", regions, MARGIN_PX, images_per_shard=1000, num_workers=0)
+        for region in regions:
+            patches = folder / "patches" / region.name
+            patches.mkdir(parents=True)
+            write_patch_set(folder / "align", patches, region, MARGIN_PX, images_per_shard=1000, num_workers=0)
         for _ in range(repeats + 1):
             for contender, train in CONTENDERS.items():
                 trainees = fresh_trainees(regions, width)

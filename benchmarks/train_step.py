@@ -24,7 +24,18 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.common import NETWORKS, RATE, on_cores, report, seconds, spread, step_flops, train_settings, write_faces
+from benchmarks.common import (
+    HEAD,
+    NETWORKS,
+    RATE,
+    on_cores,
+    report,
+    seconds,
+    spread,
+    step_flops,
+    train_settings,
+    write_faces,
+)
 from pipeline_lib.core.ahead import load_ahead
 from pipeline_lib.core.memory import keep_freed_memory
 from pipeline_lib.core.world import World
@@ -52,7 +63,9 @@ class Steps:
     def __init__(self, name: str, dataset: TrainingSet, batch_size: int, num_steps: int) -> None:
         self.settings = train_settings(batch_size)
         network = build_network(NETWORKS[name])
-        self.learner = Learner({"it": new_trainee(network, self.settings, len(dataset.classes))}, self.settings, ONE)
+        self.learner = Learner(
+            {"it": new_trainee(network, HEAD, self.settings, len(dataset.classes))}, self.settings, ONE
+        )
         self.dataset, self.num_steps = dataset, num_steps
         self.loading_s = 0.0
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.core.world import World, process_group
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.heads.shared.settings import head_settings
@@ -16,10 +15,9 @@ from pipeline_lib.networks.training.distributed import divides
 from pipeline_lib.networks.training.fit import fit, forget_training, size_figures, write_fitted
 from pipeline_lib.networks.training.loop import Row
 from pipeline_lib.networks.training.validation import ValidationSet
-from pipeline_lib.params.load import PARAMS_FILE, read_section
+from pipeline_lib.params.load import read_section
 from pipeline_lib.params.machine import load_machine
-from pipeline_lib.params.networks import Network, Trained
-from pipeline_lib.params.regions import Regions
+from pipeline_lib.params.networks import Trained
 from pipeline_lib.params.train import Train
 from pipeline_lib.tracking.network_package import log_networks
 from pipeline_lib.tracking.stage_run import stage_run
@@ -64,13 +62,11 @@ def train(
         named = {path.name: network for path, network in networks.items()}
         history, figures = list[Row](), size_figures(named)
         if entry.epochs:
-            validate = (
-                open_validation(world, machine.images_per_batch).measure if section.validate_every_epochs else None
-            )
+            every, size = section.validate_every_epochs, machine.images_per_batch
+            validate = open_validation(world, size).measure if every else None
             logger = run.log_metrics if run else lambda figures, step: None
-            history, figures = fit(
-                named, open_training(), head, section, entry.epochs, machine, world, out, logger, validate
-            )
+            dataset = open_training()
+            history, figures = fit(named, dataset, head, section, entry.epochs, machine, world, out, logger, validate)
         if run:
             write_fitted(networks, history, figures, entry.epochs, record)
             num_steps = int(figures["num_steps"])
@@ -82,14 +78,3 @@ def train(
 def fits(num_processes: int) -> bool:
     """Whether so many processes can share a batch: for stages.common.run_stage."""
     return divides(read_section("train", Train), num_processes)
-
-
-def region_network(regions: Regions) -> Network:
-    """The entry that every region network is built from.
-
-    Raises:
-        ParamsError: there is none.
-    """
-    if regions.network is None:
-        raise ParamsError("There is no region network.", where=f"{PARAMS_FILE}, regions.network")
-    return regions.network

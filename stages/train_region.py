@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.data.patches.grid import parse_region
 from pipeline_lib.networks.backbones.shared.build import network_spec
 from pipeline_lib.networks.training.fit import initial_network
@@ -14,7 +15,7 @@ from pipeline_lib.params.load import PARAMS_FILE, read_section
 from pipeline_lib.params.regions import Regions
 from pipeline_lib.params.train import Train
 from stages.common import run_stage
-from stages.common_training import fits, region_network, train
+from stages.common_training import fits, train
 
 
 def main(
@@ -27,7 +28,11 @@ def main(
 ) -> None:
     """Train regions.network on the patches of `position` (RRFNet, Approach A)."""
     regions, section = read_section("regions", Regions), read_section("train", Train)
-    region, entry, where = parse_region(position), region_network(regions), f"{PARAMS_FILE}, regions.network"
+    if position not in regions.alone:
+        allowed, where = ", ".join(regions.alone), f"{PARAMS_FILE}, regions.alone"
+        raise ParamsError("This position has no stage of its own.", got=position, allowed=allowed, where=where)
+    region, entry, where = parse_region(position), regions.network, f"{PARAMS_FILE}, regions.network"
+    assert entry is not None, "Regions refuses positions without a network"
     spec = network_spec(entry, where, region.size_px)
     train(
         f"train_region@{position}",

@@ -16,7 +16,7 @@ from pipeline_lib.params.load import PARAMS_FILE, read_section
 from pipeline_lib.params.regions import Regions
 from pipeline_lib.params.train import Train
 from stages.common import run_stage
-from stages.common_training import fits, region_network, train
+from stages.common_training import fits, train
 
 
 def main(
@@ -32,7 +32,8 @@ def main(
         allowed, where = sorted(section.groups), f"{PARAMS_FILE}, regions.groups"
         raise ParamsError("An unknown group of regions.", got=group, allowed=allowed, where=where)
     regions = {name: parse_region(name) for name in section.groups[group]}
-    entry, where = region_network(section), f"{PARAMS_FILE}, regions.network"
+    entry, where = section.network, f"{PARAMS_FILE}, regions.network"
+    assert entry is not None, "Regions refuses positions without a network"
 
     def build() -> dict[Path, FaceNetwork]:
         specs = {name: network_spec(entry, where, region.size_px) for name, region in regions.items()}

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,9 +17,8 @@ from benchmarks import common, cuda_step
 from benchmarks.train_step import group
 from pipeline_lib.core.world import World
 from pipeline_lib.data.shards.images import decode_png
-from pipeline_lib.networks.backbones.iresnet import IResNet
+from pipeline_lib.networks.backbones.iresnet import IResNet, Spec
 from pipeline_lib.networks.backbones.shared.build import build_network
-from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.networks.training.data import Batch
 from pipeline_lib.networks.training.labelled_images import training_faces
 from pipeline_lib.networks.training.learner import Learner, micro_batches
@@ -28,8 +26,9 @@ from pipeline_lib.networks.training.trainee import Trainee, new_trainee
 
 CPU = torch.device("cpu")
 ONE = World(0, 0, 1, CPU)
-SMALL = NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8, input_px=28)
-RRFNET = NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, patch_px=28, layout="no_corners33")
+TINY = {"blocks": (1, 1, 1, 1), "width": 0.125, "embedding_dim": 8}
+SMALL = Spec(**TINY, input_px=28)
+RRFNET = Spec(**TINY, patches={"side_px": 28, "layout": "no_corners33"})
 
 
 def random_batch(num_views: int, side: int) -> Batch:
@@ -58,9 +57,9 @@ def counted_by_hooks(trainee: Trainee, batch: Batch) -> int:
 
 
 @pytest.mark.parametrize(("spec", "side"), [(SMALL, 28), (RRFNET, 112)], ids=["iresnet", "rrfnet"])
-def test_flops_are_those_of_the_layers_counted_one_by_one(spec: NetworkSpec, side: int) -> None:
+def test_flops_are_those_of_the_layers_counted_one_by_one(spec: Spec, side: int) -> None:
     batch = random_batch(1, side)
-    trainee = new_trainee(build_network(spec), common.train_settings(4), 3)
+    trainee = new_trainee(build_network(spec), common.HEAD, common.train_settings(4), 3)
     learner = Learner({"it": trainee}, common.train_settings(4), ONE)
     before = trainee.head.weight.detach().clone()
     assert common.step_flops(learner, micro_batches(batch, [0], 4, CPU)) == counted_by_hooks(trainee, batch)
@@ -78,7 +77,7 @@ def test_flops_of_iresnet_50_are_the_published_ones() -> None:
 
 def test_plain_step_of_the_gpu_benchmark_is_the_engines_up_to_float16() -> None:
     settings, batch = common.train_settings(4), random_batch(1, 112)
-    spec = replace(SMALL, input_px=112)
+    spec = Spec(**TINY)
 
     def weights(trainee: Trainee) -> Tensor:
         return torch.cat([weight.detach().flatten() for weight in trainee.parameters()])
@@ -91,7 +90,7 @@ def test_plain_step_of_the_gpu_benchmark_is_the_engines_up_to_float16() -> None:
                 return weights(trainee) - before
         raise AssertionError("no step was taken")
 
-    ours, plain = (new_trainee(build_network(spec), settings, 3) for _ in range(2))
+    ours, plain = (new_trainee(build_network(spec), common.HEAD, settings, 3) for _ in range(2))
     found = update(cuda_step.plain_step(plain, settings, CPU), plain)
     expected = update(cuda_step.engine_step(ours, settings, CPU), ours)
     # float16 has 3 digits, of which normalisation over 4 images leaves 2
@@ -151,7 +150,7 @@ def test_gpu_benchmark_options() -> None:
 def test_gpu_benchmark_imports_without_the_pipelines_packages(repository: Path) -> None:
     code = (
         "import sys\n"
-        "for name in ('pydantic', 'prefect', 'dvc', 'mlflow', 'pyarrow', 'webdataset', 'typer'):\n"
+        "for name in ('prefect', 'dvc', 'mlflow', 'pyarrow', 'webdataset', 'typer'):\n"
         "    sys.modules[name] = None\n"
         "import benchmarks.cuda_step\n"
     )

@@ -1,40 +1,42 @@
 """On a CUDA device, where there is one: what is computed there is what the CPU computes, up to what bfloat16 leaves."""
 
 import copy
-import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tiny_training import SETTINGS as TINY_SETTINGS
-from tiny_training import train_in_a_process
+from tiny_training import HEAD, changed, train_in_a_process
+from tiny_training import TRAIN as TINY_TRAIN
 
 from pipeline_lib.core.world import World
 from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, UnitPatches, emd_similarities, unit_patches
+from pipeline_lib.networks.backbones import bagnet, iresnet, mobilefacenet, vit
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.networks.embedding.extract import embed_images
-from pipeline_lib.networks.heads.shared.build import HEADS, HeadSettings, build_head
+from pipeline_lib.networks.heads.shared.build import build_head
 from pipeline_lib.networks.heads.shared.partial_fc import PartialFC
 from pipeline_lib.networks.training.data import Batch
 from pipeline_lib.networks.training.learner import Learner, micro_batches
-from pipeline_lib.networks.training.settings import TrainSettings
 from pipeline_lib.networks.training.trainee import new_trainee
+from pipeline_lib.params.train import Train
+from tests.networks.heads.some_heads import KINDS, settings
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
+TINY = {"blocks": (1, 1, 1, 1), "width": 0.25, "embedding_dim": 64}
 SPECS = {
-    "iresnet": NetworkSpec("iresnet", (1, 1, 1, 1), 0.25, 64),
-    "rrfnet28": NetworkSpec("rrfnet", (1, 1, 1, 1), 0.25, 64, patch_px=28, layout="no_corners33", mask_share=0.2),
-    "rrfnet56": NetworkSpec("rrfnet", (1, 1, 1, 1), 0.25, 64, patch_px=56, layout="cross5", mask_share=0.2),
-    "mobilefacenet": NetworkSpec("mobilefacenet", ()),
-    "bagnet33": NetworkSpec("bagnet33", (1, 1, 1, 1), 0.25, 64),
-    "vit": NetworkSpec("vit", (), 0.125, 64, depth=2, heads=4, token_px=16),
+    "iresnet": iresnet.Spec(**TINY),
+    "rrfnet28": iresnet.Spec(**TINY, patches={"side_px": 28, "layout": "no_corners33", "mask_share": 0.2}),
+    "rrfnet56": iresnet.Spec(**TINY, patches={"side_px": 56, "layout": "cross5", "mask_share": 0.2}),
+    "mobilefacenet": mobilefacenet.Spec(),
+    "bagnet33": bagnet.Spec(field_px=33, **TINY),
+    "vit": vit.Spec(width=0.125, embedding_dim=64, depth=2, heads=4, token_px=16),
 }
-SETTINGS = dataclasses.replace(TINY_SETTINGS, batch_size=32)
+TRAIN = changed(TINY_TRAIN, batch_size=32)
 
 
 def faces(num: int) -> np.ndarray:
@@ -44,10 +46,10 @@ def faces(num: int) -> np.ndarray:
     return large.permute(0, 2, 3, 1).numpy().astype(np.uint8)
 
 
-def losses(spec: NetworkSpec, settings: TrainSettings, device: torch.device, num_steps: int = 3) -> list[float]:
+def losses(spec: NetworkSpec, train: Train, device: torch.device, num_steps: int = 3) -> list[float]:
     """Of steps on one batch, in two micro-batches."""
     network = build_network(spec, seed=1)
-    learner = Learner({"it": new_trainee(network, settings, 8)}, settings, World(0, 0, 1, device))
+    learner = Learner({"it": new_trainee(network, HEAD, train, 8)}, train, World(0, 0, 1, device))
     rng = np.random.default_rng(0)
     kept = [network.draw_kept_patches(rng) for _ in range(32)]
     masks = None if kept[0] is None else np.stack(kept)
@@ -61,8 +63,8 @@ def losses(spec: NetworkSpec, settings: TrainSettings, device: torch.device, num
     ("name", "compiled"), [*((name, False) for name in SPECS), ("iresnet", True), ("rrfnet28", True)]
 )
 def test_three_steps_in_bfloat16_are_those_of_the_cpu(name: str, compiled: bool) -> None:
-    expected = losses(SPECS[name], SETTINGS, CPU)
-    found = losses(SPECS[name], dataclasses.replace(SETTINGS, compile=compiled), CUDA)
+    expected = losses(SPECS[name], TRAIN, CPU)
+    found = losses(SPECS[name], changed(TRAIN, compile=compiled), CUDA)
     # 8 bits a value: 0.4 % of the cosines, which scale 8 makes 0.03 of the loss; more after two steps
     assert found[0] == pytest.approx(expected[0], abs=0.03)  # before any update
     assert found == pytest.approx(expected, abs=0.15), (found, expected)
@@ -70,13 +72,13 @@ def test_three_steps_in_bfloat16_are_those_of_the_cpu(name: str, compiled: bool)
 
 
 def test_networks_computed_as_one_learn_what_each_does_alone() -> None:
-    spec = NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 64, input_px=28)
+    spec = iresnet.Spec(blocks=(1, 1, 1, 1), width=0.125, embedding_dim=64, input_px=28)
     batch = Batch([faces(32)[:, :28, :28], faces(32)[:, 28:56, 28:56]], np.arange(32) % 8, None, None, np.arange(32))
     world = World(0, 0, 1, CUDA)
 
     def steps(views: list[int]) -> torch.Tensor:
-        trainees = {str(view): new_trainee(build_network(spec, view), SETTINGS, 8) for view in views}
-        learner = Learner(trainees, SETTINGS, world)
+        trainees = {str(view): new_trainee(build_network(spec, view), HEAD, TRAIN, 8) for view in views}
+        learner = Learner(trainees, TRAIN, world)
         for _ in range(3):
             learner.take_step(micro_batches(batch, views, 32, CUDA), 0.02)
         return learner.figures()[:, 0].cpu()
@@ -97,10 +99,9 @@ def test_embeddings_are_those_of_the_cpu(name: str) -> None:
         assert cosines.min() > 0.999  # bfloat16
 
 
-@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_heads_are_those_of_the_cpu(kind: str) -> None:
-    settings = HeadSettings(kind, 64.0, 0.0 if kind == "normface" else 0.3)
-    head = build_head(settings, 64, 50, 0)
+    head = build_head(settings(kind, 64.0, 0.0 if kind == "normface" else 0.3), 64, 50, 0)
     there = copy.deepcopy(head).to(CUDA)
     generator = torch.Generator().manual_seed(0)
     embeddings, noise = torch.randn(16, 64, generator=generator) * 5, torch.randn(16, generator=generator)
@@ -117,7 +118,7 @@ def test_partial_fc_is_that_of_the_cpu() -> None:
     generator = torch.Generator().manual_seed(0)
     results = []
     for device in (CPU, CUDA):
-        head = PartialFC(HeadSettings("arcface", 16.0, 0.3), 64, 500, rate=0.1).to(device)
+        head = PartialFC(settings("arcface", 16.0, 0.3), 64, 500, rate=0.1).to(device)
         generator.manual_seed(0)
         for _ in range(3):
             embeddings = torch.randn(16, 64, generator=generator).to(device).requires_grad_()

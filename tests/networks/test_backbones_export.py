@@ -9,21 +9,22 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline_lib.core.errors import CheckpointError
+from pipeline_lib.networks.backbones import bagnet, iresnet, mobilefacenet, vit
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.checkpoints import import_weights
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
-from pipeline_lib.networks.backbones.shared.spec import ARCHITECTURES, NetworkSpec
 from pipeline_lib.networks.export import export_network
 
 SMALL = {"width": 0.125, "embedding_dim": 8}
-OF_PATCHES = {"backbone": "vit", "patch_px": 28, "layout": "no_corners33", "mask_share": 0.4}
+ONE_EACH = {**SMALL, "blocks": (1, 1, 1, 1)}
+OF_PATCHES = {"side_px": 28, "layout": "no_corners33", "mask_share": 0.4}
 SPECS = {
-    "iresnet": NetworkSpec("iresnet", (1, 1, 1, 1), input_px=56, **SMALL),  # a region network
-    "mobilefacenet": NetworkSpec("mobilefacenet", (), embedding_dim=8),
-    "bagnet17": NetworkSpec("bagnet17", (1, 1, 1, 1), **SMALL),
-    "bagnet33": NetworkSpec("bagnet33", (1, 1, 1, 1), **SMALL),
-    "vit": NetworkSpec("vit", (), depth=1, heads=2, token_px=16, **SMALL),
-    "rrfnet": NetworkSpec("rrfnet", (), depth=1, heads=2, token_px=7, **OF_PATCHES, **SMALL),
+    "iresnet": iresnet.Spec(input_px=56, **ONE_EACH),  # a region network
+    "mobilefacenet": mobilefacenet.Spec(embedding_dim=8),
+    "bagnet17": bagnet.Spec(field_px=17, **ONE_EACH),
+    "bagnet33": bagnet.Spec(field_px=33, **ONE_EACH),
+    "vit": vit.Spec(depth=1, heads=2, token_px=16, **SMALL),
+    "rrfnet": vit.Spec(depth=1, heads=2, token_px=7, patches=OF_PATCHES, **SMALL),
 }
 # Exporting takes seconds; left out are bagnet17, of bagnet33's class, and vit, which is inside this rrfnet.
 ONNX_TESTED = ("iresnet", "mobilefacenet", "bagnet33", "rrfnet")
@@ -41,7 +42,7 @@ def moved(arch: str) -> FaceNetwork:
 
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("arch", SPECS)
 def test_state_dicts_come_back_exactly(arch: str, suffix: str, tmp_path: Path) -> None:
     network, path = moved(arch), tmp_path / "new" / f"network.{suffix}"
     export_network(network, path)

@@ -7,8 +7,10 @@ import statistics
 import pytest
 import torch
 
-from pipeline_lib.networks.heads.shared.build import HEADS, HeadSettings, build_head
+from pipeline_lib.networks.heads.shared.build import build_head
 from pipeline_lib.networks.heads.shared.partial_fc import PartialFC
+from pipeline_lib.networks.heads.shared.settings import HeadSettings
+from tests.networks.heads.some_heads import KINDS, settings
 
 SCALE, MARGIN, STD = 16.0, 0.3, 0.1
 NUM_CLASSES, DIM, BATCH = 9, 5, 12
@@ -87,9 +89,12 @@ class SlowHead:
 
 
 def settings_of(kind: str) -> HeadSettings:
-    std = STD if kind.startswith("elasticface") else None
-    gradient = "exact" if kind == "arcface" else None
-    return HeadSettings(kind, SCALE, 0.0 if kind == "normface" else MARGIN, gradient, margin_std=std)
+    own = {
+        "arcface": {"gradient": "exact"},
+        "elasticface_arc": {"margin_std": STD},
+        "elasticface_cos": {"margin_std": STD},
+    }
+    return settings(kind, SCALE, 0.0 if kind == "normface" else MARGIN, **own.get(kind, {}))
 
 
 def batches(num: int) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
@@ -104,7 +109,7 @@ def batches(num: int) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     return drawn
 
 
-@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_heads_over_batches_in_training_mode(kind: str) -> None:
     head, slow = build_head(settings_of(kind), DIM, NUM_CLASSES), SlowHead(kind, NUM_CLASSES)
     head.weight.data = torch.randn(NUM_CLASSES, DIM, generator=torch.Generator().manual_seed(4))
@@ -121,7 +126,7 @@ def test_heads_over_batches_in_training_mode(kind: str) -> None:
             assert getattr(head, name).item() == pytest.approx(value, rel=1e-5)  # float32
 
 
-@pytest.mark.parametrize("kind", [kind for kind in HEADS if kind != "uniface"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "uniface"])
 def test_partial_fc_over_batches_on_the_sampled_classes(kind: str) -> None:
     head, slow = PartialFC(settings_of(kind), DIM, 40, rate=0.4, seed=7), SlowHead(kind, 40)
     torch.randn(40, DIM, generator=torch.Generator().manual_seed(4), out=head.weight)

@@ -9,12 +9,13 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pipeline_lib.core.errors import ParamsError
-from pipeline_lib.networks.heads.shared.build import HEADS, HeadSettings, build_head
+from pipeline_lib.networks.heads.shared.build import build_head
 from pipeline_lib.networks.heads.shared.class_sample import class_range, random_numbers, sample_classes
 from pipeline_lib.networks.heads.shared.partial_fc import PartialFC, draw_weights
+from tests.networks.heads.some_heads import KINDS, settings
 
-ARCFACE = HeadSettings("arcface", 8.0, 0.3)
-SOFTMAX_KINDS = [kind for kind in HEADS if kind != "uniface"]
+ARCFACE = settings("arcface", 8.0, 0.3)
+SOFTMAX_KINDS = [kind for kind in KINDS if kind != "uniface"]
 
 
 def batch(seed: int, size: int = 8, num_classes: int = 20, dim: int = 6) -> tuple[torch.Tensor, ...]:
@@ -28,8 +29,8 @@ def batch(seed: int, size: int = 8, num_classes: int = 20, dim: int = 6) -> tupl
 
 @pytest.mark.parametrize("kind", SOFTMAX_KINDS)
 def test_at_rate_one_it_is_the_whole_head_with_sgd(kind: str) -> None:
-    settings = HeadSettings(kind, 8.0, 0.0 if kind == "normface" else 0.3)
-    partial, whole = PartialFC(settings, 6, 20, rate=1.0), build_head(settings, 6, 20)
+    given = settings(kind, 8.0, 0.0 if kind == "normface" else 0.3)
+    partial, whole = PartialFC(given, 6, 20, rate=1.0), build_head(given, 6, 20)
     whole.weight.data = partial.weight.clone()
     optimiser = torch.optim.SGD([whole.weight], lr=0.1, momentum=0.9, weight_decay=5e-4)
     assert partial.needs_noise == whole.needs_noise
@@ -185,7 +186,7 @@ def test_weights_depend_on_seed_and_class_not_on_the_shard() -> None:
 
 def test_the_loss_does_not_saturate() -> None:
     # a sample opposite to its class and on another: s (1 - (-1 - m)) = 64 · 2.4 = 153.6, not 69.08
-    head = PartialFC(HeadSettings("cosface", 64.0, 0.4), 2, 2, rate=1.0)
+    head = PartialFC(settings("cosface", 64.0, 0.4), 2, 2, rate=1.0)
     head.weight = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
     x = torch.tensor([[-1.0, 1e-3]], requires_grad=True)
     loss = head(x, torch.tensor([0]))
@@ -195,7 +196,7 @@ def test_the_loss_does_not_saturate() -> None:
 
 
 def test_no_optimiser_sees_the_weights_and_the_state_dict_is_small() -> None:
-    head = PartialFC(HeadSettings("adaface", 8.0, 0.3), 6, 20, rate=0.5)
+    head = PartialFC(settings("adaface", 8.0, 0.3), 6, 20, rate=0.5)
     assert list(head.parameters()) == []
     assert set(head.state_dict()) == {"step", "rule.norm_mean", "rule.norm_std"}
     assert head.to(torch.float64).weight.dtype == torch.float64
@@ -261,7 +262,7 @@ def test_under_autocast_and_without_gradient() -> None:
     ("kind", "rate", "num_classes", "message"),
     [
         ("uniface", 0.5, 10, "softmax"),
-        ("sphereface", 0.5, 10, "unknown margin head"),
+        ("sphereface", 0.5, 10, "no such kind"),
         ("arcface", 0.0, 10, "share"),
         ("arcface", 1.5, 10, "share"),
         ("arcface", math.nan, 10, "share"),
@@ -270,4 +271,4 @@ def test_under_autocast_and_without_gradient() -> None:
 )
 def test_impossible_ones_are_refused(kind: str, rate: float, num_classes: int, message: str) -> None:
     with pytest.raises(ParamsError, match=message):
-        PartialFC(HeadSettings(kind, 8.0, 0.3), 6, num_classes, rate)
+        PartialFC(settings(kind, 8.0, 0.3), 6, num_classes, rate)

@@ -8,12 +8,12 @@ import torch
 from safetensors.torch import load_file, safe_open, save_file
 
 from pipeline_lib.core.errors import CheckpointError, PipelineError
+from pipeline_lib.networks.heads import arcface
 from pipeline_lib.networks.heads.shared import class_sample, partial_fc, partial_fc_shards
-from pipeline_lib.networks.heads.shared.build import HeadSettings
 from pipeline_lib.networks.heads.shared.partial_fc import PartialFC
 from pipeline_lib.networks.heads.shared.partial_fc_shards import load_shards, remove_other_steps, save_shards
 
-ARCFACE = HeadSettings("arcface", 8.0, 0.3)
+ARCFACE = arcface.Settings(scale=8.0, margin=0.3)
 
 
 def head_at(step: int, num_classes: int = 10, dim: int = 4) -> PartialFC:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_training import SETTINGS, dataset, one_process, trainee
+from tiny_training import EPOCHS, HEAD, TRAIN, changed, dataset, one_process, trainee
 
 from pipeline_lib.core.errors import PipelineError
+from pipeline_lib.networks.heads.shared.settings import HeadSettings
 from pipeline_lib.networks.training.checkpoint import (
     CHECKPOINT,
     Progress,
@@ -17,16 +18,17 @@ from pipeline_lib.networks.training.checkpoint import (
     save_checkpoint,
     training_about,
 )
+from pipeline_lib.networks.training.data import TrainingSet
 from pipeline_lib.networks.training.learner import Learner, MicroBatch
-from pipeline_lib.networks.training.settings import TrainSettings
+from pipeline_lib.params.train import Train
 
-AVERAGED = dataclasses.replace(SETTINGS, ema_decay=0.9)
+AVERAGED = changed(TRAIN, ema_decay=0.9)
 ABOUT = {"settings": "these"}
 
 
-def learners(steps: int, seed: int = 0, settings: TrainSettings = AVERAGED) -> list[Learner]:
+def learners(steps: int, seed: int = 0, settings: Train = AVERAGED, head: HeadSettings = HEAD) -> list[Learner]:
     """Three networks after some steps."""
-    trainees = {name: trainee(settings, seed + place) for place, name in enumerate("abc")}
+    trainees = {name: trainee(settings, seed + place, head) for place, name in enumerate("abc")}
     groups = ({"a": trainees.pop("a")}, trainees)  # one alone, two computed as one
     found = [Learner(group, settings, one_process()) for group in groups]
     for step in range(steps):
@@ -105,15 +107,21 @@ def test_a_folder_that_cannot_be_written_is_named_before_training(tmp_path: Path
 
 
 def test_about_changes_with_whatever_decides_the_result() -> None:
-    about = training_about(learners(0), AVERAGED, dataset())
-    assert about == training_about(learners(0), AVERAGED, dataset())
+    def about_of(
+        found: list[Learner], settings: Train = AVERAGED, epochs: int = EPOCHS, data: TrainingSet | None = None
+    ) -> dict[str, str]:
+        return training_about(found, settings, epochs, data or dataset())
+
+    about = about_of(learners(0))
+    assert about == about_of(learners(0))
     others = {
-        "initial weights": training_about(learners(0, seed=1), AVERAGED, dataset()),
-        "settings": training_about(learners(0), dataclasses.replace(AVERAGED, epochs=9), dataset()),
-        "images": training_about(learners(0), AVERAGED, dataclasses.replace(dataset(), digest="other")),
-        "classes": training_about(learners(0), AVERAGED, dataclasses.replace(dataset(), classes=("a", "c"))),
+        "initial weights": about_of(learners(0, seed=1)),
+        "heads": about_of(learners(0, head=changed(HEAD, margin=0.3))),
+        "images": about_of(learners(0), data=dataclasses.replace(dataset(), digest="other")),
+        "classes": about_of(learners(0), data=dataclasses.replace(dataset(), classes=("a", "c"))),
     }
     for key, other in others.items():
         assert [name for name in about if about[name] != other[name]] == [key]
-    faster = dataclasses.replace(AVERAGED, num_loader_threads=9, log_every_steps=7, checkpoint_every_steps=5)
-    assert training_about(learners(0), faster, dataset()) == about
+    for other in (about_of(learners(0), epochs=9), about_of(learners(0), changed(AVERAGED, shift_px=1))):
+        assert [name for name in about if about[name] != other[name]] == ["settings"]
+    assert about_of(learners(0), changed(AVERAGED, compile=True, validate_every_epochs=5)) == about

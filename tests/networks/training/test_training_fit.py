@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from pipeline_lib.core.errors import CheckpointError
+from pipeline_lib.networks.backbones import iresnet, mobilefacenet
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.checkpoints import load_network
-from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.networks.training.fit import (
     forget_training,
     initial_network,
@@ -20,17 +20,17 @@ from pipeline_lib.networks.training.fit import (
     write_fitted,
 )
 
-SPEC = NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8, input_px=28)
+SPEC = iresnet.Spec(blocks=(1, 1, 1, 1), width=0.125, embedding_dim=8, input_px=28)
 
 
 def test_initial_network_is_drawn_from_the_seed_or_read_from_a_checkpoint(tmp_path: Path) -> None:
     drawn = initial_network(SPEC, 3, None).state_dict()
     assert torch.equal(drawn["fc.weight"], build_network(SPEC, 3).state_dict()["fc.weight"])
     torch.save(build_network(SPEC, 9).state_dict(), tmp_path / "published.pth")
-    read = initial_network(SPEC, 3, str(tmp_path / "published.pth")).state_dict()
+    read = initial_network(SPEC, 3, tmp_path / "published.pth").state_dict()
     assert torch.equal(read["fc.weight"], build_network(SPEC, 9).state_dict()["fc.weight"])
     with pytest.raises(CheckpointError, match=r"missing[\s\S]*nowhere\.pth"):
-        initial_network(SPEC, 3, "nowhere.pth")
+        initial_network(SPEC, 3, Path("nowhere.pth"))
 
 
 def test_training_state_lies_outside_the_outputs() -> None:
@@ -45,12 +45,14 @@ def test_files_of_a_trained_network(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     row = {"step": 2, "epoch": 0.5, "loss": 1.5, "learning_rate": 0.1, "images_per_s": 7.0}
     network = build_network(SPEC)
     rows = [row, {**row, "val_auc": 0.9}]
-    write_fitted({out / "a": network, out / "b": network}, rows, {"loss": 1.5}, True, record)
+    write_fitted({out / "a": network, out / "b": network}, rows, {"loss": 1.5}, 4, record)
     assert load_network(out / "a").spec == load_network(out / "b").spec == SPEC
     with (record / "history.csv").open() as handle:
         found = list(csv.DictReader(handle))
     assert [{name: float(value) for name, value in one.items() if value} for one in found] == rows
-    assert json.loads((record / "metrics.json").read_text()) == {"loss": 1.5, "trained": True}
+    words = "IResNet, ArcFace's residual network (blocks 1-1-1-1, width 0.125)"
+    about = {"trained": True, "epochs": 4, "arch": "iresnet", "description": words}
+    assert json.loads((record / "metrics.json").read_text()) == {"loss": 1.5, **about}
     assert resume_folder(out).exists()
     forget_training(out)
     assert not resume_folder(out).exists()
@@ -58,7 +60,7 @@ def test_files_of_a_trained_network(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_size_figures_count_every_parameter() -> None:
-    network = build_network(NetworkSpec("mobilefacenet", (), embedding_dim=128))
+    network = build_network(mobilefacenet.Spec(embedding_dim=128))
     assert size_figures({"one": network}) == {"num_parameters": 999_552, "num_steps": 0}
     assert size_figures({"one": network, "two": network})["num_parameters"] == 2 * 999_552
 

@@ -9,36 +9,48 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_training import SETTINGS, dataset, one_process, trainee
+from tiny_training import EPOCHS, HEAD, MACHINE, TRAIN, changed, dataset, one_process, trainee
 
 from pipeline_lib.core.errors import DataError, ParamsError, PipelineError
 from pipeline_lib.core.world import World
+from pipeline_lib.networks.backbones import iresnet
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
-from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
-from pipeline_lib.networks.heads.shared.build import HeadSettings, build_head
-from pipeline_lib.networks.training import loop
+from pipeline_lib.networks.heads import cosface, curricularface
+from pipeline_lib.networks.heads.shared.build import build_head
+from pipeline_lib.networks.heads.shared.settings import HeadSettings
+from pipeline_lib.networks.training import loop, side_by_side
 from pipeline_lib.networks.training.data import Batch, TrainingSet
-from pipeline_lib.networks.training.distributed import batch_shares
+from pipeline_lib.networks.training.distributed import batch_shares, divides
 from pipeline_lib.networks.training.learner import Learner, micro_batches
-from pipeline_lib.networks.training.settings import TrainSettings
 from pipeline_lib.networks.training.stop import stop_request
 from pipeline_lib.networks.training.trainee import Trainee, new_trainee
+from pipeline_lib.params.machine import Machine
+from pipeline_lib.params.train import Train
 
 ONE = one_process()
+TINY = {"blocks": (1, 1, 1, 1), "width": 0.125, "embedding_dim": 8}
+PATCHES = {"side_px": 28, "layout": "no_corners33"}
 
 
-def run_of(settings: TrainSettings, data: TrainingSet, folder: Path) -> loop._Run:
+def run_of(
+    settings: Train, data: TrainingSet, folder: Path, epochs: int = EPOCHS, head: HeadSettings = HEAD
+) -> loop._Run:
     """A training that has not taken a step."""
-    return loop._Run({"it": trainee(settings)}, data, settings, ONE, folder, lambda row, step: None, None)
+    it = trainee(settings, head=head)
+    return loop._Run({"it": it}, data, settings, epochs, MACHINE, ONE, folder, lambda row, step: None, None)
 
 
 def train(
-    settings: TrainSettings, folder: Path, trainees: Mapping[str, Trainee], validate: loop.Validate | None = None
+    settings: Train,
+    folder: Path,
+    trainees: Mapping[str, Trainee],
+    validate: loop.Validate | None = None,
+    epochs: int = EPOCHS,
+    machine: Machine = MACHINE,
 ) -> list[loop.Row]:
-    return loop.train_networks(
-        trainees, dataset(len(trainees)), settings, ONE, folder, lambda row, step: None, validate
-    )
+    data = dataset(len(trainees))
+    return loop.train_networks(trainees, data, settings, epochs, machine, ONE, folder, lambda row, step: None, validate)
 
 
 def test_rows_steps_and_learning(tmp_path: Path) -> None:
@@ -46,9 +58,8 @@ def test_rows_steps_and_learning(tmp_path: Path) -> None:
     it = trainee()
     network = it.network
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    settings = dataclasses.replace(SETTINGS, epochs=6)
     history = loop.train_networks(
-        {"it": it}, dataset(), settings, ONE, tmp_path, lambda row, step: logged.append((step, row))
+        {"it": it}, dataset(), TRAIN, 6, MACHINE, ONE, tmp_path, lambda row, step: logged.append((step, row))
     )
     assert [row["step"] for row in history] == [2, 4, 6, 8, 10, 12, 14, 16, 18]  # 3 steps an epoch of 10 in fours
     assert [row["epoch"] for row in history][:3] == pytest.approx([2 / 3, 4 / 3, 2], abs=1e-4)
@@ -70,7 +81,7 @@ def test_rows_steps_and_learning(tmp_path: Path) -> None:
 
 def test_every_sample_comes_once_an_epoch_and_resuming_continues_the_plan(tmp_path: Path) -> None:
     def labels_from(step: int) -> list[list[int]]:
-        run = run_of(SETTINGS, dataset(), tmp_path)
+        run = run_of(TRAIN, dataset(), tmp_path)
         run.progress.step = step
         return [batch.images[0][:, 20, 5, 0].tolist() for batch in run.batches()]
 
@@ -84,22 +95,24 @@ def test_every_sample_comes_once_an_epoch_and_resuming_continues_the_plan(tmp_pa
 
 
 def test_only_a_checkpoint_of_the_same_training_is_resumed(tmp_path: Path) -> None:
-    def step_of(settings: TrainSettings, data: TrainingSet) -> int:
-        return run_of(settings, data, tmp_path).progress.step
+    def step_of(settings: Train, data: TrainingSet, epochs: int = EPOCHS, head: HeadSettings = HEAD) -> int:
+        return run_of(settings, data, tmp_path, epochs, head).progress.step
 
-    run = run_of(SETTINGS, dataset(), tmp_path)
+    run = run_of(TRAIN, dataset(), tmp_path)
     run.take_step(next(run.batches()))
     run.collect()
     run.save()
-    assert step_of(SETTINGS, dataset()) == 1
-    for other in ({"seed": 4}, {"epochs": 4}, {"learning_rate": 0.04}, {"head": HeadSettings("cosface", 8.0, 0.2)}):
-        assert step_of(dataclasses.replace(SETTINGS, **other), dataset()) == 0
-    assert step_of(SETTINGS, dataclasses.replace(dataset(), digest="other")) == 0
-    assert step_of(SETTINGS, dataclasses.replace(dataset(), classes=("a", "c"))) == 0
+    assert step_of(TRAIN, dataset()) == 1
+    for other in ({"seed": 4}, {"learning_rate": 0.04}):
+        assert step_of(changed(TRAIN, **other), dataset()) == 0
+    assert step_of(TRAIN, dataset(), epochs=4) == 0
+    assert step_of(TRAIN, dataset(), head=cosface.Settings(scale=8.0, margin=0.2)) == 0
+    assert step_of(TRAIN, dataclasses.replace(dataset(), digest="other")) == 0
+    assert step_of(TRAIN, dataclasses.replace(dataset(), classes=("a", "c"))) == 0
 
 
 def test_the_backbones_gradient_is_clipped_and_the_heads_is_not(tmp_path: Path) -> None:
-    settings = dataclasses.replace(SETTINGS, clip_norm=1e-3)
+    settings = changed(TRAIN, clip_norm=1e-3)
     run = run_of(settings, dataset(), tmp_path)
     run.take_step(next(run.batches()))
     model = run.learners[0].model
@@ -116,7 +129,7 @@ def test_micro_batches_add_up_to_the_batch() -> None:
     batch = Batch([images], np.array([0, 1, 0, 1]), None, None, np.arange(4))
     gradients = []
     for size in (4, 2, 1):
-        learner = Learner({"it": trainee()}, dataclasses.replace(SETTINGS, clip_norm=1e9), ONE)
+        learner = Learner({"it": trainee()}, changed(TRAIN, clip_norm=1e9), ONE)
         learner.model.eval()
         parts = micro_batches(batch, [0], size, ONE.device)
         assert [len(part.labels) for part in parts] == [size] * (4 // size)
@@ -133,7 +146,7 @@ def test_micro_batches_add_up_to_the_batch() -> None:
     [
         {},
         {"clip_norm": 0.05, "micro_batch_size": 2},  # every step is clipped, each network's by its own length
-        {"ema_decay": 0.5, "head": HeadSettings("curricularface", 8.0, 0.2)},  # a head with running statistics
+        {"ema_decay": 0.5},  # and a head with running statistics
         {"partial_fc_rate": 1.0},
     ],
     ids=["plain", "clipped", "averaged", "sharded head"],
@@ -142,14 +155,15 @@ def test_networks_trained_together_are_those_trained_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, computed: str, changes: dict[str, object]
 ) -> None:
     if computed == "alone":
-        monkeypatch.setitem(loop.VALUES_AT_ONCE, "cpu", 0)
-    settings = dataclasses.replace(SETTINGS, epochs=1, log_every_steps=1, **changes)
-    together = {name: trainee(settings, seed=seed) for name, seed in (("a", 1), ("b", 2))}
-    assert len(list(loop.side_by_side(together, 4, ONE))) == (1 if computed == "as one" else 2)
-    history = train(settings, tmp_path / "both", together)
+        monkeypatch.setitem(side_by_side.VALUES_AT_ONCE, "cpu", 0)
+    settings, every = changed(TRAIN, **changes), changed(MACHINE, log_every_steps=1)
+    head = curricularface.Settings(scale=8.0, margin=0.2) if "ema_decay" in changes else HEAD
+    together = {name: trainee(settings, seed, head) for name, seed in (("a", 1), ("b", 2))}
+    assert len(list(side_by_side.side_by_side(together, 4, ONE))) == (1 if computed == "as one" else 2)
+    history = train(settings, tmp_path / "both", together, epochs=1, machine=every)
     for seed, name in ((1, "a"), (2, "b")):
-        alone = trainee(settings, seed=seed)
-        rows = train(settings, tmp_path / name, {name: alone})
+        alone = trainee(settings, seed, head)
+        rows = train(settings, tmp_path / name, {name: alone}, epochs=1, machine=every)
         losses = [row["loss"] for row in rows]
         wanted, found = alone.state_dict(), together[name].state_dict()
         if computed == "alone":
@@ -165,17 +179,17 @@ def test_networks_trained_together_are_those_trained_alone(
 
 
 def test_only_networks_of_one_shape_are_computed_as_one() -> None:
-    iresnet = NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8, input_px=28)
+    small = iresnet.Spec(**TINY, input_px=28)
     specs = {
-        "a": iresnet,
-        "b": iresnet,
-        "larger": dataclasses.replace(iresnet, input_px=56),
-        "c": iresnet,
-        "rrfnet": NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, patch_px=28, layout="no_corners33"),
-        "rrfnet too": NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, patch_px=28, layout="no_corners33"),
+        "a": small,
+        "b": small,
+        "larger": iresnet.Spec(**TINY, input_px=56),
+        "c": small,
+        "rrfnet": iresnet.Spec(**TINY, patches=PATCHES),
+        "rrfnet too": iresnet.Spec(**TINY, patches=PATCHES),
     }
-    trainees = {name: new_trainee(build_network(spec), SETTINGS, 2) for name, spec in specs.items()}
-    groups = [list(group) for group in loop.side_by_side(trainees, 4, ONE)]
+    trainees = {name: new_trainee(build_network(spec), HEAD, TRAIN, 2) for name, spec in specs.items()}
+    groups = [list(group) for group in side_by_side.side_by_side(trainees, 4, ONE)]
     assert groups == [["a", "b"], ["larger"], ["c"], ["rrfnet"], ["rrfnet too"]]
 
 
@@ -186,14 +200,14 @@ def test_as_many_are_computed_as_one_as_the_device_takes_first_maps(
     device: str, micro_batch: int, expected: int
 ) -> None:
     trainees = {name: trainee() for name in "ab"}  # 28 x 28 x 8 values of the first map for each image
-    groups = list(loop.side_by_side(trainees, micro_batch, World(0, 0, 1, torch.device(device))))
+    groups = list(side_by_side.side_by_side(trainees, micro_batch, World(0, 0, 1, torch.device(device))))
     assert max(map(len, groups)) == expected
 
 
 def test_the_running_mean_is_what_comes_out_and_is_validated(tmp_path: Path) -> None:
     it = trainee()
     weights: list[torch.Tensor] = []
-    settings = dataclasses.replace(SETTINGS, ema_decay=0.7, validate_every_epochs=1)
+    settings = changed(TRAIN, ema_decay=0.7, validate_every_epochs=1)
     it.network.fc.weight.register_post_accumulate_grad_hook(lambda weight: weights.append(weight.detach().clone()))
     seen: list[torch.Tensor] = []
 
@@ -217,15 +231,14 @@ def test_without_interval_nothing_is_validated(tmp_path: Path) -> None:
     def never(networks: Mapping[str, FaceNetwork]) -> loop.Row:
         raise AssertionError
 
-    assert not any("val_auc" in row for row in train(SETTINGS, tmp_path, {"it": trainee()}, never))
+    assert not any("val_auc" in row for row in train(TRAIN, tmp_path, {"it": trainee()}, never))
 
 
 @pytest.mark.slow
 def test_a_compiled_step_is_the_eager_one(tmp_path: Path) -> None:
-    settings = dataclasses.replace(SETTINGS, epochs=1)
     losses = [
-        [row["loss"] for row in train(each, tmp_path / str(each.compile), {"it": trainee()})]
-        for each in (settings, dataclasses.replace(settings, compile=True))
+        [row["loss"] for row in train(each, tmp_path / str(each.compile), {"it": trainee()}, epochs=1)]
+        for each in (TRAIN, changed(TRAIN, compile=True))
     ]
     # Fused kernels add float32 in another order; two steps on, losses of 1.7 and 0.02 then differ by 3e-4 (seen).
     assert losses[1] == pytest.approx(losses[0], abs=2e-3)
@@ -233,16 +246,16 @@ def test_a_compiled_step_is_the_eager_one(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_compiled_step_over_patches_is_the_eager_one() -> None:
-    spec = NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, patch_px=28, layout="no_corners33", mask_share=0.4)
+    spec = iresnet.Spec(**TINY, patches={**PATCHES, "mask_share": 0.4})
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (4, 112, 112, 3), dtype=np.uint8)
     losses = []
-    for settings in (SETTINGS, dataclasses.replace(SETTINGS, compile=True)):
+    for settings in (TRAIN, changed(TRAIN, compile=True)):
         network = build_network(spec, 1)
         rng = np.random.default_rng(1)
         kept = np.array([network.draw_kept_patches(rng) for _ in images])
         batch = Batch([images], np.array([0, 1, 0, 1]), kept, None, np.arange(4))
-        learner = Learner({"it": new_trainee(network, settings, 2)}, settings, ONE)
+        learner = Learner({"it": new_trainee(network, HEAD, settings, 2)}, settings, ONE)
         for _ in range(2):
             learner.take_step(micro_batches(batch, [0], 2, torch.device("cpu")), 0.02)
         losses.append(learner.figures()[0, 0])
@@ -267,19 +280,15 @@ def test_pixels_become_values_from_minus_one_to_one() -> None:
 
 def test_what_does_not_fit_is_refused_before_the_first_step(tmp_path: Path) -> None:
     for num_classes in (1, 3):
-        other = Trainee(trainee().network, build_head(SETTINGS.head, 8, num_classes))
+        other = Trainee(trainee().network, build_head(HEAD, 8, num_classes))
         with pytest.raises(DataError, match=f"another number of classes[\\s\\S]*{num_classes} for it[\\s\\S]*2"):
-            train(SETTINGS, tmp_path, {"it": other})
+            train(TRAIN, tmp_path, {"it": other})
+    narrow = dataclasses.replace(dataset(), max_shift_px=1)
     with pytest.raises(ParamsError, match="shift_px"):
-        train(dataclasses.replace(SETTINGS, shift_px=-1), tmp_path, {"it": trainee()})
+        loop.train_networks({"it": trainee()}, narrow, TRAIN, EPOCHS, MACHINE, ONE, tmp_path, lambda row, step: None)
     (tmp_path / "file").write_text("")
     with pytest.raises(PipelineError, match=r"cannot be written here[\s\S]*file"):
-        train(SETTINGS, tmp_path / "file", {"it": trainee()})
-    for key in ("epochs", "batch_size", "log_every_steps", "checkpoint_every_steps", "num_loader_threads"):
-        with pytest.raises(ParamsError, match=key):
-            dataclasses.replace(SETTINGS, **{key: 0})
-    with pytest.raises(ParamsError, match="ema_decay"):
-        dataclasses.replace(SETTINGS, ema_decay=1.0)
+        train(TRAIN, tmp_path / "file", {"it": trainee()})
 
 
 @pytest.mark.parametrize(
@@ -292,7 +301,7 @@ def test_what_does_not_fit_is_refused_before_the_first_step(tmp_path: Path) -> N
     ],
 )
 def test_batches_that_do_not_divide(batch_size: int, micro_batch_size: int | None, world: int, message: str) -> None:
-    settings = dataclasses.replace(SETTINGS, batch_size=batch_size, micro_batch_size=micro_batch_size)
+    settings = changed(TRAIN, batch_size=batch_size, micro_batch_size=micro_batch_size)
     with pytest.raises(ParamsError, match=message):
         batch_shares(settings, 10, World(0, 0, world, torch.device("cpu")))
 
@@ -306,10 +315,10 @@ def test_a_batch_that_is_not_a_number_is_named(tmp_path: Path) -> None:
         return output * float("nan") if len(calls) == 3 else output
 
     it.network.register_forward_hook(blow_up)
-    run = run_of(SETTINGS, dataset(), tmp_path)
+    run = run_of(TRAIN, dataset(), tmp_path)
     names = [f"picture{sample}.png" for sample in run.plan(0)[2]]
     with pytest.raises(PipelineError, match=r"loss of step 3 is not finite on rank 0[\s\S]*nan for it") as raised:
-        train(SETTINGS, tmp_path, {"it": it})
+        train(TRAIN, tmp_path, {"it": it})
     assert ", ".join(names) in str(raised.value)
 
 
@@ -338,3 +347,16 @@ def test_outside_the_main_thread_no_signal_is_taken() -> None:
     thread.start()
     thread.join()
     assert made == [False]
+
+
+def test_processes_that_can_share_a_batch() -> None:
+    settings = changed(TRAIN, batch_size=12, micro_batch_size=2)
+    assert [num for num in range(1, 13) if divides(settings, num)] == [1, 2, 3, 6]
+    assert [num for num in range(1, 13) if divides(changed(settings, micro_batch_size=None), num)] == [
+        1,
+        2,
+        3,
+        4,
+        6,
+        12,
+    ]

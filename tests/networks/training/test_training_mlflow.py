@@ -18,7 +18,8 @@ from stage_data import write_stage_data
 from pipeline_lib.networks.backbones.shared.checkpoints import load_network
 from pipeline_lib.tracking.store import import_mlflow, open_client
 
-TINY = {"arch": "iresnet", "blocks": [1, 1, 1, 1], "width": 0.125, "embedding_dim": 8}
+TINY = {"arch": "iresnet", "blocks": [1, 1, 1, 1], "width": 0.125, "embedding_dim": 8, "checkpoint": "data/none"}
+HEAD = {"kind": "arcface", "scale": 8.0, "margin": 0.2}
 POSITIONS = ["p28_x0_y14", "p56_x28_y28"]
 NAMES_IN_MLFLOW = re.compile(r"[\w\-./ :]+")
 
@@ -29,16 +30,16 @@ def test_history_machine_and_networks_of_a_group(
 ) -> None:
     """Two ranks train two region networks together; the store holds one run, that of rank 0."""
     params = yaml.safe_load((repository / "params.yaml").read_text())
-    params["train"] |= {"batch_size": 4, "micro_batch_size": 2, "validate_every_epochs": 1, "log_every_steps": 2}
-    params["regions"] |= {"network": {**TINY, "epochs": 2}, "positions": [], "groups": {"both": POSITIONS}}
+    params["train"] |= {"batch_size": 4, "micro_batch_size": 2, "validate_every_epochs": 1}
+    params["regions"] = {"network": {**TINY, "head": HEAD, "epochs": 2}, "groups": {"both": POSITIONS}}
+    (tmp_path / "machine.yaml").write_text("{processes: 2, log_every_steps: 2}")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     write_stage_data(tmp_path / "data")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     options = ["--group", "both", "--aligned", "data/align", "--pairs", "data/ingest/pairs.parquet"]
     options += ["--out", "data/region_networks/both", "--record", "data/train_region/both"]
-    settings = {"PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1", "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "0.1"}
+    settings = {"PYTHONPATH": str(repository), "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "0.1"}
     done = subprocess.run(
-        [*torchrun, "-m", "stages.train_regions", *options],
+        [sys.executable, "-m", "stages.train_regions", *options],
         cwd=tmp_path,
         env={**os.environ, **settings, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"},
         capture_output=True,
@@ -66,7 +67,8 @@ def test_history_machine_and_networks_of_a_group(
         assert {step for step, _ in logged[len(expected) :]} <= {6}, name  # metrics.json's figures join the last step
     assert all(NAMES_IN_MLFLOW.fullmatch(name) and math.isfinite(value) for name, value in run.data.metrics.items())
     final = json.loads((tmp_path / "data/train_region/both/metrics.json").read_text())
-    del final["trained"]
+    for name in ("trained", "epochs", "arch", "description"):
+        del final[name]
     assert {name: run.data.metrics[name] for name in final} == pytest.approx(final)
     system = {name for name in run.data.metrics if name.startswith("system/")}
     assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= system

@@ -88,8 +88,10 @@ def test_regions_cut_from_faces_are_those_of_patch_shards(tmp_path: Path) -> Non
     ]
     write_set(tmp_path / "align" / "shards", "aligned", faces)
     regions = [parse_region(name) for name in ("p28_x0_y84", "p28_x42_y14", "p56_x0_y0", "p56_x28_y56")]
-    (tmp_path / "patches").mkdir()
-    write_patch_set(tmp_path / "align", tmp_path / "patches", regions, margin_px=5, images_per_shard=2, num_workers=0)
+    for region in regions:
+        folder = tmp_path / "patches" / region.name
+        folder.mkdir(parents=True)
+        write_patch_set(tmp_path / "align", folder, region, margin_px=5, images_per_shard=2, num_workers=0)
     together = training_faces(tmp_path / "align", None, regions)
     for view, region in enumerate(regions):
         alone = training_regions(tmp_path / "patches" / region.name, region, margin_px=5)

@@ -1,9 +1,12 @@
 """Networks on disk: network.safetensors and network.json, and the import of other people's weights."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from pickle import UnpicklingError
+from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any
 from zipfile import BadZipFile
 
@@ -16,7 +19,7 @@ from pipeline_lib.core.errors import CheckpointError, DataError
 from pipeline_lib.core.files import atomic_file, read_json, sha256_file, write_json
 from pipeline_lib.core.kinds import load_kind
 from pipeline_lib.data.patches import cut, grid
-from pipeline_lib.networks.backbones.shared.build import OVER, build_network, build_over, spec_from_json
+from pipeline_lib.networks.backbones.shared.build import BACKBONES, OVER, build_network, build_over, spec_from_json
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.backbones.shared.rrfnet import RRFNet
 
@@ -69,19 +72,24 @@ def code_digest(network: FaceNetwork) -> str:
     """SHA-256 of the source files that compute `network`: its kind's module and shared/, those of the networks it stands
     on, and the cutting of an RRFNet's patches; hex.
 
-    Names count, from pipeline_lib on, so a file that moves changes it; the folder of the checkout does not.
+    The modules' names count, where the checkout lies does not.
     """
-    files = set()
-    for spec in (network.spec, *(one.spec for one in network.frozen_networks().values())):
-        module = Path(str(load_kind(spec.PACKAGE, spec.arch, where="arch").__file__))
-        files |= {module, *module.parent.glob("shared/*.py"), *Path(__file__).parent.glob("*.py")}
-        if spec.patches is not None:
-            files |= {Path(cut.__file__), Path(grid.__file__)}
-    root = Path(__file__).parents[3]
+    files = {module.__name__: Path(str(module.__file__)) for module in _modules(network)}
     digest = hashlib.sha256()
-    for file in sorted(files):
-        digest.update(f"{file.relative_to(root)} {sha256_file(file)}\n".encode())
+    for name, file in sorted(files.items()):
+        digest.update(f"{name} {sha256_file(file)}\n".encode())
     return digest.hexdigest()
+
+
+def _modules(network: FaceNetwork) -> Iterator[ModuleType]:
+    for spec in (network.spec, *(one.spec for one in network.frozen_networks().values())):
+        yield load_kind(spec.PACKAGE, spec.arch, where="arch")
+        for package in {BACKBONES, spec.PACKAGE}:
+            shared = f"pipeline_lib.{package}.shared"
+            for found in iter_modules(import_module(shared).__path__):
+                yield import_module(f"{shared}.{found.name}")
+        if spec.patches is not None:
+            yield from (cut, grid)
 
 
 def _described(description: dict[str, Any], where: Path) -> FaceNetwork:

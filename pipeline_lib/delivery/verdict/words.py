@@ -14,6 +14,7 @@ PROBABILITY_CAVEAT = (
 DECISION_CAVEAT = "A similarity is evidence, not an identification; a person decides, with the photographs in view."
 MAX_AREAS_SHOWN = 8
 BAR_CHARACTERS = 24
+SHOWN = 5e-4  # below what is printed
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def why(verdict: Verdict) -> str:
         if total >= explained / 2:
             break
     against = [share.area for share in shares if share.contribution < 0]
-    sentences = [f"At least half of it comes from: {'; '.join(needed)}."]
+    what = "similarity" if abs(explained - verdict.similarity) <= SHOWN else "cosine"
+    sentences = [f"At least half of the {what} comes from: {'; '.join(needed)}."]
     if against:
         sentences.append(f"Against a match spoke: {'; '.join(against)}.")
     return " ".join([*sentences, verdict.explanation])

@@ -12,7 +12,7 @@ from pipeline_lib.data.faces.detection.build import detector_weights
 from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.delivery.registry.candidates import best_column, network_folders, servable
 from pipeline_lib.delivery.registry.package import log_verifier, write_no_model
-from pipeline_lib.delivery.registry.promote import Registered, merit_of, register_version
+from pipeline_lib.delivery.registry.promote import merit_of, register_version
 from pipeline_lib.delivery.verifier.example import example_photographs
 from pipeline_lib.delivery.verifier.files import Settings, write_verifier
 from pipeline_lib.matching.scores.shared.pairs import read_pairs
@@ -20,9 +20,8 @@ from pipeline_lib.matching.verification.calibration import read_calibrations
 from pipeline_lib.params.align import Align
 from pipeline_lib.params.embed import Embed
 from pipeline_lib.params.ingest import Ingest
-from pipeline_lib.params.load import read_entries, read_section
+from pipeline_lib.params.load import read_section
 from pipeline_lib.params.register import Register
-from pipeline_lib.params.scores import Score
 from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 
@@ -32,17 +31,26 @@ NOTHING = "there is nothing to register: no score that a model can be made of wa
 
 def main(data: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Option()]) -> None:
     """Log the model to MLflow, register it, decide on the champion; leave the model and registered.json in OUT."""
-    register, align, embed = read_section("register", Register), read_section("align", Align), read_section("embed", Embed)
+    register, align, embed = (
+        read_section("register", Register),
+        read_section("align", Align),
+        read_section("embed", Embed),
+    )
     max_pixels, name = read_section("ingest", Ingest).max_pixels, register.model_name
     sections = {"register": register, "align": align, "embed": embed}
     logged = {section: values.model_dump() for section, values in sections.items()}
-    with stage_run("register", logged | {"ingest": {"max_pixels": max_pixels}}, {key: data / key for key in INPUTS}) as run:
+    with stage_run(
+        "register", logged | {"ingest": {"max_pixels": max_pixels}}, {key: data / key for key in INPUTS}
+    ) as run:
         figures = read_json(data / "verify" / "metrics.json").get(VALIDATION, {})
-        scorers = servable(data, read_entries("scores", Score)) if figures else {}
+        scorers = servable(data) if figures else {}
         column = best_column(register.candidates, figures, scorers)
         if column is None:
             write_no_model(out / "model", NOTHING)
-            write_json(out / "registered.json", {**asdict(Registered(name, None, (), NOTHING)), "metric": None})
+            write_json(
+                out / "registered.json",
+                {"name": name, "version": None, "aliases": [], "reason": NOTHING, "metric": None},
+            )
             run.set_tags({"decision": NOTHING})
             return
         scorer, settings = scorers[column], Settings(score=column, align=align, embed=embed, max_pixels=max_pixels)

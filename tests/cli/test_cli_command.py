@@ -181,7 +181,12 @@ def test_claims_are_printed_in_words(tmp_path: Path) -> None:
     write_claims(tmp_path / "data")
     done = command(tmp_path, "claims")
     assert done.returncode == 0, done.stderr
-    for expected in ("R1  56 px patches beat the full face", "holds", "+2.00 points of AUC", "a network with 56 px patches"):
+    for expected in (
+        "R1  56 px patches beat the full face",
+        "holds",
+        "+2.00 points of AUC",
+        "a network with 56 px patches",
+    ):
         assert expected in done.stdout
     assert "claims.json" in command(tmp_path / "data", "claims").stderr
 

@@ -69,7 +69,9 @@ def rebuild() -> None:
     embed_regions.main(
         networks=DATA / "region_networks" / GROUP, aligned=DATA / "align", pairs=pairs, out=regions / GROUP
     )
-    fit_region_weights.main(weights="logistic", embedded=regions, out=DATA / "region_weights" / "logistic")
+    fit_region_weights.main(
+        weights="logistic", embedded=regions, aligned=DATA / "align", out=DATA / "region_weights" / "logistic"
+    )
     build_anchors.main(
         anchors="real", network=DATA / "networks" / "rrfnet", aligned=DATA / "align", out=DATA / "anchors" / "real"
     )

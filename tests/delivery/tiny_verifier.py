@@ -32,7 +32,7 @@ SCORERS: dict[str, Scorer] = {
     "cosine:bagnet": Cosine("bagnet"),
     "cosine:iresnet": Cosine("iresnet"),
     "cosine_centred:rrfnet": CentredCosine("rrfnet", RNG.normal(size=16).astype(np.float32)),
-    "dam:r": DamR("rrfnet", unit(RNG.normal(size=(12, 16))), 1.0, 3, "sum"),
+    "dam:r": DamR(network="rrfnet", scale=1.0, form="sum", anchors=unit(RNG.normal(size=(12, 16))), num_neighbours=3),
     "regions:56": CombinedRegions(POSITIONS, np.array([1.5, -0.25])),
 }
 

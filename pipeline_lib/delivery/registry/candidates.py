@@ -10,28 +10,24 @@ from pipeline_lib.matching.scores.shared.columns import open_entry
 from pipeline_lib.matching.scores.shared.faces import Needs
 from pipeline_lib.matching.scores.shared.reads import reads_below
 from pipeline_lib.matching.scores.shared.scorer import Scorer
+from pipeline_lib.matching.verification.score_table import read_entries
 from pipeline_lib.networks.backbones.shared.checkpoints import DESCRIPTION
-from pipeline_lib.params.scores import Score
 
 NETWORK_FOLDERS = ("networks", "networks_over")
 REGION_FOLDER = "region_networks"
 
 
-def servable(data: Path, entries: Mapping[str, Score]) -> dict[str, Scorer]:
-    """The scorers that a model can be made of, by column.
+def servable(data: Path) -> dict[str, Scorer]:
+    """The scorers of all columns below data/scores that a model can be made of, by column.
 
     Pixels are the floor that every network must beat, and a single region is a part of a face: neither is a model.
 
-    Args:
-        data: the rebuild's data folder.
-        entries: params' `scores`.
-
     Raises:
-        ParamsError, DataError, CheckpointError: see open_entry.
+        ParamsError, DataError, CheckpointError: see read_entries, open_entry.
     """
     opened = {
         column: scorer
-        for name, entry in entries.items()
+        for name, entry in read_entries(data / "scores").items()
         for column, scorer in open_entry(name, entry, reads_below(data, entry)).items()
     }
     return {column: scorer for column, scorer in opened.items() if scorer.in_headline and network_names(scorer.needs)}

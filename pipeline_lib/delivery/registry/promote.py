@@ -42,10 +42,10 @@ class Merit:
 
 @dataclass(frozen=True)
 class Registered:
-    """A new version, its aliases, and why it has them; or why there is none."""
+    """A new version, its aliases, and why it has them."""
 
     name: str
-    version: int | None
+    version: int
     aliases: tuple[str, ...]
     reason: str
 

@@ -45,16 +45,19 @@ class Encoder:
         return None if self.needs.network is None else self.networks[self.needs.network]
 
     def encode(self, images: npt.NDArray[np.uint8]) -> Faces:
-        """Faces of aligned images, uint8 (N, 112, 112, 3) RGB, N >= 1; always with their pixels.
+        """Faces of aligned images, uint8 (N, 112, 112, 3) RGB, N >= 1.
 
-        Patches come with the vectors of a network of the whole face, whether the scorer needs them or an explanation.
+        With their pixels, and the patches of a network of the whole face where the scorer needs them or the network
+        explains itself by them.
         """
         if self.needs.positions:
             regions = {parse_region(name): self.networks[name] for name in self.needs.positions}
             return Faces(patches=embed_region_images(regions, images, BATCH_SIZE), pixels=images)
-        if self.whole_face is None:
+        network = self.whole_face
+        if network is None:
             return Faces(pixels=images)
-        vectors, patches = embed_images(self.whole_face, images, self.mirror, BATCH_SIZE)
+        with_patches = self.needs.with_patches or network.additive
+        vectors, patches = embed_images(network, images, self.mirror, BATCH_SIZE, with_patches)
         return Faces(vectors, patches, images)
 
 

@@ -14,7 +14,13 @@ from pipeline_lib.params.align import Align
 from pipeline_lib.params.embed import Embed
 from pipeline_lib.params.section import NO_FILE, Positive, Section
 
-SETTINGS, CALIBRATION, SCORER, NETWORKS, DETECTOR = "settings.json", "calibration.json", "scorer", "networks", "detector"
+SETTINGS, CALIBRATION, SCORER, NETWORKS, DETECTOR = (
+    "settings.json",
+    "calibration.json",
+    "scorer",
+    "networks",
+    "detector",
+)
 
 
 class Settings(Section):

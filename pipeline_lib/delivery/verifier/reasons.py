@@ -6,9 +6,10 @@ import numpy as np
 
 from pipeline_lib.core.cosine import cosine
 from pipeline_lib.delivery.verifier.answers import Comparison, Contribution
+from pipeline_lib.delivery.verifier.encoder import Encoder
 from pipeline_lib.matching.scores.shared.faces import Faces, given
-from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.why.explanation.shared.additive_terms import additive_explanation
+from pipeline_lib.why.explanation.shared.explanation import Explanation
 from pipeline_lib.why.explanation.shared.patch_terms import patch_contributions
 from pipeline_lib.why.explanation.shared.pictures import Decision, pair_picture
 
@@ -21,9 +22,7 @@ WHOLE = (
 ROUNDING = 1e-5
 
 
-def with_reasons(
-    answer: Comparison, score: str, network: FaceNetwork | None, a: Faces, b: Faces, mirror: bool
-) -> Comparison:
+def with_reasons(answer: Comparison, score: str, encoder: Encoder, a: Faces, b: Faces) -> Comparison:
     """The answer with explanation, contributions and picture.
 
     An additive network (RRFNet, BagNet) splits the cosine of its embeddings over patches (RRFNet, eq. 8). Where the score
@@ -32,23 +31,26 @@ def with_reasons(
     Args:
         answer: with its figures.
         score: the column's name.
-        network: of the whole face, None for a score of regions.
-        a, b: one face each, with vectors, patches and pixels (Encoder.encode).
-        mirror: the mirrored image's features are added.
+        encoder: that made the faces.
+        a, b: one face each.
     """
+    network = encoder.whole_face
     if network is None or not network.additive:
         return replace(answer, explanation=NO_MAP)
     explained = float(cosine(given(a.vectors)[0], given(b.vectors)[0]))
-    explanation = additive_explanation(network, given(a.patches)[0], given(b.patches)[0], mirror=mirror, score=explained)
-    assert answer.similarity is not None and answer.match is not None and explanation.terms is not None
+    patches = given(a.patches)[0], given(b.patches)[0]
+    explanation = additive_explanation(network, *patches, mirror=encoder.mirror, score=explained)
+    assert answer.similarity is not None
+    assert answer.match is not None
     is_whole = abs(explained - answer.similarity) <= ROUNDING
     decision = Decision(answer.threshold, answer.match) if is_whole else None
     caption = "" if is_whole else f"{score} {answer.similarity:.3f}: {'match' if answer.match else 'no match'}"
+    images = np.concatenate([given(a.pixels), given(b.pixels)])
     return replace(
         answer,
         explanation=WHOLE if is_whole else _of_the_cosine(explained, score),
-        contributions=_contributions(explanation.terms, network.grid),
-        png=pair_picture(given(a.pixels)[0], given(b.pixels)[0], explanation, decision=decision, caption=caption),
+        contributions=_contributions(explanation),
+        png=pair_picture(images, explanation, decision=decision, caption=caption),
     )
 
 
@@ -59,6 +61,9 @@ def _of_the_cosine(explained: float, score: str) -> str:
     )
 
 
-def _contributions(terms: np.ndarray, boxes: np.ndarray) -> tuple[Contribution, ...]:
-    rows = zip(boxes.tolist(), *(side.tolist() for side in patch_contributions(terms)), strict=True)
-    return tuple(Contribution(*box, in_a, in_b) for box, in_a, in_b in rows)
+def _contributions(explanation: Explanation) -> tuple[Contribution, ...]:
+    assert explanation.terms is not None
+    assert explanation.boxes is not None
+    in_a, in_b = patch_contributions(explanation.terms)
+    rows = zip(explanation.boxes.tolist(), in_a.tolist(), in_b.tolist(), strict=True)
+    return tuple(Contribution(x, y, w, h, part_a, part_b) for (x, y, w, h), part_a, part_b in rows)

@@ -124,9 +124,8 @@ class Verifier:
                 probability=float(self.calibration.probability(score)),
             )
             if explain:
-                sides = (faces.take(np.array([side])) for side in (a, b))
-                network, mirror = self.encoder.whole_face, self.encoder.mirror
-                answer = with_reasons(answer, self.settings.score, network, *sides, mirror=mirror)
+                face_a, face_b = faces.take(np.array([a])), faces.take(np.array([b]))
+                answer = with_reasons(answer, self.settings.score, self.encoder, face_a, face_b)
             answers[pair] = answer
         return answers
 

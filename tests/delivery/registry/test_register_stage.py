@@ -21,11 +21,9 @@ from pipeline_lib.matching.scores.shared.pairs import PairSet, read_pairs
 from pipeline_lib.matching.scores.shared.reads import reads_below
 from pipeline_lib.matching.scores.shared.stored import StoredFaces
 from pipeline_lib.matching.verification.calibration import read_calibrations
-from pipeline_lib.matching.verification.score_table import read_scores
+from pipeline_lib.matching.verification.score_table import read_entries, read_scores
 from pipeline_lib.params.align import Align
 from pipeline_lib.params.embed import Embed
-from pipeline_lib.params.load import read_entries
-from pipeline_lib.params.scores import Score
 from pipeline_lib.schemas.manifest import MANIFEST
 from stages import register
 
@@ -66,14 +64,14 @@ def photographs(pairs: PairSet) -> dict[str, Path]:
 
 
 def test_the_rebuild_has_every_column(here: Path) -> None:
-    assert sorted(servable(DATA, read_entries("scores", Score))) == sorted(COLUMNS)
+    assert sorted(servable(DATA)) == sorted(COLUMNS)
 
 
 @pytest.mark.parametrize("column", COLUMNS)
 def test_verifier_gives_the_tables_numbers(column: str, here: Path, tmp_path: Path) -> None:
     """From photographs what stored embeddings give, to 1e-5: float32 forward passes in batches of other sizes."""
-    entries = read_entries("scores", Score)
-    scorer = servable(DATA, entries)[column]
+    entries = read_entries(DATA / "scores")
+    scorer = servable(DATA)[column]
     settings = Settings(
         score=column, align=Align(**PARAMS["align"]), embed=Embed(**PARAMS["embed"]), max_pixels=1_000_000
     )
@@ -93,8 +91,8 @@ def test_verifier_gives_the_tables_numbers(column: str, here: Path, tmp_path: Pa
 @pytest.mark.parametrize("column", [name for name in COLUMNS if not name.startswith("cosine_centred")])
 def test_scorer_is_the_one_that_filled_the_table(column: str, here: Path) -> None:
     """A centred cosine alone differs: in a table each fold takes the others' mean."""
-    entries = read_entries("scores", Score)
-    scorer, table = servable(DATA, entries)[column], read_scores(DATA / "verify" / "scores.parquet")
+    entries = read_entries(DATA / "scores")
+    scorer, table = servable(DATA)[column], read_scores(DATA / "verify" / "scores.parquet")
     reads = reads_below(DATA, entries[column.partition(":")[0]])
     stored = StoredFaces(reads, [scorer.needs])
     a, b = (stored.block(table[side].to_pylist()).faces(scorer.needs) for side in ("image_a", "image_b"))
@@ -127,7 +125,7 @@ def test_best_on_the_validation_pairs_is_registered(here: Path) -> None:
 
 
 def test_candidate_that_does_not_exist(here: Path) -> None:
-    with pytest.raises(DataError, match="allowed: .*cosine:iresnet"):
+    with pytest.raises(DataError, match=r"allowed: .*cosine:iresnet"):
         registered(candidates=["cosine:nobody"])
 
 

@@ -40,6 +40,8 @@ print(json.dumps({
     "unlike": len(model.predict({"image_a": text, "image_b": text})),
 }))
 """
+
+
 def kinds(package: str) -> list[str]:
     """The modules of a folder of kinds, all of which a model may load."""
     return [f"{package}.{name}" for name in kind_names(package)]
@@ -47,8 +49,19 @@ def kinds(package: str) -> list[str]:
 
 EXPLAINED = ("score", "is_cosine", "explanation", "contributions", "png")
 # Distribution names of what the model's code imports, where they differ from the module's.
-DISTRIBUTIONS = {"cv2": "opencv-python-headless", "PIL": "pillow", "dlib": "dlib-bin", "faiss": "faiss-cpu", "yaml": "pyyaml"}
-NOT_LOADED = {"sklearn", "scipy", "tqdm", "rich"}  # by functions that a model does not call, or asked for and done without
+DISTRIBUTIONS = {
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "dlib": "dlib-bin",
+    "faiss": "faiss-cpu",
+    "yaml": "pyyaml",
+}
+NOT_LOADED = {
+    "sklearn",
+    "scipy",
+    "tqdm",
+    "rich",
+}  # by functions that a model does not call, or asked for and done without
 SORTS = ("cosine:rrfnet", "cosine:bagnet", "cosine:iresnet", "cosine_centred:rrfnet", "dam:r", "regions:56")
 ANOTHER_PROCESS = """
 import json, sys, mlflow, pandas as pd

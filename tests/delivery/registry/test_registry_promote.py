@@ -83,7 +83,7 @@ def write_tables(folder: Path, sha_of_b: str = "b" * 64, aligned: tuple[str, ...
     rows = [{"image_id": name, "sha256": sha, **common} for name, sha in shas.items()]
     manifest = folder / "manifest.parquet"
     write_table(manifest, table_from_rows(rows, MANIFEST), MANIFEST)
-    chosen = [("val", "a", "b", True), ("val", "a", "c", False), ("test", "b", "c", False)]
+    chosen = [("val", "a", "b", True), ("val", "a", "c", False), ("test", "b", "a", False)]
     named = [{"protocol": p, "fold": 0, "image_a": a, "image_b": b, "genuine": g} for p, a, b, g in chosen]
     write_table(folder / "pairs.parquet", table_from_rows(named, PAIRS), PAIRS)
     member = {"member": "png", "shard": "s", "offset": 0, "size": 1, "identity": "x", "split": "val", "score": 1.0}

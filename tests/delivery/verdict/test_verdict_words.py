@@ -15,9 +15,7 @@ def patch(x: int, y: int, a: float, b: float) -> dict[str, float]:
 def make_verdict(contributions: list[dict[str, float]], similarity: float, name: str = "a.jpg") -> Verdict:
     figures = {"similarity": similarity, "threshold": 0.3, "match": similarity > 0.3, "probability": 0.75}
     model = {"model": "models:/m@champion", "score": "cosine:n", "is_cosine": True}
-    return Verdict(
-        name, "b.jpg", **model, **figures, explanation="Says why.", contributions=contributions, png=b"png"
-    )
+    return Verdict(name, "b.jpg", **model, **figures, explanation="Says why.", contributions=contributions, png=b"png")
 
 
 def unexplained(score: str, is_cosine: bool, similarity: float) -> Verdict:

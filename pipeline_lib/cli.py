@@ -1,11 +1,9 @@
-"""The console command `face-verifier`: compare two photographs, promote a model, sum up a rebuild, export a network."""
+"""The console command `face-verifier`: check params, compare two photographs, sum up a rebuild, promote, export."""
 
 import base64
 import json
-import os
-import subprocess
 import sys
-import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,9 +11,10 @@ import typer
 
 from pipeline_lib.core.errors import DataError, PipelineError
 from pipeline_lib.core.files import atomic_file, read_json
-from pipeline_lib.delivery.registry import ask_model
-from pipeline_lib.delivery.report import verdict as words
+from pipeline_lib.delivery.registry.ask import ask
 from pipeline_lib.delivery.report.tables import as_text, headline_table
+from pipeline_lib.delivery.verdict import words
+from pipeline_lib.delivery.verdict.page import as_page
 from pipeline_lib.tracking.store import RegistryError, open_client, shown_uri, tracking_uri
 
 MODEL = "models:/face-verifier@champion"
@@ -26,6 +25,16 @@ TrackingUri = Annotated[
         "--tracking-uri", help="MLflow's store; else MLFLOW_TRACKING_URI, else ./mlflow.db.", show_default=False
     ),
 ]
+Data = Annotated[Path, typer.Option(help="The rebuild's data folder.")]
+
+
+@app.command()
+def check() -> None:
+    """Check params.yaml before the first stage: every key, every kind, and that the files it names exist."""
+    from pipeline_lib.check import check_params
+
+    check_params()
+    typer.echo("params.yaml is as it should be.")
 
 
 @app.command()
@@ -41,21 +50,24 @@ def verify(
 ) -> None:
     """Say whether two photographs show one person, how sure that is, and which parts of the face say so.
 
+    Which parts: where the model's network splits its score over the face (RRFNet, BagNet); else the answer says that it
+    does not.
+
     Exit code 0: there is a verdict, match or not (see the text, or "match" in the JSON). 1: there is none, the message
     says why (no face, no such file, no such model). 2: the command line was wrong.
     """
-    answer = _ask(model, _existing_store(tracking), a, b)
+    answer = ask(model, _existing_store(tracking), a, b)
     if answer["error"] is not None:
         raise DataError("There is no verdict.", got=answer["error"])
-    png = base64.b64decode(answer.pop("png"))
+    png = answer.pop("png")
+    verdict = _verdict(answer, None if png is None else base64.b64decode(png), model, a, b)
     if html is not None:
-        page = words.as_page(_verdict(answer, png, model, a, b))
         with atomic_file(html) as partial:
-            partial.write_text(page, encoding="utf-8")
+            partial.write_text(as_page(verdict), encoding="utf-8")
     if as_json:
         typer.echo(json.dumps({**answer, "model": model}, indent=1))
         return
-    typer.echo(words.as_text(_verdict(answer, png, model, a, b)))
+    typer.echo(words.as_text(verdict))
     if html is not None:
         typer.echo(f"Page: {html}")
 
@@ -75,19 +87,27 @@ def promote(
 
 
 @app.command()
-def summary(data: Annotated[Path, typer.Option(help="The rebuild's data folder.")] = Path("data")) -> None:
-    """Print the headline figures of the last rebuild, and where its report, runs and model are."""
-    registered = read_json(data / "register" / "registered.json")
-    table = headline_table(read_json(data / "verify" / "metrics.json"))
-    report = data / "report" / "index.html"
-    if not report.is_file():
-        raise DataError("The report is missing; run `dvc repro`.", where=report)
-    typer.echo(as_text(table))
-    typer.echo("")
-    aliases = ", ".join(registered["aliases"])
-    typer.echo(f"Report   {report.resolve()}")
+def summary(data: Data = Path("data")) -> None:
+    """Print the headline figures of the last rebuild, and where its report, claims, runs and model are."""
+    metrics, registered = data / "verify" / "metrics.json", data / "register" / "registered.json"
+    report, claims = data / "report" / "index.html", data / "claims" / "claims.json"
+    if not any(path.is_file() for path in (metrics, registered, report, claims)):
+        raise DataError("There is no rebuild here; run `dvc repro`.", where=data)
+    if metrics.is_file():
+        typer.echo(as_text(headline_table(read_json(metrics))))
+        typer.echo("")
+    typer.echo(f"Report   {report.resolve() if report.is_file() else _not_yet('report')}")
+    typer.echo(f"Claims   {_claims_in_short(read_json(claims)) if claims.is_file() else _not_yet('claims')}")
     typer.echo(f"MLflow   {shown_uri(tracking_uri())}")
-    typer.echo(f"Model    models:/{registered['name']}/{registered['version']} ({aliases}): {registered['reason']}")
+    typer.echo(f"Model    {_model_in_short(read_json(registered)) if registered.is_file() else _not_yet('register')}")
+
+
+@app.command()
+def claims(data: Data = Path("data")) -> None:
+    """Print what became of the papers' claims in the last rebuild: effect, interval, verdict."""
+    from pipeline_lib.delivery.claims import words as claims_words
+
+    typer.echo(claims_words.as_text(read_json(data / "claims" / "claims.json")))
 
 
 @app.command()
@@ -111,30 +131,6 @@ def main() -> None:
         sys.exit(f"{type(error).__name__}: {error}")
 
 
-def _ask(model: str, uri: str, a: Path, b: Path) -> dict[str, Any]:
-    """Let the model answer in an interpreter of its own; see ask_model."""
-    request = {"model": model, "tracking_uri": uri, "image_a": str(a), "image_b": str(b)}
-    quiet = {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    }
-    with tempfile.TemporaryDirectory() as scratch:
-        request_file, answer_file = Path(scratch, "request.json"), Path(scratch, "answer.json")
-        request_file.write_text(json.dumps(request))
-        # -P: the script's folder holds modules with everyday names and must not be searched for imports
-        command = [sys.executable, "-P", ask_model.__file__, str(request_file), str(answer_file)]
-        done = subprocess.run(command, env={**os.environ, **quiet}, stderr=subprocess.PIPE, text=True, check=False)
-        if not answer_file.exists():
-            raise RegistryError("The model failed.", got=done.stderr.strip()[-2000:], where=model)
-        answer: dict[str, Any] = json.loads(answer_file.read_text())
-    if "failure" in answer:
-        raise RegistryError(
-            "The model cannot be loaded.", got=answer["failure"], allowed="models:/NAME@ALIAS", where=shown_uri(uri)
-        )
-    return answer
-
-
 def _existing_store(given: str | None) -> str:
     """The store's URI; refuses a sqlite file that does not exist, which MLflow would create empty."""
     uri = given or tracking_uri()
@@ -148,18 +144,39 @@ def _existing_store(given: str | None) -> str:
     return uri
 
 
-def _verdict(answer: dict[str, Any], png: bytes, model: str, a: Path, b: Path) -> words.Verdict:
+def _verdict(answer: dict[str, Any], png: bytes | None, model: str, a: Path, b: Path) -> words.Verdict:
     return words.Verdict(
         name_a=a.name,
         name_b=b.name,
         model=model,
+        score=answer["score"],
+        is_cosine=answer["is_cosine"],
         similarity=answer["similarity"],
         threshold=answer["threshold"],
         match=answer["match"],
         probability=answer["probability"],
-        contributions=answer["contributions"],
+        explanation=answer["explanation"],
+        contributions=answer["contributions"] or (),
         png=png,
     )
+
+
+def _not_yet(stage: str) -> str:
+    return f"none yet; `dvc repro {stage}` makes it"
+
+
+def _claims_in_short(claims: dict[str, Any]) -> str:
+    """How often each verdict was given, a claim counting once a protocol."""
+    verdicts = Counter(result["verdict"] for claim in claims.values() for result in claim["protocols"].values())
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common()) or "none"
+    return f"{counts} (face-verifier claims)"
+
+
+def _model_in_short(registered: dict[str, Any]) -> str:
+    if registered["version"] is None:
+        return f"none: {registered['reason']}"
+    aliases = ", ".join(registered["aliases"])
+    return f"models:/{registered['name']}/{registered['version']} ({aliases}): {registered['reason']}"
 
 
 if __name__ == "__main__":

@@ -1,78 +1,72 @@
-"""Register: network, calibration and detector as the pyfunc model, a new version of it, and its aliases."""
+"""register: the best score on the validation pairs as the pyfunc model, a new version of it, and its aliases."""
 
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline_lib.core.files import write_json
-from pipeline_lib.data.faces.align_batch import AlignSettings, with_weights
-from pipeline_lib.delivery.registry.package import log_verifier
+from pipeline_lib.core.files import read_json, write_json
+from pipeline_lib.data.faces.detection.build import detector_weights
+from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
+from pipeline_lib.delivery.registry.candidates import best_column, network_folders, servable
+from pipeline_lib.delivery.registry.package import log_verifier, write_no_model
 from pipeline_lib.delivery.registry.promote import merit_of, register_version
 from pipeline_lib.delivery.verifier.example import example_photographs
-from pipeline_lib.delivery.verifier.verifier import Settings
-from pipeline_lib.params.load import Params, load_params
+from pipeline_lib.delivery.verifier.files import Settings, write_verifier
+from pipeline_lib.matching.scores.shared.pairs import read_pairs
+from pipeline_lib.matching.verification.calibration import read_calibrations
+from pipeline_lib.params.align import Align
+from pipeline_lib.params.embed import Embed
+from pipeline_lib.params.ingest import Ingest
+from pipeline_lib.params.load import read_section
+from pipeline_lib.params.register import Register
 from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 
+INPUTS = ("ingest", "align", "verify", "networks", "networks_over", "region_networks", "region_weights", "anchors")
+NOTHING = "there is nothing to register: no score that a model can be made of was computed on validation pairs"
 
-def main(
-    network: Annotated[Path, typer.Option()],
-    calibration: Annotated[Path, typer.Option()],
-    metrics: Annotated[Path, typer.Option()],
-    manifest: Annotated[Path, typer.Option()],
-    aligned: Annotated[Path, typer.Option()],
-    pairs: Annotated[Path, typer.Option()],
-    out: Annotated[Path, typer.Option()],
-) -> None:
+
+def main(data: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Option()]) -> None:
     """Log the model to MLflow, register it, decide on the champion; leave the model and registered.json in OUT."""
-    params = load_params()
-    settings = _settings(params, score=f"cosine:{network.name}")
-    logged = {
-        "register": params.register_.model_dump(),
-        "align": params.align.model_dump(),
-        "verifier": asdict(settings),
-    }
-    inputs = {"network": network, "calibration": calibration, "metrics": metrics, "manifest": manifest, "pairs": pairs}
-    with stage_run("register", params=logged, inputs=inputs) as run:
-        merit = merit_of(metrics, pairs, manifest, aligned / "index.parquet", settings.score)
-        name = params.register_.model_name
-        uri = log_verifier(
-            run,
-            name,
-            network=network,
-            calibration=calibration,
-            settings=settings,
-            detector_weights=_detector_weights(params),
-            example=example_photographs(),
-            out=out / "model",
-        )
-        tags = {"network": network.name, "score": settings.score, "detector": settings.detector}
+    register, align, embed = (
+        read_section("register", Register),
+        read_section("align", Align),
+        read_section("embed", Embed),
+    )
+    max_pixels, name = read_section("ingest", Ingest).max_pixels, register.model_name
+    sections = {"register": register, "align": align, "embed": embed}
+    logged = {section: values.model_dump() for section, values in sections.items()}
+    with stage_run(
+        "register", logged | {"ingest": {"max_pixels": max_pixels}}, {key: data / key for key in INPUTS}
+    ) as run:
+        figures = read_json(data / "verify" / "metrics.json").get(VALIDATION, {})
+        scorers = servable(data) if figures else {}
+        column = best_column(register.candidates, figures, scorers)
+        if column is None:
+            write_no_model(out / "model", NOTHING)
+            write_json(
+                out / "registered.json",
+                {"name": name, "version": None, "aliases": [], "reason": NOTHING, "metric": None},
+            )
+            run.set_tags({"decision": NOTHING})
+            return
+        scorer, settings = scorers[column], Settings(score=column, align=align, embed=embed, max_pixels=max_pixels)
+        networks = network_folders(data, scorer.needs)
+        calibration = read_calibrations(data / "verify" / "calibration.json")[column]
+        pairs = read_pairs(data / "ingest" / "pairs.parquet", data / "align")
+        merit = merit_of(figures[column], pairs, data / "ingest" / "manifest.parquet")
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch, "verifier")
+            write_verifier(folder, settings, calibration, scorer, networks, detector_weights(align))
+            uri = log_verifier(run, name, folder, example=example_photographs(), out=out / "model")
+        tags = {"networks": ", ".join(networks), "score": column, "detector": align.detector}
         made = register_version(run.client, name, uri, run.run_id, merit, tags)
-        write_json(out / "registered.json", {**asdict(made), "metric": {"score": settings.score, **asdict(merit)}})
+        write_json(out / "registered.json", {**asdict(made), "metric": {"score": column, **asdict(merit)}})
         run.log_metrics({"version": made.version, "val_auc": merit.auc})
         run.set_tags({"decision": made.reason})
-
-
-def _settings(params: Params, score: str) -> Settings:
-    align = params.align
-    return Settings(
-        score=score,
-        detector=align.detector,
-        min_score=align.min_score,
-        several_faces=align.several_faces,
-        min_face_px=align.min_face_px,
-        max_pixels=params.ingest.max_pixels,
-        mirror=params.embed.mirror,
-    )
-
-
-def _detector_weights(params: Params) -> Path | None:
-    align = params.align
-    chosen = None if align.weights is None else Path(align.weights)
-    fields = (align.detector, chosen, align.min_score, align.several_faces, align.min_face_px, params.ingest.max_pixels)
-    return with_weights(AlignSettings(Path.cwd(), *fields)).weights
 
 
 if __name__ == "__main__":

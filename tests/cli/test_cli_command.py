@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_lib.delivery.verifier.example import example_photographs
+from pipeline_lib.delivery.verifier.reasons import NO_MAP, WHOLE
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +19,8 @@ def store(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     helpers = repository / "tests" / "delivery"
     code = f"import sys; sys.path.insert(0, {str(helpers)!r}); from pathlib import Path; import tiny_verifier as t;"
-    code += "t.register_tiny(Path.cwd()); t.register_tiny(Path.cwd(), auc=0.5)"
+    code += "t.register_tiny(Path.cwd()); t.register_tiny(Path.cwd(), auc=0.5);"
+    code += "t.register_tiny(Path.cwd(), auc=0.4, score='cosine:iresnet')"
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     subprocess.run([sys.executable, "-c", code], check=True, cwd=folder, env=environment, capture_output=True)
     for name, data in zip(("a.png", "<b>.png"), example_photographs(), strict=True):
@@ -51,6 +54,20 @@ def test_verify_prints_the_verdict_and_writes_the_page(store: Path) -> None:
     assert "&lt;b&gt;.png" in page
     assert "<b>.png" not in page
     assert "http" not in page.replace("base64", "")
+    assert "Page: out.html" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_network_that_does_not_explain_itself_says_so(store: Path) -> None:
+    pair = ("verify", "a.png", "<b>.png", "--model", "models:/face-verifier/3")
+    done = command(store, *pair, "--html", "plain.html")
+    assert done.returncode == 0, done.stderr
+    assert NO_MAP in done.stdout
+    page = (store / "plain.html").read_text(encoding="utf-8")
+    assert NO_MAP in page
+    assert "<img" not in page
+    answer = json.loads(command(store, *pair, "--json").stdout)
+    assert (answer["explanation"], answer["contributions"], answer["score"]) == (NO_MAP, None, "cosine:iresnet")
 
 
 @pytest.mark.slow
@@ -64,6 +81,7 @@ def test_verify_as_json(store: Path, tmp_path: Path) -> None:
     assert answer["similarity"] == pytest.approx(1.0, abs=1e-6)  # float32
     assert sum(part["contribution_a"] for part in answer["contributions"]) == pytest.approx(1.0, abs=1e-6)
     assert answer["model"] == "models:/face-verifier/1"
+    assert (answer["explanation"], answer["is_cosine"]) == (WHOLE, True)
     assert "png" not in answer
 
 
@@ -119,7 +137,71 @@ def test_summary(tmp_path: Path) -> None:
     assert f"Report   {tmp_path}/data/report/index.html" in done.stdout
     assert f"MLflow   sqlite:///{tmp_path}/mlflow.db" in done.stdout
     assert "models:/face-verifier/3 (challenger): not better" in done.stdout
+    assert "Claims   none yet; `dvc repro claims`" in done.stdout
     (tmp_path / "data" / "report" / "index.html").unlink()
     missing = command(tmp_path, "summary")
-    assert missing.returncode == 1
-    assert "index.html" in missing.stderr
+    assert missing.returncode == 0
+    assert "Report   none yet; `dvc repro report`" in missing.stdout
+
+
+def test_summary_of_a_rebuild_without_a_model_or_figures(tmp_path: Path) -> None:
+    (tmp_path / "data" / "register").mkdir(parents=True)
+    nothing = {"name": "face-verifier", "version": None, "aliases": [], "reason": "there is nothing to register"}
+    (tmp_path / "data" / "register" / "registered.json").write_text(json.dumps(nothing))
+    write_claims(tmp_path / "data")
+    done = command(tmp_path, "summary")
+    assert done.returncode == 0, done.stderr
+    assert "Model    none: there is nothing to register" in done.stdout
+    assert "Claims   2 holds, 1 not measured" in done.stdout
+
+
+def test_summary_of_nothing(tmp_path: Path) -> None:
+    done = command(tmp_path, "summary")
+    assert done.returncode == 1
+    assert "There is no rebuild here" in done.stderr
+
+
+def write_claims(data: Path) -> None:
+    effect = {
+        "measure": "AUC", "effect": 0.02, "low": 0.01, "high": 0.03, "a": {"name": "rrfnet56", "figure": 0.97},
+        "b": {"name": "iresnet", "figure": 0.95},
+    }  # fmt: skip
+    counts = {"margin": 0.0, "num_pairs": 60, "num_identities": 30, "num_redrawn": 0}
+    protocols = {
+        "lfw": {"verdict": "holds", **effect, **counts},
+        "cfp_fp": {"verdict": "holds", **effect, **counts},
+        "val": {"verdict": "not measured", "missing": "a network with 56 px patches"},
+    }
+    claim = {"paper": "RRFNet", "text": "56 px patches beat the full face", "note": "", "protocols": protocols}
+    (data / "claims").mkdir(parents=True)
+    (data / "claims" / "claims.json").write_text(json.dumps({"R1": claim}))
+
+
+def test_claims_are_printed_in_words(tmp_path: Path) -> None:
+    write_claims(tmp_path / "data")
+    done = command(tmp_path, "claims")
+    assert done.returncode == 0, done.stderr
+    for expected in (
+        "R1  56 px patches beat the full face",
+        "holds",
+        "+2.00 points of AUC",
+        "a network with 56 px patches",
+    ):
+        assert expected in done.stdout
+    assert "claims.json" in command(tmp_path / "data", "claims").stderr
+
+
+def test_check_says_what_is_wrong_with_the_params(tmp_path: Path, repository: Path) -> None:
+    shutil.copy(repository / "params.yaml", tmp_path)
+    text = (tmp_path / "params.yaml").read_text()
+    for folder in ("data/raw", "data"):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "data" / "none").touch()
+    done = command(tmp_path, "check")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "params.yaml is as it should be.\n"
+    (tmp_path / "params.yaml").write_text(text.replace("detector: dlib", "detector: eyes"))
+    wrong = command(tmp_path, "check")
+    assert wrong.returncode == 1
+    assert "align.detector" in wrong.stderr
+    assert "Traceback" not in wrong.stderr

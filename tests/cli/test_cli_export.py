@@ -7,11 +7,16 @@ import pytest
 import torch
 
 from pipeline_lib import cli
-from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.build import build_network, network_spec
 from pipeline_lib.networks.backbones.shared.checkpoints import import_weights, save_network
-from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
+from pipeline_lib.params.networks import Network
+from pipeline_lib.params.section import NO_FILE
 
-SPEC = NetworkSpec("vit", (), 0.125, 8, depth=1, heads=1, token_px=28)
+SECTION = Network(
+    arch="vit", embedding_dim=8, width=0.125, depth=1, heads=1, token_px=28,
+    epochs=0, head={"kind": "none"}, checkpoint=NO_FILE,
+)  # fmt: skip
+SPEC = network_spec(SECTION, where="test")
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> object:

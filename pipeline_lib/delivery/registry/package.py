@@ -2,26 +2,28 @@
 
 import base64
 import shutil
-import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline_lib.core.files import atomic_dir, write_json
-from pipeline_lib.delivery.verifier.verifier import CALIBRATION, DETECTOR_WEIGHTS, NETWORK, SETTINGS, Settings
+from pipeline_lib.core.files import atomic_dir
 from pipeline_lib.tracking.logged_model import log_pyfunc, pinned
 from pipeline_lib.tracking.stage_run import StageRun
 from pipeline_lib.tracking.store import import_mlflow
 
 # Run by MLflow, never imported: it declares itself the model.
 MODEL_CODE = Path(__file__).parent.with_name("verifier") / "pyfunc_model.py"
-# What the model's code imports, and no more.
+VERIFIER = "verifier"
+# What the model's code imports, whichever score and detector it has, and no more.
 REQUIREMENTS = (
     "mlflow",
     "numpy",
     "pandas",
+    "pydantic",
+    "pyarrow",
+    "pyyaml",
     "torch",
     "safetensors",
+    "faiss-cpu",
     "opencv-python-headless",
     "pillow",
     "matplotlib",
@@ -44,6 +46,9 @@ def signature() -> Any:
         ColSpec(DataType.boolean, "match", required=False),
         ColSpec(DataType.double, "probability", required=False),
         ColSpec(DataType.string, "error", required=False),
+        ColSpec(DataType.string, "score", required=False),
+        ColSpec(DataType.boolean, "is_cosine", required=False),
+        ColSpec(DataType.string, "explanation", required=False),
         ColSpec(Array(Object([*places, *figures])), "contributions", required=False),
         ColSpec(DataType.binary, "png", required=False),
     ]
@@ -54,26 +59,13 @@ def signature() -> Any:
     )
 
 
-def log_verifier(
-    run: StageRun,
-    name: str,
-    *,
-    network: Path,
-    calibration: Path,
-    settings: Settings,
-    detector_weights: Path | None,
-    example: tuple[bytes, bytes],
-    out: Path,
-) -> str:
+def log_verifier(run: StageRun, name: str, verifier: Path, *, example: tuple[bytes, bytes], out: Path) -> str:
     """Log the model under `run` and leave a copy of it in `out`.
 
     Args:
         run: the register stage's.
         name: of the logged model.
-        network: folder with network.safetensors and network.json.
-        calibration: calibration.json, holding settings.score.
-        settings: go into the model as settings.json.
-        detector_weights: copied into the model; None for a detector that a package brings.
+        verifier: folder that verifier.files.write_verifier wrote; goes into the model as it is.
         example: two encoded photographs, the model's input example (as base64).
         out: replaced as a whole.
 
@@ -83,26 +75,24 @@ def log_verifier(
     mlflow = import_mlflow()
     import pandas as pd
 
-    with tempfile.TemporaryDirectory() as scratch:
-        settings_file = Path(scratch, "settings.json")
-        write_json(settings_file, asdict(settings))
-        artifacts = {NETWORK: network, CALIBRATION: calibration, SETTINGS: settings_file}
-        if detector_weights is not None:
-            artifacts[DETECTOR_WEIGHTS] = detector_weights
-        rows = {
-            side: [base64.b64encode(data).decode()] for side, data in zip(("image_a", "image_b"), example, strict=True)
-        }
-        uri = log_pyfunc(
-            run,
-            name,
-            MODEL_CODE,
-            artifacts=artifacts,
-            signature=signature(),
-            requirements=pinned(REQUIREMENTS),
-            example=(pd.DataFrame(rows), {"explain": False}),
-        )
+    rows = {side: [base64.b64encode(data).decode()] for side, data in zip(("image_a", "image_b"), example, strict=True)}
+    uri = log_pyfunc(
+        run,
+        name,
+        MODEL_CODE,
+        artifacts={VERIFIER: verifier},
+        signature=signature(),
+        requirements=pinned(REQUIREMENTS),
+        example=(pd.DataFrame(rows), {"explain": False}),
+    )
     with atomic_dir(out) as folder:
         mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder))
         for cache in list(folder.rglob("__pycache__")):  # MLflow runs the model once from where it logs it
             shutil.rmtree(cache)
     return uri
+
+
+def write_no_model(out: Path, reason: str) -> None:
+    """In place of a model, a README that says why there is none."""
+    with atomic_dir(out) as folder:
+        (folder / "README.md").write_text(f"No model: {reason}.\n", encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,14 @@ from typing import Any
 import pyarrow.compute as pc
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.core.files import read_json
 from pipeline_lib.core.tables import read_table
+from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
+from pipeline_lib.matching.scores.shared.pairs import PairSet
 from pipeline_lib.schemas.manifest import MANIFEST
-from pipeline_lib.schemas.pairs import PAIRS
-from pipeline_lib.schemas.shard_index import SHARD_INDEX
 from pipeline_lib.tracking.store import RegistryError, import_mlflow
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-PROTOCOL = "val"
+SIDES = ("image_a", "image_b")
 AUC_TAG, PAIRS_TAG = "val_auc", "val_pairs_sha256"
 
 
@@ -51,36 +50,27 @@ class Registered:
     reason: str
 
 
-def merit_of(metrics: Path, pairs: Path, manifest: Path, index: Path, score: str) -> Merit:
-    """AUC of `score` on protocol val, and the digest of the pairs behind it.
+def merit_of(figures: Mapping[str, Any], pairs: PairSet, manifest: Path) -> Merit:
+    """AUC of a score on protocol val, and the digest of the pairs behind it.
 
-    Digest = SHA-256 of the sorted list (photograph a, photograph b, genuine) of the val pairs whose photographs both came
-    out of alignment, each photograph by the SHA-256 of its file: other photographs, other pairs or other rejects make
-    another digest; another network or alignment of the same ones does not.
+    Digest = SHA-256 of the sorted list (photograph a, photograph b, genuine) of the val pairs that can be scored, each
+    photograph by the SHA-256 of its file (a template by those of its photographs): other photographs, other pairs or other
+    rejects make another digest; another network or alignment of the same ones does not.
 
     Args:
-        metrics: data/verify/metrics.json.
-        pairs, manifest, index: the tables of ingest and of the aligned shards.
+        figures: of the score on protocol val (data/verify/metrics.json).
+        pairs: from read_pairs.
+        manifest: ingest's table.
 
     Raises:
-        DataError: the protocol or the score is missing, or a pair names a photograph that the manifest lacks.
+        DataError: a pair names a photograph that the manifest lacks.
     """
-    figures = read_json(metrics)
-    try:
-        auc = float(figures[PROTOCOL][score]["auc"])
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            "The metrics lack the validation figure a version is judged by.",
-            got=f"no {error}",
-            allowed=f"{PROTOCOL} / {score} / auc",
-            where=metrics,
-        ) from error
     photographs = read_table(manifest, MANIFEST).select(["image_id", "sha256"]).to_pydict()
     digests = dict(zip(photographs["image_id"], photographs["sha256"], strict=True))
-    aligned = set(read_table(index, SHARD_INDEX)["image_id"].to_pylist())
-    table = read_table(pairs, PAIRS)
-    rows = table.filter(pc.equal(table["protocol"], PROTOCOL)).to_pylist()
-    return Merit(auc, _pairs_digest(rows, digests, aligned, manifest))
+    rows = pairs.table.filter(pc.equal(pairs.table["protocol"], VALIDATION)).to_pylist()
+    named = [[*(_digest(row[side], pairs, digests, manifest) for side in SIDES), row["genuine"]] for row in rows]
+    text = json.dumps(sorted(named, key=json.dumps))
+    return Merit(float(figures["auc"]), hashlib.sha256(text.encode()).hexdigest())
 
 
 def decide(challenger: Merit, champion: Merit | None, version: int) -> tuple[bool, str]:
@@ -162,13 +152,9 @@ def version_of(client: Any, name: str, alias: str) -> Any | None:
         raise
 
 
-def _pairs_digest(rows: list[dict[str, Any]], digests: Mapping[str, str], aligned: Set[str], where: Path) -> str:
-    named = []
-    for row in rows:
-        images = (row["image_a"], row["image_b"])
-        missing = [image for image in images if image not in digests]
-        if missing:
-            raise DataError("A pair names a photograph that the manifest lacks.", got=missing[0], where=where)
-        if all(image in aligned for image in images):
-            named.append([*(digests[image] for image in images), row["genuine"]])
-    return hashlib.sha256(json.dumps(sorted(named)).encode()).hexdigest()
+def _digest(face: str, pairs: PairSet, digests: Mapping[str, str], where: Path) -> str | list[str]:
+    images = pairs.images([face])
+    missing = [image for image in images if image not in digests]
+    if missing:
+        raise DataError("A pair names a photograph that the manifest lacks.", got=missing[0], where=where)
+    return sorted(digests[image] for image in images) if face in pairs.templates else digests[face]

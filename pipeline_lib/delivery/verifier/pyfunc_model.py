@@ -8,7 +8,8 @@ from typing import Any
 import mlflow
 import pandas as pd
 
-from pipeline_lib.delivery.verifier.verifier import Comparison, Verifier
+from pipeline_lib.delivery.verifier.answers import Comparison
+from pipeline_lib.delivery.verifier.verifier import Verifier
 
 
 class FaceVerifier(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # mlflow is not followed by mypy
@@ -17,14 +18,23 @@ class FaceVerifier(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # mlflow i
     verifier: Verifier
 
     def load_context(self, context: Any) -> None:
-        """Load network, calibration, settings and detector from the model's artifacts."""
-        self.verifier = Verifier.load({name: Path(path) for name, path in context.artifacts.items()})
+        """Load the verifier from the model's one artifact, a folder."""
+        (folder,) = context.artifacts.values()
+        self.verifier = Verifier.load(Path(folder))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """One row a pair; see Verifier.compare. params: {"explain": bool} adds the columns contributions and png."""
+        """One row a pair; see Verifier.compare.
+
+        params: {"explain": bool} adds the columns score and is_cosine (what the similarity is), explanation,
+        contributions and png.
+        """
         explain = bool((params or {}).get("explain", False))
         pairs = list(zip(model_input["image_a"], model_input["image_b"], strict=True))
-        return as_table(self.verifier.compare(pairs, explain), explain, model_input.index)
+        table = as_table(self.verifier.compare(pairs, explain), explain, model_input.index)
+        if explain:
+            table.insert(5, "score", self.verifier.settings.score)
+            table.insert(6, "is_cosine", self.verifier.scorer.is_cosine)
+        return table
 
 
 def as_table(answers: list[Comparison], explain: bool, index: Any) -> pd.DataFrame:
@@ -38,7 +48,8 @@ def as_table(answers: list[Comparison], explain: bool, index: Any) -> pd.DataFra
         "error": pd.Series([answer.error for answer in answers], index=index, dtype=object),
     }
     if explain:
-        patches = [answer.contributions and [asdict(part) for part in answer.contributions] for answer in answers]
+        patches = [[asdict(part) for part in answer.contributions] or None for answer in answers]
+        columns["explanation"] = pd.Series([answer.explanation for answer in answers], index=index, dtype=object)
         columns["contributions"] = pd.Series(patches, index=index, dtype=object)
         columns["png"] = pd.Series([answer.png for answer in answers], index=index, dtype=object)
     return pd.DataFrame(columns)

@@ -4,6 +4,7 @@ import ast
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 from tiny_verifier import register_tiny
 
+from pipeline_lib.core.kinds import kind_names
 from pipeline_lib.delivery.registry.package import REQUIREMENTS
 from pipeline_lib.delivery.verifier.example import example_photographs
+from pipeline_lib.delivery.verifier.verifier import Verifier
 from pipeline_lib.tracking import network_package
 from pipeline_lib.tracking.logged_model import pinned
 
@@ -37,16 +40,39 @@ print(json.dumps({
     "unlike": len(model.predict({"image_a": text, "image_b": text})),
 }))
 """
+
+
+def kinds(package: str) -> list[str]:
+    """The modules of a folder of kinds, all of which a model may load."""
+    return [f"{package}.{name}" for name in kind_names(package)]
+
+
+EXPLAINED = ("score", "is_cosine", "explanation", "contributions", "png")
 # Distribution names of what the model's code imports, where they differ from the module's.
-DISTRIBUTIONS = {"cv2": "opencv-python-headless", "PIL": "pillow", "dlib": "dlib-bin"}
-OF_MLFLOW = {
-    "pyarrow",
-    "pydantic",
-    "yaml",
+DISTRIBUTIONS = {
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "dlib": "dlib-bin",
+    "faiss": "faiss-cpu",
+    "yaml": "pyyaml",
+}
+NOT_LOADED = {
     "sklearn",
     "scipy",
     "tqdm",
-}  # mlflow or torch require them, or they are not loaded
+    "rich",
+}  # by functions that a model does not call, or asked for and done without
+SORTS = ("cosine:rrfnet", "cosine:bagnet", "cosine:iresnet", "cosine_centred:rrfnet", "dam:r", "regions:56")
+ANOTHER_PROCESS = """
+import json, sys, mlflow, pandas as pd
+table = pd.DataFrame({"image_a": ["a.png"], "image_b": ["b.png"]})
+answers = {}
+for version in range(1, int(sys.argv[1]) + 1):
+    model = mlflow.pyfunc.load_model(f"models:/face-verifier/{version}")
+    row = model.predict(table, params={"explain": True}).iloc[0]
+    answers[row["score"]] = [row["similarity"], bool(row["is_cosine"]), row["explanation"], row["png"] is not None]
+print(json.dumps(answers))
+"""
 
 
 @pytest.mark.slow
@@ -64,7 +90,7 @@ def test_model_answers_in_another_process_and_folder(workplace: Path, tmp_path_f
     answer = json.loads(done.stdout.splitlines()[-1])
     assert str(workplace / "mlartifacts") in answer["code"][0]  # the model's own copy of the code
     assert answer["columns"] == ["similarity", "threshold", "match", "probability", "error"]
-    assert answer["explained_columns"] == [*answer["columns"], "contributions", "png"]
+    assert answer["explained_columns"] == [*answer["columns"], *EXPLAINED]
     first = answer["similarity"][0]
     assert answer["similarity"][:3] == [first] * 3
     assert answer["error"][:3] == [None] * 3
@@ -77,7 +103,7 @@ def test_model_answers_in_another_process_and_folder(workplace: Path, tmp_path_f
     assert answer["unlike"] == 1
 
     model = workplace / "model"
-    assert (model / "artifacts" / "tiny" / "network.safetensors").is_file()
+    assert (model / "artifacts" / "verifier" / "networks" / "rrfnet" / "network.safetensors").is_file()
     assert not list(model.rglob("*.pkl"))
     assert not list(model.rglob("__pycache__"))
     assert (model / "requirements.txt").read_text().split() == pinned(REQUIREMENTS)
@@ -85,22 +111,54 @@ def test_model_answers_in_another_process_and_folder(workplace: Path, tmp_path_f
     assert base64.b64decode(example["inputs"]["data"][0][0]).startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
+def test_every_score_answers_in_another_process(workplace: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    here = {}
+    for score in SORTS:
+        register_tiny(workplace, score=score)
+        (answer,) = Verifier.load(workplace / "auc 0.9" / "verifier").compare([example_photographs()])
+        shutil.rmtree(workplace / "auc 0.9")
+        here[score] = answer.similarity
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    for name, data in zip(("a.png", "b.png"), example_photographs(), strict=True):
+        (elsewhere / name).write_bytes(data)
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{workplace}/mlflow.db"}
+    command = [sys.executable, "-c", ANOTHER_PROCESS, str(len(SORTS))]
+    done = subprocess.run(command, cwd=elsewhere, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout.splitlines()[-1])
+    assert list(answers) == list(SORTS)
+    for score, (similarity, is_cosine, explanation, has_picture) in answers.items():
+        assert similarity == pytest.approx(here[score], abs=1e-6)  # the same arithmetic in both processes
+        assert is_cosine == score.startswith("cosine")
+        assert explanation
+        assert has_picture == ("rrfnet" in score or "bagnet" in score or score == "dam:r")
+
+
 @pytest.mark.parametrize(
     ("imported", "loaded_late", "requirements"),
     [
-        ("delivery.verifier.verifier", "data.faces.detection.dlib", REQUIREMENTS),
-        ("networks.backbones.checkpoints", "tracking.network_model", network_package.REQUIREMENTS),
+        (
+            "delivery.verifier.verifier",
+            ("data.faces.detection.dlib", *kinds("matching.scores"), *kinds("networks.backbones")),
+            REQUIREMENTS,
+        ),
+        (
+            "networks.backbones.shared.checkpoints",
+            ("tracking.network_model", *kinds("networks.backbones")),
+            network_package.REQUIREMENTS,
+        ),
     ],
 )
 def test_requirements_cover_what_the_models_code_imports(
-    imported: str, loaded_late: str, requirements: tuple[str, ...], repository: Path, tmp_path: Path
+    imported: str, loaded_late: tuple[str, ...], requirements: tuple[str, ...], repository: Path, tmp_path: Path
 ) -> None:
-    """Every third-party module that a model's import closure names at module level is required or comes with mlflow."""
+    """Every third-party module that a model's import closure names is required."""
     code = f"import pipeline_lib.{imported}, sys; print('\\n'.join(m for m in sys.modules if m.startswith('pipeline_lib')))"
     loaded = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path
     ).stdout.split()
-    modules = {f"pipeline_lib.{loaded_late}", *loaded}
+    modules = {*(f"pipeline_lib.{name}" for name in loaded_late), *loaded}
     named: set[str] = set()
     for module in modules:
         path = repository / (module.replace(".", "/") + ".py")
@@ -108,7 +166,7 @@ def test_requirements_cover_what_the_models_code_imports(
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
             named |= {name.split(".")[0] for name in names}
-    third_party = named - set(sys.stdlib_module_names) - {"pipeline_lib"} - OF_MLFLOW
+    third_party = named - set(sys.stdlib_module_names) - {"pipeline_lib"} - NOT_LOADED
     assert {DISTRIBUTIONS.get(name, name) for name in third_party} <= set(requirements)
 
 

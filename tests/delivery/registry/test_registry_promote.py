@@ -1,17 +1,20 @@
 """Promotion rules, on the rule itself and on a real registry."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.core.files import write_json
 from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.delivery.registry.promote import Merit, decide, merit_of, promote, register_version, version_of
+from pipeline_lib.matching.scores.shared.pairs import read_pairs
 from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
+from pipeline_lib.schemas.templates import TEMPLATES
 from pipeline_lib.tracking.stage_run import stage_run
 from pipeline_lib.tracking.store import RegistryError, open_client
 
@@ -73,32 +76,55 @@ def test_aliases_in_the_registry(workplace: Path) -> None:
         promote(client, "other", 1)
 
 
-def write_tables(
-    folder: Path, sha_of_b: str = "b" * 64, aligned: tuple[str, ...] = ("a", "b", "c")
-) -> tuple[Path, Path, Path]:
+def write_tables(folder: Path, sha_of_b: str = "b" * 64, aligned: tuple[str, ...] = ("a", "b", "c")) -> Path:
+    """manifest.parquet, pairs.parquet and index.parquet; returns the manifest."""
     common = {"identity": "x", "split": "val", "media": "m", "uri": "u", "width": 1, "height": 1, "landmarks": None}
     shas = {"a": "a" * 64, "b": sha_of_b, "c": "c" * 64}
     rows = [{"image_id": name, "sha256": sha, **common} for name, sha in shas.items()]
-    manifest, pairs, index = folder / "manifest.parquet", folder / "pairs.parquet", folder / "index.parquet"
+    manifest = folder / "manifest.parquet"
     write_table(manifest, table_from_rows(rows, MANIFEST), MANIFEST)
-    chosen = [("val", "a", "b", True), ("val", "a", "c", False), ("test", "b", "c", False)]
+    chosen = [("val", "a", "b", True), ("val", "a", "c", False), ("test", "b", "a", False)]
     named = [{"protocol": p, "fold": 0, "image_a": a, "image_b": b, "genuine": g} for p, a, b, g in chosen]
-    write_table(pairs, table_from_rows(named, PAIRS), PAIRS)
+    write_table(folder / "pairs.parquet", table_from_rows(named, PAIRS), PAIRS)
     member = {"member": "png", "shard": "s", "offset": 0, "size": 1, "identity": "x", "split": "val", "score": 1.0}
     found = [{"key": name, "image_id": name, "landmarks": [0.0] * 10, **member} for name in aligned]
-    write_table(index, table_from_rows(found, SHARD_INDEX), SHARD_INDEX)
-    return pairs, manifest, index
+    write_table(folder / "index.parquet", table_from_rows(found, SHARD_INDEX), SHARD_INDEX)
+    return manifest
+
+
+def merit(folder: Path, manifest: Path) -> Merit:
+    return merit_of({"auc": 0.875}, read_pairs(folder / "pairs.parquet", folder), manifest)
 
 
 def test_merit_of_reads_the_figure_and_digests_the_pairs(tmp_path: Path) -> None:
-    metrics = tmp_path / "metrics.json"
-    write_json(metrics, {"val": {"cosine:n": {"auc": 0.875}}})
-    merit = merit_of(metrics, *write_tables(tmp_path), "cosine:n")
-    assert merit.auc == 0.875
-    assert Merit.from_tags(merit.tags()) == merit
-    assert merit_of(metrics, *write_tables(tmp_path), "cosine:n") == merit
-    other_photograph = merit_of(metrics, *write_tables(tmp_path, sha_of_b="d" * 64), "cosine:n")
-    other_rejects = merit_of(metrics, *write_tables(tmp_path, aligned=("a", "b")), "cosine:n")
-    assert len({merit.pairs_sha256, other_photograph.pairs_sha256, other_rejects.pairs_sha256}) == 3
-    with pytest.raises(DataError, match="val / cosine:other / auc"):
-        merit_of(metrics, *write_tables(tmp_path), "cosine:other")
+    manifest = write_tables(tmp_path)
+    found = merit(tmp_path, manifest)
+    assert found.auc == 0.875
+    assert Merit.from_tags(found.tags()) == found
+    assert merit(tmp_path, write_tables(tmp_path)) == found
+    # As the versions of before carry it: pairs of photographs' digests, sorted
+    text = json.dumps([["a" * 64, "b" * 64, True], ["a" * 64, "c" * 64, False]])
+    assert found.pairs_sha256 == hashlib.sha256(text.encode()).hexdigest()
+    other_photograph = merit(tmp_path, write_tables(tmp_path, sha_of_b="d" * 64))
+    other_rejects = merit(tmp_path, write_tables(tmp_path, aligned=("a", "b")))
+    assert len({found.pairs_sha256, other_photograph.pairs_sha256, other_rejects.pairs_sha256}) == 3
+
+
+def test_merit_of_templates_digests_their_photographs(tmp_path: Path) -> None:
+    manifest = write_tables(tmp_path)
+    named = [("val", "t", "c", True)]
+    rows = [{"protocol": p, "fold": 0, "image_a": a, "image_b": b, "genuine": g} for p, a, b, g in named]
+    write_table(tmp_path / "pairs.parquet", table_from_rows(rows, PAIRS), PAIRS)
+    digests = set()
+    for images in (("a", "b"), ("b", "a"), ("a",)):
+        media = [{"template": "t", "image_id": image, "media": image} for image in images]
+        write_table(tmp_path / "templates.parquet", table_from_rows(media, TEMPLATES), TEMPLATES)
+        digests.add(merit(tmp_path, manifest).pairs_sha256)
+    assert len(digests) == 2
+
+
+def test_merit_of_a_photograph_without_a_digest(tmp_path: Path) -> None:
+    manifest = write_tables(tmp_path)
+    write_table(manifest, table_from_rows([], MANIFEST), MANIFEST)
+    with pytest.raises(DataError, match="the manifest lacks"):
+        merit(tmp_path, manifest)

@@ -1,34 +1,36 @@
 """Verifier.compare: inputs, errors a row, additivity, one detection a picture."""
 
 import base64
-import dataclasses
-import os
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tiny_verifier import THRESHOLD, TINY, write_files
+from tiny_verifier import SCORERS, THRESHOLD, settings, write_tiny
 
-from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.photos.photo import PhotoError
+from pipeline_lib.core.cosine import cosine
+from pipeline_lib.core.errors import CheckpointError, DataError, PipelineError
+from pipeline_lib.data.faces.align_photo import align_photo
+from pipeline_lib.data.photos.photo import decode_photo
 from pipeline_lib.data.shards.images import encode_png
+from pipeline_lib.delivery.verifier.encoder import Encoder
 from pipeline_lib.delivery.verifier.example import example_photographs
-from pipeline_lib.delivery.verifier.pictures_in import read_picture
-from pipeline_lib.delivery.verifier.verifier import CALIBRATION, SETTINGS, Settings, Verifier
+from pipeline_lib.delivery.verifier.files import read_settings
+from pipeline_lib.delivery.verifier.reasons import NO_MAP, WHOLE
+from pipeline_lib.delivery.verifier.verifier import Verifier
 
 A, B = example_photographs()
 NO_FACE = encode_png(np.full((120, 120, 3), 90, np.uint8))
-MAX_PIXELS = 1000
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return write_files(tmp_path_factory.mktemp("tiny"))
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="module")
-def verifier(files: dict[str, Path]) -> Verifier:
+def verifier(files: Path) -> Verifier:
     return Verifier.load(files)
 
 
@@ -51,16 +53,15 @@ def test_answer_follows_the_calibration(verifier: Verifier) -> None:
     assert answer.match == (answer.similarity > THRESHOLD)
     assert same.similarity == pytest.approx(1.0, abs=1e-6)  # float32 unit vectors
     assert same.match is True
-    assert answer.contributions is None
-    assert answer.png is None
+    assert (answer.explanation, answer.contributions, answer.png) == (None, (), None)
 
 
 def test_contributions_sum_to_the_similarity(verifier: Verifier) -> None:
     (answer,) = verifier.compare([(A, B)], explain=True)
-    assert answer.contributions is not None
+    assert answer.explanation == WHOLE
     assert answer.png is not None
     boxes = [(part.x, part.y, part.w, part.h) for part in answer.contributions]
-    assert boxes == [tuple(box) for box in verifier.network.grid.tolist()]
+    assert boxes == [tuple(box) for box in verifier.encoder.networks["rrfnet"].grid.tolist()]
     for side in ("contribution_a", "contribution_b"):
         total = sum(getattr(part, side) for part in answer.contributions)
         assert total == pytest.approx(answer.similarity, abs=1e-6)  # float32 features, float64 sums
@@ -85,7 +86,8 @@ def test_bad_pictures_spoil_their_own_rows_only(verifier: Verifier) -> None:
     for bad, sides in zip(answers[1:-1], (["a"], ["b"], ["a", "b"], ["b"], ["a"]), strict=True):
         assert bad.error is not None
         assert [side for side in ("a", "b") if f"image_{side}:" in bad.error] == sides
-        assert (bad.similarity, bad.match, bad.probability, bad.contributions, bad.png) == (None,) * 5
+        assert (bad.similarity, bad.match, bad.probability, bad.explanation, bad.png) == (None,) * 5
+        assert bad.contributions == ()
         assert bad.threshold == THRESHOLD
     assert "no face" in str(answers[1].error)
     assert "empty" in str(answers[2].error)
@@ -99,7 +101,7 @@ def test_only_bad_rows_and_no_rows(verifier: Verifier) -> None:
     assert answer.error is not None
 
 
-def test_each_picture_is_detected_once(files: dict[str, Path]) -> None:
+def test_each_picture_is_detected_once(files: Path) -> None:
     verifier = Verifier.load(files)
     detector, calls = verifier.detector, []
 
@@ -119,62 +121,62 @@ def test_too_many_pixels_are_refused(verifier: Verifier) -> None:
     assert "too large" in str(answer.error)
 
 
-def test_calibration_without_the_score(files: dict[str, Path], tmp_path: Path) -> None:
-    (tmp_path / "calibration.json").write_text("{}")
+def test_calibration_without_the_score(files: Path, tmp_path: Path) -> None:
+    folder = write_tiny(tmp_path)
+    (folder / "calibration.json").write_text("{}")
     with pytest.raises(DataError, match="lacks the verifier's score"):
-        Verifier.load({**files, CALIBRATION: tmp_path / "calibration.json"})
+        Verifier.load(folder)
 
 
-def test_settings_with_an_unknown_key(files: dict[str, Path], tmp_path: Path) -> None:
-    (tmp_path / "settings.json").write_text('{"colour": 1}')
+def test_settings_with_an_unknown_key(files: Path, tmp_path: Path) -> None:
+    folder = write_tiny(tmp_path)
+    known = json.loads((folder / "settings.json").read_text())
+    (folder / "settings.json").write_text(json.dumps({**known, "colour": 1}))
     with pytest.raises(DataError, match="colour"):
-        Verifier.load({**files, SETTINGS: tmp_path / "settings.json"})
-    assert Settings.read(files[SETTINGS]) == TINY
+        Verifier.load(folder)
+    assert read_settings(files) == settings("cosine:rrfnet")
 
 
-def test_explaining_needs_an_rrfnet(verifier: Verifier) -> None:
-    spec = dataclasses.replace(verifier.network.spec, arch="iresnet", patch_px=None, layout=None)
-
-    class Other(Verifier):
-        pass
-
-    from pipeline_lib.networks.backbones.shared.build import build_network
-
-    other = Other(build_network(spec).eval(), verifier.detector, verifier.calibration, TINY)
-    with pytest.raises(DataError, match="rrfnet"):
-        other.compare([(A, B)], explain=True)
+def test_detector_weights_are_the_models_own(tmp_path: Path) -> None:
+    folder = write_tiny(tmp_path)
+    (folder / "detector").mkdir()
+    (folder / "detector" / "weights.pth").write_bytes(b"x")
+    with pytest.raises(PipelineError, match="dlib detector takes no weights"):
+        Verifier.load(folder)
 
 
-@pytest.mark.parametrize(
-    ("value", "reason"),
-    [
-        ("no such file.jpg", "not_an_image"),
-        ("", "not_an_image"),
-        ("x" * 5001, "not_an_image"),  # longer than any path; no base64 has a length of 4 n + 1
-        ("zero\0byte", "not_an_image"),
-        ("data:image/png,plain", "not_an_image"),
-        ("data:image/png;base64,!!", "not_an_image"),
-        (Path("gone.jpg"), "unreadable"),
-        (Path("/dev/zero"), "unreadable"),
-        (b"x" * (8 * MAX_PIXELS + 1), "too_large"),
-        (base64.b64encode(b"x" * 16 * MAX_PIXELS).decode(), "too_large"),
-        (3, "not_an_image"),
-    ],
-)
-def test_unreadable_input(value: object, reason: str) -> None:
-    with pytest.raises(PhotoError) as caught:
-        read_picture(value, MAX_PIXELS)
-    assert caught.value.reason == reason
-    assert len(str(caught.value)) < 400  # a megabyte of base64 must not be echoed
+def test_missing_network_is_named(files: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="rrfnet"):
+        Encoder.load(tmp_path, SCORERS["cosine:rrfnet"].needs, mirror=True)
+    with pytest.raises(DataError, match="allowed: \\['rrfnet'\\]"):
+        Encoder(SCORERS["cosine:rrfnet"].needs, {}, mirror=True)
 
 
-def test_pipe_and_oversized_file_are_not_opened(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    for value in (tmp_path / "pipe", str(tmp_path / "pipe")):
-        with pytest.raises(PhotoError):
-            read_picture(value, MAX_PIXELS)
-    with (tmp_path / "big").open("wb") as handle:
-        handle.truncate(10**12)  # sparse: reading it would fill the memory
-    with pytest.raises(PhotoError) as caught:
-        read_picture(tmp_path / "big", MAX_PIXELS)
-    assert caught.value.reason == "too_large"
+@pytest.mark.parametrize("score", SCORERS)
+def test_every_score_answers_and_says_what_explains_it(score: str, tmp_path: Path) -> None:
+    verifier = Verifier.load(write_tiny(tmp_path, score))
+    plain = verifier.compare([(A, B), (B, A)])
+    assert plain[0].similarity == pytest.approx(plain[1].similarity, abs=1e-6)  # every one is symmetric; float32
+    (answer,) = verifier.compare([(A, B)], explain=True)
+    assert answer.similarity == plain[0].similarity
+    network = verifier.encoder.whole_face
+    if network is None or not network.additive:
+        assert (answer.explanation, answer.contributions, answer.png) == (NO_MAP, (), None)
+        return
+    assert answer.png is not None
+    total = sum(part.contribution_a for part in answer.contributions)
+    faces = verifier.encoder.encode(np.stack([aligned(verifier, photo) for photo in (A, B)]))
+    assert faces.vectors is not None
+    assert total == pytest.approx(float(cosine(faces.vectors[0], faces.vectors[1])), abs=1e-5)
+    if score.startswith("cosine:"):
+        assert total == pytest.approx(answer.similarity, abs=1e-5)
+        assert answer.explanation == WHOLE
+    else:
+        assert f"{total:.3f}, the cosine of the network's embeddings" in str(answer.explanation)
+        assert score in str(answer.explanation)
+
+
+def aligned(verifier: Verifier, photo: bytes) -> Any:
+    align = verifier.settings.align
+    decoded = decode_photo(photo, verifier.settings.max_pixels)
+    return align_photo(decoded, verifier.detector, align.several_faces, align.min_face_px)[0]

@@ -1,4 +1,4 @@
-"""One comparison in words, on a terminal and as a page, for somebody who must tell a person why two photographs matched."""
+"""One comparison in words, for somebody who must tell a person why two photographs matched."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline_lib.delivery.report.areas import describe_patch
-from pipeline_lib.delivery.report.html import data_uri, render
 
 PROBABILITY_CAVEAT = (
     "The probability holds where pairs of one person and of two are equally frequent, as among the validation pairs it was "
@@ -15,30 +14,41 @@ PROBABILITY_CAVEAT = (
 DECISION_CAVEAT = "A similarity is evidence, not an identification; a person decides, with the photographs in view."
 MAX_AREAS_SHOWN = 8
 BAR_CHARACTERS = 24
+SHOWN = 5e-4  # below what is printed
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What the verifier said of one pair.
 
-    `contributions`: x, y, w, h (px of the aligned face), contribution_a, contribution_b of each patch. `png` shows both faces
-    and what carried the score. `model` is the name it answers to.
+    Attributes:
+        name_a, name_b: the photographs'.
+        model: the name it answers to.
+        score: column of the score table that `similarity` is a value of.
+        is_cosine: whether the similarity lies between -1 and 1.
+        similarity, threshold, match, probability: see delivery.verifier.answers.Comparison.
+        explanation: what the contributions are, or that there are none and why.
+        contributions: x, y, w, h (px of the aligned face), contribution_a, contribution_b of each patch; may be empty.
+        png: both faces and what carried the score, where there are contributions.
     """
 
     name_a: str
     name_b: str
     model: str
+    score: str
+    is_cosine: bool
     similarity: float
     threshold: float
     match: bool
     probability: float
-    contributions: Sequence[Mapping[str, Any]]
-    png: bytes
+    explanation: str
+    contributions: Sequence[Mapping[str, Any]] = ()
+    png: bytes | None = None
 
 
 @dataclass(frozen=True)
 class AreaShare:
-    """What the patches that show one part of the face add to the similarity (mean of both faces), and its share of it."""
+    """What the patches that show one part of the face add to the explained score (mean of both faces)."""
 
     area: str
     contribution: float
@@ -46,7 +56,7 @@ class AreaShare:
 
 
 def area_shares(contributions: Sequence[Mapping[str, Any]]) -> list[AreaShare]:
-    """Contributions summed over the patches of one description, the largest first; together they are the similarity."""
+    """Contributions summed over the patches of one description, the largest first; together they are what is explained."""
     sums: dict[str, float] = defaultdict(float)
     counts: dict[str, int] = defaultdict(int)
     for patch in contributions:
@@ -63,22 +73,32 @@ def headline(verdict: Verdict) -> str:
     return "No match: the two faces are not alike enough."
 
 
+def scale(verdict: Verdict) -> str:
+    """What the similarity may be."""
+    return "from -1 to 1" if verdict.is_cosine else "higher is more alike"
+
+
 def why(verdict: Verdict) -> str:
-    """In one or two sentences, which parts of the face the similarity comes from."""
+    """Which parts of the face carried the score, and what that rests on; or that the model does not say."""
+    if not verdict.contributions:
+        return verdict.explanation
     shares = area_shares(verdict.contributions)
+    explained = sum(share.contribution for share in shares)
     carrying = [share for share in shares if share.contribution > 0]
-    if verdict.similarity <= 0 or not carrying:
-        return "No part of the two faces is alike enough to add up to a similarity above 0."
+    if explained <= 0 or not carrying:
+        return f"No part of the two faces is alike enough to add up to more than 0. {verdict.explanation}"
     needed, total = [], 0.0
     for share in carrying:
         needed.append(share.area)
         total += share.contribution
-        if total >= verdict.similarity / 2:
+        if total >= explained / 2:
             break
-    parts = "; ".join(needed)
     against = [share.area for share in shares if share.contribution < 0]
-    sentence = f"At least half of the similarity comes from: {parts}."
-    return f"{sentence} Against a match spoke: {'; '.join(against)}." if against else sentence
+    what = "similarity" if abs(explained - verdict.similarity) <= SHOWN else "cosine"
+    sentences = [f"At least half of the {what} comes from: {'; '.join(needed)}."]
+    if against:
+        sentences.append(f"Against a match spoke: {'; '.join(against)}.")
+    return " ".join([*sentences, verdict.explanation])
 
 
 def as_text(verdict: Verdict) -> str:
@@ -86,17 +106,26 @@ def as_text(verdict: Verdict) -> str:
     lines = [
         headline(verdict),
         "",
-        f"  similarity   {verdict.similarity:6.3f}   from -1 to 1; a match is above the threshold {verdict.threshold:.3f}",
+        f"  similarity   {verdict.similarity:6.3f}   {scale(verdict)}; a match is above the threshold {verdict.threshold:.3f}",
         f"  probability  {verdict.probability:6.1%}   that both show one person, if either was as likely beforehand",
         "",
         why(verdict),
-        "",
-        f"  What each part of the face adds (left and right as you see them); the sum is {verdict.similarity:.3f}",
+        *_areas_as_lines(area_shares(verdict.contributions)),
     ]
-    shares = area_shares(verdict.contributions)
+    return "\n".join(
+        [*lines, "", PROBABILITY_CAVEAT, DECISION_CAVEAT, f"Model: {verdict.model}, score {verdict.score}"]
+    )
+
+
+def _areas_as_lines(shares: Sequence[AreaShare]) -> list[str]:
+    """The largest areas with a bar each, and the rest in one line; nothing where there are none."""
+    if not shares:
+        return []
+    total = sum(share.contribution for share in shares)
     largest = max(abs(share.contribution) for share in shares) or 1.0
     shown = shares if len(shares) <= MAX_AREAS_SHOWN else [*shares[: MAX_AREAS_SHOWN - 1], shares[-1]]
     width = max(len(share.area) for share in shown)
+    lines = ["", f"  What each part of the face adds (left and right as you see them); the sum is {total:.3f}"]
     for share in shown:
         bar = "█" * round(BAR_CHARACTERS * abs(share.contribution) / largest)
         lines.append(
@@ -105,25 +134,4 @@ def as_text(verdict: Verdict) -> str:
     if len(shown) < len(shares):
         rest = sum(share.contribution for share in shares[MAX_AREAS_SHOWN - 1 : -1])
         lines.append(f"  {rest:+.3f}  {len(shares) - len(shown)} other parts together")
-    return "\n".join([*lines, "", PROBABILITY_CAVEAT, DECISION_CAVEAT, f"Model: {verdict.model}"])
-
-
-def as_page(verdict: Verdict) -> str:
-    """As one self-contained HTML page."""
-    shares = area_shares(verdict.contributions)
-    largest = max(abs(share.contribution) for share in shares) or 1.0
-    values: dict[str, object] = {
-        "verdict": verdict,
-        "headline": headline(verdict),
-        "why": why(verdict),
-        "picture": data_uri(verdict.png),
-        "shares": [(share, round(100 * abs(share.contribution) / largest)) for share in shares],
-        "scale": [_percent(value) for value in (verdict.similarity, verdict.threshold)],
-        "caveats": [PROBABILITY_CAVEAT, DECISION_CAVEAT],
-    }
-    return render("verdict.html.j2", values)
-
-
-def _percent(similarity: float) -> float:
-    """Place of a similarity on the drawn scale from -1 to 1, in percent of its width."""
-    return round(50.0 * (1.0 + min(1.0, max(-1.0, similarity))), 2)
+    return lines

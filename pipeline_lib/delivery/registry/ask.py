@@ -1,0 +1,42 @@
+"""Ask a registered model about two photographs, in an interpreter of its own (ask_model)."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pipeline_lib.delivery.registry import ask_model
+from pipeline_lib.tracking.store import RegistryError, shown_uri
+
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+
+
+def ask(model: str, uri: str, a: Path, b: Path) -> dict[str, Any]:
+    """The model's answer, explained; see ask_model and verifier.pyfunc_model. `png` is base64, or None.
+
+    Args:
+        model: `models:/NAME@ALIAS` or another URI that MLflow loads.
+        uri: the store's.
+        a, b: the photographs' files.
+
+    Raises:
+        RegistryError: the model cannot be loaded, or failed.
+    """
+    request = {"model": model, "tracking_uri": uri, "image_a": str(a), "image_b": str(b)}
+    with tempfile.TemporaryDirectory() as scratch:
+        request_file, answer_file = Path(scratch, "request.json"), Path(scratch, "answer.json")
+        request_file.write_text(json.dumps(request))
+        # -P: the script's folder holds modules with everyday names and must not be searched for imports
+        command = [sys.executable, "-P", ask_model.__file__, str(request_file), str(answer_file)]
+        done = subprocess.run(command, env={**os.environ, **QUIET}, stderr=subprocess.PIPE, text=True, check=False)
+        if not answer_file.exists():
+            raise RegistryError("The model failed.", got=done.stderr.strip()[-2000:], where=model)
+        answer: dict[str, Any] = json.loads(answer_file.read_text())
+    if "failure" in answer:
+        raise RegistryError(
+            "The model cannot be loaded.", got=answer["failure"], allowed="models:/NAME@ALIAS", where=shown_uri(uri)
+        )
+    return answer

@@ -1,0 +1,1 @@
+"""One comparison, told to a person."""

@@ -1,0 +1,66 @@
+"""From aligned faces to what a scorer compares."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.data.patches.grid import parse_region
+from pipeline_lib.matching.scores.shared.faces import Faces, Needs
+from pipeline_lib.networks.backbones.shared.checkpoints import load_network
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.embedding.extract import embed_images, embed_region_images
+
+BATCH_SIZE = 32
+
+
+class Encoder:
+    """The networks that a scorer needs, as the stages embed and embed_regions use them.
+
+    Args:
+        needs: of the scorer.
+        networks: in eval mode, by name: needs.network, or each of needs.positions.
+        mirror: add the mirrored image's features (a region's always are).
+
+    Raises:
+        DataError: a network is missing.
+    """
+
+    def __init__(self, needs: Needs, networks: Mapping[str, FaceNetwork], mirror: bool) -> None:
+        missing = [name for name in network_names(needs) if name not in networks]
+        if missing:
+            raise DataError("The verifier lacks a network that its score needs.", got=list(networks), allowed=missing)
+        self.needs, self.networks, self.mirror = needs, networks, mirror
+
+    @classmethod
+    def load(cls, folder: Path, needs: Needs, mirror: bool) -> "Encoder":
+        """Read the networks below `folder`, one a subfolder; raises CheckpointError where one is missing or damaged."""
+        return cls(needs, {name: load_network(folder / name) for name in network_names(needs)}, mirror)
+
+    @property
+    def whole_face(self) -> FaceNetwork | None:
+        """The network of the whole face, None where the scorer needs regions or pixels."""
+        return None if self.needs.network is None else self.networks[self.needs.network]
+
+    def encode(self, images: npt.NDArray[np.uint8]) -> Faces:
+        """Faces of aligned images, uint8 (N, 112, 112, 3) RGB, N >= 1.
+
+        With their pixels, and the patches of a network of the whole face where the scorer needs them or the network
+        explains itself by them.
+        """
+        if self.needs.positions:
+            regions = {parse_region(name): self.networks[name] for name in self.needs.positions}
+            return Faces(patches=embed_region_images(regions, images, BATCH_SIZE), pixels=images)
+        network = self.whole_face
+        if network is None:
+            return Faces(pixels=images)
+        with_patches = self.needs.with_patches or network.additive
+        vectors, patches = embed_images(network, images, self.mirror, BATCH_SIZE, with_patches)
+        return Faces(vectors, patches, images)
+
+
+def network_names(needs: Needs) -> tuple[str, ...]:
+    """The networks, or regions, that a scorer needs."""
+    return needs.positions if needs.network is None else (needs.network,)

@@ -1,0 +1,92 @@
+"""A verifier on disk: one folder with settings, calibration, scorer, networks and, where the detector has some, its weights."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline_lib.core.errors import DataError, ParamsError
+from pipeline_lib.core.files import read_json, write_json
+from pipeline_lib.core.kinds import checked
+from pipeline_lib.matching.scores.shared.saved import save_scorer
+from pipeline_lib.matching.scores.shared.scorer import Scorer
+from pipeline_lib.matching.verification.calibration import Calibration, read_calibrations, write_calibrations
+from pipeline_lib.params.align import Align
+from pipeline_lib.params.embed import Embed
+from pipeline_lib.params.section import NO_FILE, Positive, Section
+
+SETTINGS, CALIBRATION, SCORER, NETWORKS, DETECTOR = (
+    "settings.json",
+    "calibration.json",
+    "scorer",
+    "networks",
+    "detector",
+)
+
+
+class Settings(Section):
+    """How two photographs become a score, as in the rebuild that calibrated it.
+
+    `score` is the column. `align.weights` is data/none: the detector's weights lie beside the settings. Photographs of more
+    than `max_pixels` are refused.
+    """
+
+    score: str
+    align: Align
+    embed: Embed
+    max_pixels: Positive
+
+
+def write_verifier(
+    folder: Path,
+    settings: Settings,
+    calibration: Calibration,
+    scorer: Scorer,
+    networks: Mapping[str, Path],
+    detector_weights: Path | None,
+) -> None:
+    """Write what Verifier.load reads.
+
+    Args:
+        folder: made here.
+        settings: its align.weights is not kept.
+        calibration: of the column settings.score.
+        scorer: of that column.
+        networks: folder (network.safetensors and network.json) of each network, or region, that the scorer needs.
+        detector_weights: None for a detector that a package brings.
+
+    Raises:
+        DataError: the scorer cannot score photographs.
+    """
+    folder.mkdir(parents=True)
+    align = settings.align.model_copy(update={"weights": NO_FILE})
+    write_json(folder / SETTINGS, settings.model_copy(update={"align": align}).model_dump(mode="json"))
+    write_calibrations(folder / CALIBRATION, {settings.score: calibration})
+    save_scorer(folder / SCORER, scorer)
+    for name, path in networks.items():
+        shutil.copytree(path, folder / NETWORKS / name)
+    if detector_weights is not None:
+        (folder / DETECTOR).mkdir()
+        shutil.copy(detector_weights, folder / DETECTOR)
+
+
+def read_settings(folder: Path) -> Settings:
+    """Read settings.json; raises DataError where a key is unknown or missing, or a value not possible."""
+    path = folder / SETTINGS
+    try:
+        return checked(Settings, read_json(path), where=path)
+    except ParamsError as error:
+        raise DataError("The verifier's settings have other keys.", got=error, where=path) from error
+
+
+def read_calibration(folder: Path, score: str) -> Calibration:
+    """The calibration of `score`; raises DataError where there is none."""
+    path = folder / CALIBRATION
+    found = read_calibrations(path)
+    if score not in found:
+        raise DataError("The calibration lacks the verifier's score.", got=", ".join(found), allowed=score, where=path)
+    return found[score]
+
+
+def detector_file(folder: Path) -> Path | None:
+    """The detector's weights, where the verifier brings some."""
+    return next((folder / DETECTOR).iterdir(), None) if (folder / DETECTOR).is_dir() else None

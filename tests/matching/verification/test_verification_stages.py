@@ -212,7 +212,6 @@ def test_anchors_and_weights(built):
 
 def test_weights_and_their_errors_are_in_mlflow(built, monkeypatch):
     from pipeline_lib.tracking.send import send_all
-
     from pipeline_lib.tracking.store import open_client
 
     monkeypatch.chdir(built)

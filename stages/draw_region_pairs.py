@@ -30,9 +30,9 @@ def main(
     with stage_run(f"draw_region_pairs@{weights}", params=logged, inputs={"aligned_index": index}) as run:
         images = read_table(index, SHARD_INDEX)
         images = images.filter(pc.equal(images["member"], "png"))
-        names = (images[column].to_pylist() for column in ("image_id", "identity", "split"))
-        rng = np.random.default_rng(section.seed)
-        pairs = draw_training_pairs(*names, section.num_pairs, section.num_cross_validation_folds, rng)
+        image_ids, identities, splits = (images[column].to_pylist() for column in ("image_id", "identity", "split"))
+        num_folds, rng = section.num_cross_validation_folds, np.random.default_rng(section.seed)
+        pairs = draw_training_pairs(image_ids, identities, splits, section.num_pairs, num_folds, rng)
         write_table(out, pairs, TRAINING_PAIRS)
         run.log_metrics({"num_pairs": pairs.num_rows})
 

@@ -1,5 +1,6 @@
 """The whole of params.yaml, for those who look at all of it: the check before the first stage, the report."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ class Params(Section):
         for key, reranked in self.rerank.items():
             if reranked.network not in self.galleries:
                 raise ValueError(f"rerank.{key}.network names {reranked.network}, which galleries does not")
-        tables = {"anchors": self.anchors, "region_weights": self.regions.weights}
+        tables: dict[str, Mapping[str, Section]] = {"anchors": self.anchors, "region_weights": self.regions.weights}
         for key, entry in self.scores.items():
             folder, _, name = entry.with_.partition("/")
             if folder in tables and name not in tables[folder]:

@@ -5,7 +5,8 @@ import pytest
 
 from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.data.patches.grid import LAYOUTS, Region, layout_positions, parse_region, unique_regions
-from pipeline_lib.params.load import load_params
+from pipeline_lib.params.load import read_section
+from pipeline_lib.params.regions import Regions
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_regions_outside_the_image_are_refused():
 
 
 def test_the_params_name_the_unique_regions(repository):
-    params = load_params(repository / "params.yaml")
+    regions = read_section("regions", Regions, repository / "params.yaml")
     unique = {region.name for size_px in (28, 56) for region in unique_regions(size_px)}
-    assert params.regions.positions
-    assert set(params.regions.positions) <= unique
+    assert regions.positions
+    assert set(regions.positions) <= unique

@@ -25,11 +25,12 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.common import NETWORKS, RATE, on_cores, report, seconds, spread, step_flops, train_settings, write_faces
+from pipeline_lib.core.ahead import load_ahead
 from pipeline_lib.core.memory import keep_freed_memory
 from pipeline_lib.core.world import World
 from pipeline_lib.data.shards.plan import epoch_plan
 from pipeline_lib.networks.backbones.shared.build import build_network
-from pipeline_lib.networks.training.data import Batch, TrainingSet, load_ahead, load_batch
+from pipeline_lib.networks.training.data import Batch, TrainingSet, load_batch
 from pipeline_lib.networks.training.labelled_images import training_faces
 from pipeline_lib.networks.training.learner import Learner, micro_batches
 from pipeline_lib.networks.training.trainee import new_trainee

@@ -12,11 +12,15 @@ from pipeline_lib.core.files import atomic_dir
 from pipeline_lib.core.parallel import map_batches
 from pipeline_lib.core.progress import track
 from pipeline_lib.core.tables import read_table, table_from_rows, write_table
-from pipeline_lib.data.faces.align_batch import AlignedFace, AlignSettings, Outcome, align_batch, with_weights
+from pipeline_lib.data.faces.align_batch import AlignedFace, Outcome, align_batch
+from pipeline_lib.data.faces.detection.build import detector_weights
 from pipeline_lib.data.faces.rejects import check_rejects, count_reasons
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
-from pipeline_lib.params.load import load_params
+from pipeline_lib.params.align import Align
+from pipeline_lib.params.ingest import Ingest
+from pipeline_lib.params.load import read_section
+from pipeline_lib.params.machine import load_machine
 from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.rejects import REJECTS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
@@ -26,27 +30,20 @@ from stages.common import run_stage
 
 def main(manifest: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Option()]) -> None:
     """Detect and align the photographs of MANIFEST; write shards, their index and the rejects table to OUT."""
-    params = load_params()
-    align = params.align
-    logged = {"align": align.model_dump(), "ingest": {"max_pixels": params.ingest.max_pixels}}
+    align, machine = read_section("align", Align), load_machine()
+    max_pixels = read_section("ingest", Ingest).max_pixels
+    logged = {"align": align.model_dump(), "ingest": {"max_pixels": max_pixels}}
     with stage_run("align", params=logged, inputs={"manifest": manifest}) as run:
         rows = read_table(manifest, MANIFEST).select(["image_id", "identity", "split", "uri"]).to_pylist()
-        settings = AlignSettings(
-            root=Path.cwd(),
-            detector=align.detector,
-            weights=None if align.weights is None else Path(align.weights),
-            min_score=align.min_score,
-            several_faces=align.several_faces,
-            min_face_px=align.min_face_px,
-            max_pixels=params.ingest.max_pixels,
-        )
-        batches = [rows[start : start + align.batch_size] for start in range(0, len(rows), align.batch_size)]
-        function = partial(align_batch, settings=with_weights(settings))
+        size = machine.photographs_per_batch
+        batches = [rows[start : start + size] for start in range(0, len(rows), size)]
+        weights = detector_weights(align)
+        function = partial(align_batch, align=align, weights=weights, root=Path.cwd(), max_pixels=max_pixels)
         function([])  # a missing package or checkpoint fails here, not in the log of every worker
-        outcomes = track(map_batches(function, batches, align.num_workers), "align, batches", total=len(batches))
+        outcomes = map_batches(function, batches, machine.num_workers, machine.dask)
         with atomic_dir(out / "shards") as folder:
             with ShardWriter(folder, "aligned", align.images_per_shard) as writer:
-                rejects = _write_faces(writer, outcomes)
+                rejects = _write_faces(writer, track(outcomes, "align, batches", total=len(batches)))
             # Written before the check, so that a stage that fails on it leaves the reason for each photograph.
             write_table(out / "rejects.parquet", table_from_rows(rejects, REJECTS), REJECTS)
             num_out = len(set(writer.index()["key"].to_pylist()))

@@ -7,59 +7,89 @@ from pathlib import Path
 
 import torch
 
+from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.core.world import World, process_group
-from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
-from pipeline_lib.networks.training import settings as train_settings
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.heads.shared.settings import head_settings
 from pipeline_lib.networks.training.data import TrainingSet
-from pipeline_lib.networks.training.fit import fit, forget_training, initial_network, size_figures, write_fitted
+from pipeline_lib.networks.training.distributed import divides
+from pipeline_lib.networks.training.fit import fit, forget_training, size_figures, write_fitted
 from pipeline_lib.networks.training.loop import Row
 from pipeline_lib.networks.training.validation import ValidationSet
-from pipeline_lib.params.load import Network, Params
+from pipeline_lib.params.load import PARAMS_FILE, read_section
+from pipeline_lib.params.machine import load_machine
+from pipeline_lib.params.networks import Network, Trained
+from pipeline_lib.params.regions import Regions
+from pipeline_lib.params.train import Train
 from pipeline_lib.tracking.network_package import log_networks
 from pipeline_lib.tracking.stage_run import stage_run
 
 
 def train(
     stage: str,
-    params: Params,
-    section: Network,
-    specs: Mapping[Path, NetworkSpec],
+    entry: Trained,
+    where: str,
+    section: Train,
+    build: Callable[[], Mapping[Path, FaceNetwork]],
     inputs: Mapping[str, Path],
     out: Path,
     record: Path,
     open_training: Callable[[], TrainingSet],
-    open_validation: Callable[[World], ValidationSet],
+    open_validation: Callable[[World, int], ValidationSet],
 ) -> None:
-    """Train the networks of `specs`, or import them where section.epochs is 0; rank 0 alone logs and writes.
+    """Train the networks of `build`, or write them as they are where entry.epochs is 0; rank 0 alone logs and writes.
 
     Args:
         stage: its name as `dvc stage list` gives it.
-        section: networks.<name> or regions.network.
-        specs: each network by the folder it goes to; the folder's name is the network's.
+        entry: of networks, networks_over, or regions.network.
+        where: file and key of it, for messages.
+        section: `train` of params.
+        build: the networks with their first weights, each by the folder it goes to; the folder's name is the network's.
         inputs: as tracking.stage_run.stage_run.
         out, record: the stage's folders; the first names the training state.
-        open_training, open_validation: called only if needed.
+        open_training, open_validation: called only if needed; the latter takes the world and the images of a forward pass.
     """
-    torch.set_num_threads(params.train.threads_per_process)
+    machine = load_machine()
+    torch.set_num_threads(machine.threads_per_process)
+    head = head_settings(entry.head, f"{where}.head")
     with ExitStack() as stack:
         world = stack.enter_context(process_group())
         run = None
         if world.is_main:
-            sections = {"train": params.train.model_dump(), "network": section.model_dump()}
-            run = stack.enter_context(stage_run(stage, sections, inputs if section.epochs else {}))
+            sections = {"train": section.model_dump(), "network": entry.model_dump()}
+            run = stack.enter_context(stage_run(stage, sections, inputs if entry.epochs else {}))
         else:
             logging.getLogger("face_verifier").setLevel(logging.WARNING)
-        networks = {path: initial_network(spec, params.train.seed, section.checkpoint) for path, spec in specs.items()}
+        networks = build()
         named = {path.name: network for path, network in networks.items()}
         history, figures = list[Row](), size_figures(named)
-        if section.epochs:
-            validate = open_validation(world).measure if params.train.validate_every_epochs else None
-            settings = train_settings.from_params(params.train, section)
+        if entry.epochs:
+            validate = (
+                open_validation(world, machine.images_per_batch).measure if section.validate_every_epochs else None
+            )
             logger = run.log_metrics if run else lambda figures, step: None
-            history, figures = fit(named, open_training(), settings, world, out, logger, validate)
+            history, figures = fit(
+                named, open_training(), head, section, entry.epochs, machine, world, out, logger, validate
+            )
         if run:
-            write_fitted(networks, history, figures, section.epochs > 0, record)
+            write_fitted(networks, history, figures, entry.epochs, record)
             num_steps = int(figures["num_steps"])
             run.log_metrics(figures, num_steps)  # at the last step: they are no first points of the rows' curves
-            log_networks(run, specs, num_steps)
+            log_networks(run, {path: network.spec for path, network in networks.items()}, num_steps)
             forget_training(out)
+
+
+def fits(num_processes: int) -> bool:
+    """Whether so many processes can share a batch: for stages.common.run_stage."""
+    return divides(read_section("train", Train), num_processes)
+
+
+def region_network(regions: Regions) -> Network:
+    """The entry that every region network is built from.
+
+    Raises:
+        ParamsError: there is none.
+    """
+    if regions.network is None:
+        raise ParamsError("There is no region network.", where=f"{PARAMS_FILE}, regions.network")
+    return regions.network

@@ -1,4 +1,4 @@
-"""embed_regions: every aligned image through the region networks of all positions (RRFNet, Approach A)."""
+"""embed_region@position, embed_regions@group: images through the region networks of some positions (RRFNet, Approach A)."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,48 +6,43 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from pipeline_lib.core.files import atomic_dir
-from pipeline_lib.core.world import current_world
+from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.patches.grid import parse_region
-from pipeline_lib.networks.backbones.shared.checkpoints import load_network
-from pipeline_lib.networks.embedding.extract import Floats, Images, embed_region_images
+from pipeline_lib.networks.embedding.extract import region_features
 from pipeline_lib.networks.embedding.images import ShardImages
-from pipeline_lib.networks.embeddings.embed_shards import embed_shards
-from pipeline_lib.networks.embeddings.store import EmbeddingWriter
-from pipeline_lib.params.load import load_params
-from pipeline_lib.tracking.stage_run import stage_run
+from pipeline_lib.networks.embedding.needed_rows import rows_of_pairs, rows_of_training_pairs
+from pipeline_lib.networks.embeddings.embed_shards import Part, embed_shards
+from pipeline_lib.params.load import read_entries
+from pipeline_lib.params.regions import RegionWeights
 from stages.common import run_stage
-
-BATCHES_PER_CHUNK = 4
+from stages.common_embedding import fits, inference_network, ranked_stage
 
 
 def main(
-    regions: Annotated[Path, typer.Option()],
+    networks: Annotated[Path, typer.Option()],
     aligned: Annotated[Path, typer.Option()],
+    pairs: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
 ) -> None:
-    """Write the K region features of each image as its patches; there is no vector of the whole face (dimension 0)."""
-    params = load_params()
-    batch_size, positions = params.embed.batch_size, params.regions.all_positions
-    folders = params.regions.folders
-    logged = {"embed": {"batch_size": batch_size}, "regions": {"positions": positions}}
-    with stage_run("embed_regions", params=logged, inputs={"regions": regions, "aligned": aligned}) as run:
-        device = current_world().device
-        networks = {parse_region(name): load_network(regions / folders[name]).to(device) for name in positions}
-        grid = np.array([(region.x, region.y, region.size_px, region.size_px) for region in networks], np.int64)
+    """Write the K region features of each image as its patches; there is no vector of the whole face (dimension 0).
+
+    NETWORKS holds a folder a position. Images are those of pairs, and of the training pairs that region weights are fitted to.
+    """
+    weights = read_entries("regions.weights", RegionWeights)
+    logged = {"regions": {"weights": {name: fit.model_dump() for name, fit in weights.items()}}}
+    inputs = {"networks": networks, "aligned": aligned, "pairs": pairs}
+    is_alone = (networks / networks.name).is_dir()
+    with ranked_stage(f"embed_region{'' if is_alone else 's'}@{networks.name}", logged, inputs) as ranked:
+        regions = [parse_region(path.name) for path in sorted(networks.iterdir()) if path.is_dir()]
+        if not regions:
+            raise DataError("There are no region networks; run their training stage.", where=networks)
+        loaded = {region: inference_network(networks / region.name, ranked.world) for region in regions}
+        grid = np.array([(region.x, region.y, region.size_px, region.size_px) for region in regions], np.int64)
         images = ShardImages(aligned)
-
-        def embed(chunk: Images) -> tuple[Floats, Floats]:
-            return np.zeros((len(chunk), 0), np.float32), embed_region_images(networks, chunk, batch_size)
-
-        patch_dim = embed(images.read([]))[1].shape[2]
-        with atomic_dir(out) as folder, EmbeddingWriter(folder, 0, grid, patch_dim) as writer:
-            everything = [True] * len(images)
-            nothing = [None] * len(images)
-            rows = range(len(images))
-            embed_shards(writer, images, rows, nothing, everything, embed, BATCHES_PER_CHUNK * batch_size)
-        run.log_metrics({"num_embedded": len(images), "num_positions": len(positions)})
+        rows = sorted({*rows_of_pairs(images, pairs), *rows_of_training_pairs(images, weights.values())})
+        embed_shards(out, [Part(images, rows)], region_features(loaded), grid, ranked.batch_size, ranked.world)
+        ranked.log_metrics({"num_embedded": len(rows), "num_positions": len(regions)})
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, fits)

@@ -10,7 +10,7 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_file, write_json
 from pipeline_lib.matching.regions.cosines import position_names, region_cosines
 from pipeline_lib.matching.regions.fits import fit_combinations, fit_summary, weight_figures, write_region_fits
-from pipeline_lib.matching.regions.pairs import draw_training_pairs
+from pipeline_lib.data.sources.shared.training_pairs import draw_training_pairs
 from pipeline_lib.matching.regions.weight_map import draw_weight_maps
 from pipeline_lib.networks.embeddings.store import read_embeddings
 from pipeline_lib.params.load import load_params

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from pipeline_lib.core.tables import write_table
-from pipeline_lib.data.sources.manifest import build_manifest
-from pipeline_lib.data.sources.read import read_sources
-from pipeline_lib.params.load import load_params
+from pipeline_lib.data.sources.shared.manifest import build_manifest
+from pipeline_lib.data.sources.shared.read import read_sources
+from pipeline_lib.params.ingest import Ingest
+from pipeline_lib.params.load import PARAMS_FILE, read_section, read_yaml
 from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.rejects import REJECTS
@@ -17,12 +18,12 @@ from stages.common import run_stage
 
 
 def main(root: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Option()]) -> None:
-    """Read the sources below ROOT; write manifest, pairs and rejects tables and the rendered photographs to OUT."""
-    params = load_params()
-    logged = {"ingest": params.ingest.model_dump(), "synthetic": params.synthetic.model_dump()}
-    with stage_run("ingest", params=logged, inputs={"root": root}) as run:
-        sources = read_sources(params.ingest.sources, params.synthetic, root, out / "photos")
-        built = build_manifest(sources, params.ingest)
+    """Read the sources below ROOT; write manifest, pairs and rejects tables and the photographs made to OUT."""
+    ingest = read_section("ingest", Ingest)
+    kinds = {source.kind for source in ingest.sources}
+    sections = {name: section for name, section in read_yaml(PARAMS_FILE).items() if name in kinds}
+    with stage_run("ingest", params={"ingest": ingest.model_dump(), **sections}, inputs={"root": root}) as run:
+        built = build_manifest(read_sources(ingest.sources, sections, root, out / "photos"), ingest)
         write_table(out / "manifest.parquet", built.manifest, MANIFEST)
         write_table(out / "pairs.parquet", built.pairs, PAIRS)
         write_table(out / "rejects.parquet", built.rejects, REJECTS)

@@ -1,17 +1,19 @@
-"""Train one network on the aligned and occluded faces of the training identities; under torchrun, one process or many."""
+"""Train one network on the aligned and occluded faces of the training identities, in one process or many."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline_lib.core.errors import ParamsError
-from pipeline_lib.networks.backbones.shared import spec as network_spec
+from pipeline_lib.networks.backbones.shared.build import network_spec
+from pipeline_lib.networks.training.fit import initial_network
 from pipeline_lib.networks.training.labelled_images import training_faces
 from pipeline_lib.networks.training.validation import ValidationSet
-from pipeline_lib.params.load import load_params
+from pipeline_lib.params.load import PARAMS_FILE, read_entry, read_section
+from pipeline_lib.params.networks import Network
+from pipeline_lib.params.train import Train
 from stages.common import run_stage
-from stages.common_training import train
+from stages.common_training import fits, train
 
 
 def main(
@@ -23,22 +25,22 @@ def main(
     record: Annotated[Path, typer.Option()],
 ) -> None:
     """Train networks.<network>; with epochs 0 its checkpoint is imported and no data are read."""
-    params = load_params()
-    if network not in params.networks:
-        raise ParamsError("An unknown network.", got=network, allowed=sorted(params.networks), where="params.yaml")
-    section = params.networks[network]
+    entry, section = read_entry("networks", network, Network), read_section("train", Train)
+    where = f"{PARAMS_FILE}, networks.{network}"
+    spec = network_spec(entry, where)
     train(
         f"train@{network}",
-        params,
+        entry,
+        where,
         section,
-        specs={out: network_spec.from_params(section)},
+        build=lambda: {out: initial_network(spec, section.seed, entry.checkpoint_file)},
         inputs={"aligned": aligned / "shards", "occluded": occluded / "shards"},
         out=out,
         record=record,
-        open_training=lambda: training_faces(aligned, occluded if params.train.use_occluded else None),
-        open_validation=lambda world: ValidationSet(aligned, pairs, params.embed.batch_size, world),
+        open_training=lambda: training_faces(aligned, occluded if section.use_occluded else None),
+        open_validation=lambda world, batch_size: ValidationSet(aligned, pairs, batch_size, world),
     )
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, fits)

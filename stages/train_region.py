@@ -1,4 +1,4 @@
-"""Train the network of one region position on its patch shards; under torchrun, one process or many."""
+"""Train the network of one region position on its patch shards, in one process or many."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,12 +6,15 @@ from typing import Annotated
 import typer
 
 from pipeline_lib.data.patches.grid import parse_region
-from pipeline_lib.networks.backbones.shared import spec as network_spec
+from pipeline_lib.networks.backbones.shared.build import network_spec
+from pipeline_lib.networks.training.fit import initial_network
 from pipeline_lib.networks.training.labelled_images import training_regions
 from pipeline_lib.networks.training.validation import ValidationSet
-from pipeline_lib.params.load import load_params
+from pipeline_lib.params.load import PARAMS_FILE, read_section
+from pipeline_lib.params.regions import Regions
+from pipeline_lib.params.train import Train
 from stages.common import run_stage
-from stages.common_training import train
+from stages.common_training import fits, region_network, train
 
 
 def main(
@@ -23,21 +26,22 @@ def main(
     record: Annotated[Path, typer.Option()],
 ) -> None:
     """Train regions.network on the patches of `position` (RRFNet, Approach A)."""
-    params = load_params()
-    region = parse_region(position)
-    section, margin_px = params.regions.network, params.regions.margin_px
+    regions, section = read_section("regions", Regions), read_section("train", Train)
+    region, entry, where = parse_region(position), region_network(regions), f"{PARAMS_FILE}, regions.network"
+    spec = network_spec(entry, where, region.size_px)
     train(
         f"train_region@{position}",
-        params,
+        entry,
+        where,
         section,
-        specs={out / position: network_spec.from_params(section, input_px=region.size_px)},
+        build=lambda: {out / position: initial_network(spec, section.seed, entry.checkpoint_file)},
         inputs={"patches": patches},
         out=out,
         record=record,
-        open_training=lambda: training_regions(patches, region, margin_px),
-        open_validation=lambda world: ValidationSet(aligned, pairs, params.embed.batch_size, world, {position: region}),
+        open_training=lambda: training_regions(patches, region, regions.margin_px),
+        open_validation=lambda world, batch_size: ValidationSet(aligned, pairs, batch_size, world, {position: region}),
     )
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, fits)

@@ -1,4 +1,4 @@
-"""Train a group's region networks together: each face is decoded once for all of them; under torchrun, one process or many."""
+"""Train a group's region networks together: each face is decoded once for all of them; in one process or many."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,12 +7,16 @@ import typer
 
 from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.data.patches.grid import parse_region
-from pipeline_lib.networks.backbones.shared import spec as network_spec
+from pipeline_lib.networks.backbones.shared.build import network_spec
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.training.fit import initial_network
 from pipeline_lib.networks.training.labelled_images import training_faces
 from pipeline_lib.networks.training.validation import ValidationSet
-from pipeline_lib.params.load import load_params
+from pipeline_lib.params.load import PARAMS_FILE, read_section
+from pipeline_lib.params.regions import Regions
+from pipeline_lib.params.train import Train
 from stages.common import run_stage
-from stages.common_training import train
+from stages.common_training import fits, region_network, train
 
 
 def main(
@@ -23,26 +27,31 @@ def main(
     record: Annotated[Path, typer.Option()],
 ) -> None:
     """Train regions.network for every position of regions.groups.<group> (RRFNet, Approach A)."""
-    params = load_params()
-    if group not in params.regions.groups:
-        allowed = sorted(params.regions.groups)
-        raise ParamsError(
-            "An unknown group of regions.", got=group, allowed=allowed, where="params.yaml, regions.groups"
-        )
-    regions = {name: parse_region(name) for name in params.regions.groups[group]}
-    section = params.regions.network
+    section, train_section = read_section("regions", Regions), read_section("train", Train)
+    if group not in section.groups:
+        allowed, where = sorted(section.groups), f"{PARAMS_FILE}, regions.groups"
+        raise ParamsError("An unknown group of regions.", got=group, allowed=allowed, where=where)
+    regions = {name: parse_region(name) for name in section.groups[group]}
+    entry, where = region_network(section), f"{PARAMS_FILE}, regions.network"
+
+    def build() -> dict[Path, FaceNetwork]:
+        specs = {name: network_spec(entry, where, region.size_px) for name, region in regions.items()}
+        seed, checkpoint = train_section.seed, entry.checkpoint_file
+        return {out / name: initial_network(spec, seed, checkpoint) for name, spec in specs.items()}
+
     train(
         f"train_regions@{group}",
-        params,
-        section,
-        specs={out / name: network_spec.from_params(section, region.size_px) for name, region in regions.items()},
+        entry,
+        where,
+        train_section,
+        build=build,
         inputs={"aligned": aligned / "shards"},
         out=out,
         record=record,
         open_training=lambda: training_faces(aligned, None, list(regions.values())),
-        open_validation=lambda world: ValidationSet(aligned, pairs, params.embed.batch_size, world, regions),
+        open_validation=lambda world, batch_size: ValidationSet(aligned, pairs, batch_size, world, regions),
     )
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, fits)

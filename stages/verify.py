@@ -9,7 +9,7 @@ import typer
 
 from pipeline_lib.core.files import atomic_file, write_json
 from pipeline_lib.core.tables import read_table, write_table
-from pipeline_lib.data.sources.aligned_pairs import usable_pairs
+from pipeline_lib.data.sources.shared.aligned_pairs import usable_pairs
 from pipeline_lib.matching.verification.calibration import write_calibrations
 from pipeline_lib.matching.verification.protocols import all_calibrations, all_metrics, curve_rows, flat_metrics
 from pipeline_lib.matching.verification.region_table import REGION_COLUMNS, region_rows

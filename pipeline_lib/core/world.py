@@ -1,6 +1,7 @@
 """The world a process lives in: its rank, how many there are, and the device; the only reader of RANK and its kin."""
 
 import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +39,8 @@ def current_world() -> World:
 
 @contextmanager
 def process_group(timeout_s: float = 60.0) -> Iterator[World]:
-    """Join the process group that torchrun started (nccl on GPUs, gloo on CPUs), and leave it at the end.
+    """Join the process group of the ranks that core.launch (or torchrun) started, and leave it at the end: nccl on GPUs,
+    gloo on CPUs.
 
     A world of one started without torchrun joins none. A rank that waits longer than `timeout_s` for the others raises.
     """
@@ -49,11 +51,26 @@ def process_group(timeout_s: float = 60.0) -> Iterator[World]:
         yield world
         return
     backend = "nccl" if world.device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
+    timeout = timedelta(seconds=timeout_s)
+    store = _meeting_place(world, timeout)
+    dist.init_process_group(backend, store=store, rank=world.rank, world_size=world.size, timeout=timeout)
     try:
         yield world
     finally:
         dist.destroy_process_group()
+
+
+def _meeting_place(world: World, timeout: timedelta) -> TCPStore:
+    """The store through which the ranks meet, at MASTER_ADDR and MASTER_PORT.
+
+    Torchrun's agent keeps it, or says that rank 0 is to. PyTorch would have rank 0 listen on every interface; here it does
+    on MASTER_ADDR alone, which is loopback on one machine.
+    """
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    if world.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        listener = socket.create_server((host, port)).detach()
+        return TCPStore(host, port, world.size, is_master=True, timeout=timeout, master_listen_fd=listener)
+    return TCPStore(host, port, world.size, is_master=False, timeout=timeout)
 
 
 def sum_over_ranks(values: Tensor) -> Tensor:

@@ -40,16 +40,23 @@ def read_section(name: str, model: type[S], path: Path = PARAMS_FILE) -> S:
 
 
 def read_entries(name: str, model: type[S], path: Path = PARAMS_FILE) -> dict[str, S]:
-    """A section that is a table of entries (networks, scores, ...), none if it is absent; raises as read_section."""
-    entries = read_yaml(path).get(name) or {}
-    if not isinstance(entries, dict):
-        raise ParamsError("A section is no table of entries.", got=entries, where=f"{path}, {name}")
-    return {key: checked(model, value, where=f"{path}, {name}.{key}") for key, value in entries.items()}
+    """A section that is a table of entries (networks, regions.weights, ...), none if it is absent; raises as read_section."""
+    return {key: checked(model, value, where=f"{path}, {name}.{key}") for key, value in _table(name, path).items()}
 
 
 def read_entry(name: str, key: str, model: type[S], path: Path = PARAMS_FILE) -> S:
     """One entry of a table; raises as read_section, also where there is no such entry."""
-    entries = read_yaml(path).get(name) or {}
+    entries = _table(name, path)
     if key not in entries:
         raise ParamsError("There is no such entry.", got=key, allowed=", ".join(entries), where=f"{path}, {name}")
     return checked(model, entries[key], where=f"{path}, {name}.{key}")
+
+
+def _table(name: str, path: Path) -> dict[str, Any]:
+    entries: Any = read_yaml(path)
+    for part in name.split("."):
+        entries = entries.get(part) or {}
+        if not isinstance(entries, dict):
+            raise ParamsError("A section is no table of entries.", got=entries, where=f"{path}, {name}")
+    table: dict[str, Any] = entries
+    return table

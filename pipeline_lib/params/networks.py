@@ -1,7 +1,7 @@
 """Sections `networks` and `networks_over`: what is trained, or imported."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -27,16 +27,26 @@ class Patches(Section):
     mask_mode: Literal["drop", "zero"] = "drop"
 
 
-class Network(OpenSection):
+class Trained(OpenSection):
+    """What is trained for `epochs` with a margin `head`; `epochs` 0, and head none, train nothing."""
+
+    epochs: NonNegative
+    head: Head
+
+    @model_validator(mode="after")
+    def _training_needs_a_head(self) -> Self:
+        if (self.epochs > 0) == (self.head.kind == NONE):
+            raise ValueError(f"epochs {self.epochs} and head {self.head.kind}: a head (not none) is for epochs above 0")
+        return self
+
+
+class Network(Trained):
     """A network and its training: `arch` names a module of networks/backbones, which checks its shape's keys.
 
-    `patches`: see there. `epochs` 0 trains nothing. `checkpoint`: published weights to start from, data/none for weights
-    drawn from train.seed.
+    `patches`: see there. `checkpoint`: published weights to start from, data/none for weights drawn from train.seed.
     """
 
     arch: str
-    epochs: NonNegative
-    head: Head
     checkpoint: str
     patches: Patches | None = None
 
@@ -45,17 +55,9 @@ class Network(OpenSection):
         """`checkpoint`, None for none."""
         return None if self.checkpoint == NO_FILE else Path(self.checkpoint)
 
-    @model_validator(mode="after")
-    def _training_needs_a_head(self) -> "Network":
-        if (self.epochs > 0) == (self.head.kind == NONE):
-            raise ValueError(f"epochs {self.epochs} and head {self.head.kind}: a head (not none) is for epochs above 0")
-        return self
 
-
-class NetworkOver(OpenSection):
+class NetworkOver(Trained):
     """A network over frozen ones (`over` names them): `kind` names a module of networks/over, which checks its keys."""
 
     kind: str
     over: Annotated[list[str], Field(min_length=1)]
-    epochs: NonNegative
-    head: Head

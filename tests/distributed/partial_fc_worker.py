@@ -14,18 +14,19 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pipeline_lib.core.errors import PipelineError
 from pipeline_lib.core.world import World, process_group, sum_over_ranks
-from pipeline_lib.networks.heads.shared.build import HeadSettings, build_head
+from pipeline_lib.networks.heads import adaface, arcface, cosface, curricularface, elasticface_arc
+from pipeline_lib.networks.heads.shared.build import build_head
 from pipeline_lib.networks.heads.shared.partial_fc import PartialFC
 from pipeline_lib.networks.heads.shared.partial_fc_shards import load_shards, save_shards
 
 NUM_CLASSES, DIM, INPUTS, BATCH, NUM_STEPS, MICRO_BATCHES = 11, 5, 7, 12, 3, 2
 RATE = 0.4  # of the sampled run
 SETTINGS = {
-    "arcface": HeadSettings("arcface", 8.0, 0.3),
-    "cosface": HeadSettings("cosface", 8.0, 0.3),
-    "adaface": HeadSettings("adaface", 8.0, 0.3, t_alpha=0.5),
-    "curricularface": HeadSettings("curricularface", 8.0, 0.3, t_alpha=0.5),
-    "elasticface_arc": HeadSettings("elasticface_arc", 8.0, 0.3),
+    "arcface": arcface.Settings(scale=8.0, margin=0.3),
+    "cosface": cosface.Settings(scale=8.0, margin=0.3),
+    "adaface": adaface.Settings(scale=8.0, margin=0.3, t_alpha=0.5),
+    "curricularface": curricularface.Settings(scale=8.0, margin=0.3, t_alpha=0.5),
+    "elasticface_arc": elasticface_arc.Settings(scale=8.0, margin=0.3),
 }
 
 

@@ -18,19 +18,23 @@ from torch import Tensor, nn
 
 from pipeline_lib.core.errors import PipelineError
 from pipeline_lib.core.world import process_group, sum_over_ranks
+from pipeline_lib.networks.backbones import iresnet
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
-from pipeline_lib.networks.heads.shared.build import HeadSettings
+from pipeline_lib.networks.heads.shared.settings import head_settings
 from pipeline_lib.networks.training.data import Square, TrainingSet
 from pipeline_lib.networks.training.loop import train_networks
-from pipeline_lib.networks.training.settings import TrainSettings
 from pipeline_lib.networks.training.trainee import new_trainee
+from pipeline_lib.params.machine import Machine
+from pipeline_lib.params.networks import Head, Patches
+from pipeline_lib.params.train import Train
 
+SMALL = {"blocks": (1, 1, 1, 1), "width": 0.125, "embedding_dim": 8}
 SPECS = {
-    "plain": NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8),
-    "iresnet": NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8),
-    "rrfnet": NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, patch_px=56, layout="cross5", mask_share=0.4),
+    "plain": iresnet.Spec(**SMALL),
+    "iresnet": iresnet.Spec(**SMALL),
+    "rrfnet": iresnet.Spec(**SMALL, patches=Patches(side_px=56, layout="cross5", mask_share=0.4)),
 }
 NUM_IMAGES, NUM_IDENTITIES = 20, 4
 OF_THE_MACHINE = ("images_per_s", "data_wait_share", "peak_memory_bytes")  # figures that no two runs share
@@ -111,8 +115,7 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     """Train and write result<rank>.safetensors and history.json into `folder`; exits with 3 on a PipelineError."""
     logging.basicConfig(level=logging.INFO)
     torch.set_num_threads(1)
-    settings = TrainSettings(
-        epochs=args.epochs,
+    train = Train(
         batch_size=args.batch_size,
         micro_batch_size=args.micro_batch,
         learning_rate=args.learning_rate,
@@ -120,27 +123,26 @@ def run(args: argparse.Namespace, folder: Path) -> None:
         weight_decay=5e-4,
         clip_norm=5.0,
         warmup_epochs=1,
-        head=HeadSettings(args.head, 8.0, 0.2),
         partial_fc_rate=args.partial_fc,
         shift_px=5,
+        use_occluded=False,
         ema_decay=args.ema,
         validate_every_epochs=args.validate_every,
         compile=False,
-        checkpoint_every_steps=args.checkpoint_every,
-        log_every_steps=args.log_every,
-        num_loader_threads=1,
         seed=args.seed,
     )
+    head = head_settings(Head(kind=args.head, scale=8.0, margin=0.2), "--head")
+    machine = Machine(checkpoint_every_steps=args.checkpoint_every, log_every_steps=args.log_every)
     spec = SPECS[args.network]
     if args.network == "plain":
-        torch.manual_seed(settings.seed)
+        torch.manual_seed(train.seed)
         network: FaceNetwork = PlainNetwork(spec)
     else:
-        network = build_network(spec, settings.seed)
+        network = build_network(spec, train.seed)
     num_forwards = 0  # in training
 
     with process_group() as world:
-        trainee = new_trainee(network, settings, NUM_IDENTITIES)
+        trainee = new_trainee(network, head, train, NUM_IDENTITIES)
 
         def after_forward(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
             nonlocal num_forwards
@@ -165,7 +167,9 @@ def run(args: argparse.Namespace, folder: Path) -> None:
             history = train_networks(
                 {"it": trainee},
                 drawn_faces(),
-                settings,
+                train,
+                args.epochs,
+                machine,
                 world,
                 folder / "resume",
                 lambda row, step: logged.append(step),

@@ -1,8 +1,9 @@
 """What one Dask worker does with a batch of the manifest: read, decode, detect, choose, align."""
 
 import multiprocessing
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,28 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.data.faces.align_photo import align_chosen
-from pipeline_lib.data.faces.detection.build import Detector, Face, Image, make_detector
+from pipeline_lib.data.faces.detection.build import make_detector
+from pipeline_lib.data.faces.detection.face import Detector, Face, Image
 from pipeline_lib.data.faces.rejects import FaceReject, reject_row
 from pipeline_lib.data.photos.photo import PhotoError, decode_photo
+from pipeline_lib.params.align import Align
 
 # Photographs are decoded and detected in runs of about this size: a batch of 32 gigantic ones must not fill the memory.
 RUN_PIXELS = 16_000_000
-
-
-@dataclass(frozen=True)
-class AlignSettings:
-    """Parameters of make_detector, choose_face and decode_photo (see there), and the folder that `uri` starts from.
-
-    `root` is absolute, since a worker of another machine has a working directory of its own.
-    """
-
-    root: Path
-    detector: str
-    weights: Path | None
-    min_score: float
-    several_faces: str
-    min_face_px: int
-    max_pixels: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,41 +45,28 @@ Row = Mapping[str, object]
 Outcome = AlignedFace | dict[str, object]
 
 
-def with_weights(settings: AlignSettings) -> AlignSettings:
-    """Settings whose weights are an absolute path; downloads published ones here, once, instead of in every worker.
-
-    Raises:
-        DownloadError: see pipeline_lib.data.faces.detection.weights.fetch.
-    """
-    weights = settings.weights
-    if weights is None and settings.detector in ("retinaface_resnet50", "retinaface_pytorch"):
-        from pipeline_lib.data.faces.detection.weights import resnet50_weights
-
-        weights = resnet50_weights()
-    return replace(settings, weights=None if weights is None else weights.absolute())
-
-
-def align_batch(rows: Sequence[Row], settings: AlignSettings) -> list[Outcome]:
+def align_batch(rows: Sequence[Row], align: Align, weights: Path | None, root: Path, max_pixels: int) -> list[Outcome]:
     """Align the photographs of some rows of the manifest.
 
     Args:
         rows: mappings with image_id, identity, split and uri.
-        settings: see with_weights.
+        align: the section; its `weights` are not looked at.
+        weights: see detection.build.detector_weights.
+        root: the folder that `uri` starts from; absolute, since a worker of another machine has its own working directory.
+        max_pixels: see decode_photo.
 
     Returns:
         for each row, in order, the aligned face or a row of the rejects table (reasons of PhotoError and FaceReject).
     """
-    detector = _process_detector(settings.detector, settings.weights, settings.min_score)
+    detector = _process_detector(align.detector, weights, align.min_score)
     outcomes: list[Outcome] = []
-    for run in _decoded_runs(rows, settings):
+    for run in _decoded_runs(rows, root, max_pixels):
         found = iter(detector.detect([image for _, image in run if not isinstance(image, PhotoError)]))
         for row, image in run:
             try:
                 if isinstance(image, PhotoError):
                     raise image
-                aligned, landmarks, face = align_chosen(
-                    image, next(found), settings.several_faces, settings.min_face_px
-                )
+                aligned, landmarks, face = align_chosen(image, next(found), align.several_faces, align.min_face_px)
             except (PhotoError, FaceReject) as error:
                 outcomes.append(reject_row(str(row["image_id"]), str(row["uri"]), "align", error.reason, error.detail))
                 continue
@@ -101,11 +75,11 @@ def align_batch(rows: Sequence[Row], settings: AlignSettings) -> list[Outcome]:
     return outcomes
 
 
-def _decoded_runs(rows: Sequence[Row], settings: AlignSettings) -> Iterator[list[tuple[Row, Image | PhotoError]]]:
+def _decoded_runs(rows: Sequence[Row], root: Path, max_pixels: int) -> Iterator[list[tuple[Row, Image | PhotoError]]]:
     run: list[tuple[Row, Image | PhotoError]] = []
     num_pixels = 0
     for row in rows:
-        image = _decode(settings.root / str(row["uri"]), settings.max_pixels)
+        image = _decode(root / str(row["uri"]), max_pixels)
         run.append((row, image))
         num_pixels += 0 if isinstance(image, PhotoError) else image.shape[0] * image.shape[1]
         if num_pixels >= RUN_PIXELS:
@@ -126,11 +100,18 @@ def _decode(path: Path, max_pixels: int) -> Image | PhotoError:
 
 @lru_cache(maxsize=1)
 def _process_detector(kind: str, weights: Path | None, min_score: float) -> Detector:
-    """This process's detector, built at its first batch; in a Dask worker it may use one thread, as there is one a core."""
-    if multiprocessing.parent_process() is not None:
-        cv2.setNumThreads(1)
-        if kind != "dlib":
-            import torch
+    """This process's detector, built at its first batch.
 
-            torch.set_num_threads(1)
-    return make_detector(kind, weights, min_score)
+    A Dask worker may use one thread, as there is one worker a core. Workers share the GPUs where there are any.
+    """
+    is_worker = multiprocessing.parent_process() is not None
+    if is_worker:
+        cv2.setNumThreads(1)
+    if kind == "dlib":
+        return make_detector(kind, weights, min_score)
+    import torch
+
+    if is_worker:
+        torch.set_num_threads(1)
+    num_gpus = torch.cuda.device_count()
+    return make_detector(kind, weights, min_score, f"cuda:{os.getpid() % num_gpus}" if num_gpus else "cpu")

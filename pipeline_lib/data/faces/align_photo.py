@@ -5,7 +5,8 @@ import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.faces.alignment import align_face
-from pipeline_lib.data.faces.detection.build import Detector, Face, choose_face
+from pipeline_lib.data.faces.detection.choose import choose_face
+from pipeline_lib.data.faces.detection.face import Detector, Face
 from pipeline_lib.data.faces.rejects import FaceReject
 
 Aligned = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], Face]
@@ -16,7 +17,7 @@ def align_photo(image: npt.NDArray[np.uint8], detector: Detector, several_faces:
 
     Args:
         image: uint8 RGB (H, W, 3), upright.
-        detector: from make_detector.
+        detector: see detection.build.make_detector.
         several_faces, min_face_px: see choose_face.
 
     Returns:

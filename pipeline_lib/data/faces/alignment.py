@@ -5,14 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError
-
-ALIGNED_PX = 112
-
-# METHODS section 1: left eye, right eye, nose tip, mouth corners in the aligned image, x y in px.
-TEMPLATE_112: npt.NDArray[np.float32] = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]],
-    dtype=np.float32,
-)
+from pipeline_lib.core.geometry import FACE_PX, TEMPLATE
 
 
 def similarity_transform(src: npt.NDArray[np.floating], dst: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
@@ -63,7 +56,7 @@ def align_face(
 
     Args:
         image: uint8 RGB (H, W, 3).
-        landmarks: (5, 2) px of `image`, in the order of TEMPLATE_112; pixel (0, 0) has its centre at (0, 0).
+        landmarks: (5, 2) px of `image`, in the order of TEMPLATE; pixel (0, 0) has its centre at (0, 0).
 
     Returns:
         aligned: uint8 RGB (112, 112, 3).
@@ -73,7 +66,7 @@ def align_face(
         DataError: see similarity_transform.
     """
     points = landmarks.astype(np.float64)
-    scale = float(np.hypot(*similarity_transform(points, TEMPLATE_112)[:, 0]))
+    scale = float(np.hypot(*similarity_transform(points, TEMPLATE)[:, 0]))
     shrink = int(1.0 / scale)
     if shrink >= 2:
         height, width = image.shape[:2]
@@ -81,11 +74,11 @@ def align_face(
         image = np.asarray(small, dtype=np.uint8)
         # Pixel centres: x + 1/2 is what scales, not x.
         points = (points + 0.5) * (image.shape[1] / width, image.shape[0] / height) - 0.5
-    matrix = similarity_transform(points, TEMPLATE_112)
+    matrix = similarity_transform(points, TEMPLATE)
     aligned = cv2.warpAffine(
         image,
         matrix,
-        (ALIGNED_PX, ALIGNED_PX),
+        (FACE_PX, FACE_PX),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=(0, 0, 0),

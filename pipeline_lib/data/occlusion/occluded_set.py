@@ -9,32 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from pipeline_lib.core.geometry import FACE_PX
 from pipeline_lib.core.parallel import map_batches
 from pipeline_lib.core.progress import track
 from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.data.occlusion.crop import crop_landmarks
 from pipeline_lib.data.occlusion.draw import draw_occlusion, image_rng, query_images, training_kind
-from pipeline_lib.data.shards.aligned import IMAGE_SHAPE, AlignedBatch, AlignedRow, aligned_batches
+from pipeline_lib.data.shards.aligned import AlignedBatch, AlignedRow, aligned_batches
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
+from pipeline_lib.params.occlude import Occlude
 from pipeline_lib.schemas.occlusions import OCCLUSIONS
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-@dataclass(frozen=True)
-class OcclusionPlan:
-    """Which images are occluded how: `kinds` as in occlusion.draw, shares in 0..1; see chosen_kinds.
-
-    At most `max_query_images` test images, None for all, are queries.
-    """
-
-    kinds: tuple[str, ...]
-    train_share: float
-    crop_share: float
-    seed: int
-    max_query_images: int | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +43,7 @@ class Occluded:
 
 
 def write_occluded_set(
-    aligned: Path, out: Path, plan: OcclusionPlan, images_per_shard: int, num_workers: int
+    aligned: Path, out: Path, occlude: Occlude, num_workers: int, scheduler: str | None = None
 ) -> tuple["pa.Table", "pa.Table"]:
     """Draw all planned occlusions on Dask workers and write `out/occluded-NNNNNN.tar`.
 
@@ -66,9 +54,8 @@ def write_occluded_set(
     Args:
         aligned: the align stage's folder.
         out: an existing, empty folder.
-        plan: what to draw.
-        images_per_shard: images a tar.
-        num_workers: Dask processes, 0 for this one.
+        occlude: what to draw, see chosen_kinds.
+        num_workers, scheduler: see core.parallel.map_batches.
 
     Returns:
         The shard index (schemas.shard_index.SHARD_INDEX) and what was drawn (schemas.occlusions.OCCLUSIONS).
@@ -78,10 +65,11 @@ def write_occluded_set(
     """
     batches = list(aligned_batches(aligned, ("train", "test")))
     test_ids = (row.image_id for batch in batches for row in batch.rows() if row.split == "test")
-    queries = query_images(plan.seed, test_ids, plan.max_query_images)
+    queries = query_images(occlude.seed, test_ids, occlude.max_query_images)
     rows: list[dict[str, object]] = []
-    with ShardWriter(out, "occluded", images_per_shard) as writer:
-        done = map_batches(partial(occlude_batch, plan=plan, queries=queries), batches, num_workers)
+    with ShardWriter(out, "occluded", occlude.images_per_shard) as writer:
+        draw = partial(occlude_batch, occlude=occlude, queries=queries)
+        done = map_batches(draw, batches, num_workers, scheduler)
         for occluded_images in track(done, "occlusion batches", total=len(batches)):
             for occluded in occluded_images:
                 _write(writer, occluded)
@@ -97,28 +85,32 @@ def write_occluded_set(
     return writer.index(), table_from_rows(rows, OCCLUSIONS)
 
 
-def chosen_kinds(row: AlignedRow, plan: OcclusionPlan, queries: frozenset[str]) -> list[str]:
+def chosen_kinds(row: AlignedRow, occlude: Occlude, queries: frozenset[str]) -> list[str]:
     """A training image gets one kind or none (draw.training_kind), one of `queries` every kind, any other image none."""
     if row.image_id in queries:
-        return list(plan.kinds)
-    kind = training_kind(plan.seed, row.image_id, list(plan.kinds), plan.train_share) if row.split == "train" else None
+        return list(occlude.kinds)
+    kind = (
+        training_kind(occlude.seed, row.image_id, list(occlude.kinds), occlude.train_share)
+        if row.split == "train"
+        else None
+    )
     return [] if kind is None else [kind]
 
 
-def occlude_batch(batch: AlignedBatch, plan: OcclusionPlan, queries: frozenset[str]) -> list[Occluded]:
+def occlude_batch(batch: AlignedBatch, occlude: Occlude, queries: frozenset[str]) -> list[Occluded]:
     """All occlusions of a batch's images, in order; images that get none are not read."""
     reader = batch.reader()
     done = []
     for i, row in enumerate(batch.rows()):
-        kinds = chosen_kinds(row, plan, queries)
+        kinds = chosen_kinds(row, occlude, queries)
         if not kinds:
             continue
         image = batch.image(reader, i)
         for kind in kinds:
-            rng = image_rng(plan.seed, row.image_id, kind)
-            picture, drawn = draw_occlusion(image, row.landmarks, kind, rng, plan.crop_share)
+            rng = image_rng(occlude.seed, row.image_id, kind)
+            picture, drawn = draw_occlusion(image, row.landmarks, kind, rng, occlude.crop_share)
             box = drawn.get("box")
-            landmarks = crop_landmarks(row.landmarks, box, IMAGE_SHAPE[0]) if isinstance(box, list) else row.landmarks
+            landmarks = crop_landmarks(row.landmarks, box, FACE_PX) if isinstance(box, list) else row.landmarks
             purpose = "train" if row.split == "train" else "query"
             text = json.dumps(drawn, sort_keys=True, allow_nan=False)
             done.append(Occluded(row, kind, purpose, encode_png(picture), landmarks, text))

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.core.errors import ParamsError
+from pipeline_lib.core.geometry import FACE_PX
 
-IMAGE_PX = 112
 SIZES_PX = (28, 56)
 REGION_NAME = re.compile(r"p(\d+)_x(\d+)_y(\d+)")
 
@@ -35,7 +35,7 @@ class Region:
     y: int
 
     def __post_init__(self) -> None:
-        largest = IMAGE_PX - self.size_px
+        largest = FACE_PX - self.size_px
         if self.size_px < 1 or not (0 <= self.x <= largest and 0 <= self.y <= largest):
             raise ParamsError("A region leaves the aligned image.", got=self.name, allowed=f"x and y in 0..{largest}")
 
@@ -47,7 +47,7 @@ class Region:
     @property
     def mirror(self) -> "Region":
         """The region that covers the same part of the mirrored image: x -> 112 - size - x."""
-        return Region(self.size_px, IMAGE_PX - self.size_px - self.x, self.y)
+        return Region(self.size_px, FACE_PX - self.size_px - self.x, self.y)
 
 
 def parse_region(name: str) -> Region:
@@ -64,7 +64,7 @@ def parse_region(name: str) -> Region:
             "A region's name is wrong.",
             got=name,
             allowed="p28_x{0,14,..,84}_y{0,14,..,84} or p56_x{0,28,56}_y{0,28,56}",
-            where="regions.positions",
+            where="regions.alone, regions.groups",
         )
     return Region(size, x, y)
 
@@ -89,9 +89,9 @@ def layout_positions(size_px: int, layout: str) -> npt.NDArray[np.int64]:
     if layout not in LAYOUTS.get(size_px, ()):
         raise ParamsError(
             "A patch layout does not exist for this patch size.",
-            got=f"patch_px {size_px}, layout {layout}",
+            got=f"side_px {size_px}, layout {layout}",
             allowed="; ".join(f"{size}: {', '.join(names)}" for size, names in LAYOUTS.items()),
-            where="networks.*.layout",
+            where="networks.*.patches",
         )
     grid = [(x, y) for y in _columns(size_px) for x in _columns(size_px)]
     if layout == "no_corners33":
@@ -111,8 +111,8 @@ def unique_regions(size_px: int) -> list[Region]:
     if size_px not in SIZES_PX:
         raise ParamsError("Patches have one of two sizes.", got=size_px, allowed=SIZES_PX)
     columns = _columns(size_px)
-    return [Region(size_px, x, y) for x in columns if 2 * x <= IMAGE_PX - size_px for y in columns]
+    return [Region(size_px, x, y) for x in columns if 2 * x <= FACE_PX - size_px for y in columns]
 
 
 def _columns(size_px: int) -> range:
-    return range(0, IMAGE_PX - size_px + 1, size_px // 2)
+    return range(0, FACE_PX - size_px + 1, size_px // 2)

@@ -1,6 +1,5 @@
-"""Region patches of the training images as shards, one set a region."""
+"""A region's patches of the training images as shards."""
 
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -18,30 +17,31 @@ from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 SPLITS = ("train",)  # val and test patches are cut from the aligned images when they are embedded
-Patches = list[tuple[AlignedRow, list[dict[str, bytes]]]]
+Patches = list[tuple[AlignedRow, dict[str, bytes]]]
 
 
 def write_patch_set(
     aligned: Path,
     out: Path,
-    regions: list[Region],
+    region: Region,
     margin_px: int,
     images_per_shard: int,
     num_workers: int,
+    scheduler: str | None = None,
 ) -> int:
-    """Cut every training image at every region and write `out/<region>/` with patches-NNNNNN.tar and index.parquet.
+    """Cut a region of every training image and write `out`/patches-NNNNNN.tar and index.parquet.
 
     Keys are those of the aligned images, members patch.png (the region) and mirror.png (its mirrored counterpart, see
-    region_patches). Images are decoded once for all regions, on Dask workers; this process alone writes, in the order
-    of the aligned index, so the bytes depend on neither the number of workers nor which was first.
+    region_patches). This process alone writes, in the order of the aligned index, so the bytes depend on neither the number
+    of workers nor which was first.
 
     Args:
         aligned: the align stage's folder.
         out: an existing, empty folder.
-        regions: of patches.grid, unique ones.
+        region: of patches.grid, a unique one.
         margin_px: pixels kept around each patch.
         images_per_shard: images a tar.
-        num_workers: Dask processes, 0 for this one.
+        num_workers, scheduler: see core.parallel.map_batches.
 
     Returns:
         Number of images cut.
@@ -50,43 +50,25 @@ def write_patch_set(
         DataError: the aligned shards or their index are missing or damaged.
     """
     batches = list(aligned_batches(aligned, SPLITS))
-    cut = partial(cut_batch, regions=regions, margin_px=margin_px)
+    done = map_batches(partial(cut_batch, region=region, margin_px=margin_px), batches, num_workers, scheduler)
     num_images = 0
-    with ExitStack() as stack:
-        writers = []
-        for region in regions:
-            (out / region.name).mkdir()
-            writers.append(stack.enter_context(ShardWriter(out / region.name, "patches", images_per_shard)))
-        done = map_batches(cut, batches, num_workers)
+    with ShardWriter(out, "patches", images_per_shard) as writer:
         for patches in track(done, "patch batches", total=len(batches)):
             num_images += len(patches)
             for row, members in patches:
-                for writer, encoded in zip(writers, members, strict=True):
-                    writer.write(
-                        row.key,
-                        encoded,
-                        image_id=row.image_id,
-                        identity=row.identity,
-                        split=row.split,
-                        landmarks=row.landmarks,
-                        score=row.score,
-                    )
-    for region, writer in zip(regions, writers, strict=True):
-        write_table(out / region.name / "index.parquet", writer.index(), SHARD_INDEX)
+                who = {"image_id": row.image_id, "identity": row.identity, "split": row.split}
+                writer.write(row.key, members, **who, landmarks=row.landmarks, score=row.score)
+    write_table(out / "index.parquet", writer.index(), SHARD_INDEX)
     return num_images
 
 
-def cut_batch(batch: AlignedBatch, regions: list[Region], margin_px: int) -> Patches:
-    """For each image of a batch its row and, for each region, the encoded members."""
+def cut_batch(batch: AlignedBatch, region: Region, margin_px: int) -> Patches:
+    """For each image of a batch its row and the encoded members."""
     reader = batch.reader()
     done: Patches = []
     for i, row in enumerate(batch.rows()):
-        image = batch.image(reader, i)
-        members = []
-        for region in regions:
-            patch, mirror = region_patches(image, region, margin_px)
-            members.append({"patch.png": encode_png(patch), "mirror.png": encode_png(mirror)})
-        done.append((row, members))
+        patch, mirror = region_patches(batch.image(reader, i), region, margin_px)
+        done.append((row, {"patch.png": encode_png(patch), "mirror.png": encode_png(mirror)}))
     return done
 
 

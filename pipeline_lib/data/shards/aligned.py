@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.geometry import FACE_SHAPE
 from pipeline_lib.data.shards.images import decode_png
 from pipeline_lib.data.shards.reader import ShardReader
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-IMAGE_SHAPE = (112, 112, 3)
 IMAGES_A_BATCH = 64  # some 3 MB of pixels: enough work for a task to be worth sending, little to lose with a worker
 
 
@@ -67,8 +67,8 @@ class AlignedBatch:
             image = decode_png(data)
         except DataError as error:
             raise DataError("An aligned image cannot be decoded; rerun align.", got=error, where=where) from error
-        if image.shape != IMAGE_SHAPE:
-            raise DataError("An aligned image has another size.", got=image.shape, allowed=IMAGE_SHAPE, where=where)
+        if image.shape != FACE_SHAPE:
+            raise DataError("An aligned image has another size.", got=image.shape, allowed=FACE_SHAPE, where=where)
         return image
 
     def reader(self) -> ShardReader:

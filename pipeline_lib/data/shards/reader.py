@@ -32,7 +32,7 @@ class _OpenShard:
 class ShardReader:
     """Random access to the members that the rows of a shard index name.
 
-    Safe in DataLoader workers: reads are positional (os.pread), so a descriptor inherited by a fork has no position to
+    Safe in threads and in DataLoader workers: reads are positional (os.pread), so a descriptor inherited by a fork has no position to
     share, and a pickled reader carries no descriptors but opens its own. At most MAX_OPEN_SHARDS are open, the least
     recently used goes first.
 
@@ -80,8 +80,8 @@ class ShardReader:
                 "A shard index holds an impossible place.", got=f"offset {offset}, size {size}", where=where
             )
         try:
-            descriptor = self._opened(shard, path).descriptor
-            num_bytes = os.fstat(descriptor).st_size
+            opened = self._opened(shard, path)  # held: another thread may drop it from the open ones meanwhile
+            num_bytes = os.fstat(opened.descriptor).st_size
             if offset + size > num_bytes:  # before reading: a broken index must not make us ask for terabytes
                 raise DataError(
                     "A shard ends before a member that its index names; rerun the stage that writes it.",
@@ -89,7 +89,7 @@ class ShardReader:
                     allowed=f"at least {offset + size}",
                     where=where,
                 )
-            block = os.pread(descriptor, HEADER_BYTES + size, offset - HEADER_BYTES)
+            block = os.pread(opened.descriptor, HEADER_BYTES + size, offset - HEADER_BYTES)
         except FileNotFoundError:
             raise DataError("A shard is missing; rerun the stage that writes it.", where=where) from None
         except OSError as error:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.sources.manifest import PairRecord, PhotoRecord, SourceFaces, make_image_id, normalise_name
+from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, make_image_id, normalise_name
 
 # The archive calls the numbered lists Pair_list_*, copies of it image_list_*.
 LIST_NAMES = ("Pair_list_{view}.txt", "image_list_{view}.txt")
@@ -12,7 +12,7 @@ LIST_NAMES = ("Pair_list_{view}.txt", "image_list_{view}.txt")
 PROTOCOLS = {"FF": ("F", "F"), "FP": ("F", "P")}
 
 
-def read_cfp(folder: Path) -> SourceFaces:
+def read(folder: Path) -> SourceFaces:
     """Read Data/Images/<number>/{frontal,profile}/NN.jpg, the names of Data/list_name.txt, and the protocols FF and FP.
 
     The n-th line of list_name.txt names folder n. Protocol/Split/{FF,FP}/NN/{same,diff}.txt hold "i,j" counted from 1: in FF both

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.sources.manifest import PhotoRecord, SourceFaces, make_image_id, normalise_name
+from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces, make_image_id, normalise_name
 from pipeline_lib.schemas.manifest import SPLITS
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
 
 
-def read_image_folder(folder: Path) -> SourceFaces:
+def read(folder: Path) -> SourceFaces:
     """List `folder`/<identity>/<file> and `folder`/<identity>/<group>/<file>; nothing is opened.
 
     - Every file in an identity's folder counts as a photograph, whatever its name: one that is none becomes a reject with its

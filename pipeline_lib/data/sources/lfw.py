@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline_lib.core.errors import DataError, DownloadError
 from pipeline_lib.core.files import atomic_dir
-from pipeline_lib.data.sources.manifest import PairRecord, PhotoRecord, SourceFaces, make_image_id, normalise_name
+from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, make_image_id, normalise_name
 
 # Ours, then what the official archives and scikit-learn's fetcher unpack to.
 IMAGE_FOLDERS = ("images", "lfw_funneled", "lfw-deepfunneled", "lfw")
@@ -26,7 +26,7 @@ class LfwPair:
     genuine: bool
 
 
-def read_lfw(folder: Path) -> SourceFaces:
+def read(folder: Path) -> SourceFaces:
     """Read <images>/<Name>/<Name>_NNNN.jpg and pairs.txt below `folder`; fetch both if `folder` is not there or is empty.
 
     The protocol is called lfw. all_names are those of lfw-names.txt where it is there, so that a copy with a part of the

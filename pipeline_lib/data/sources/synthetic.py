@@ -9,11 +9,11 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_dir
 from pipeline_lib.core.progress import track
 from pipeline_lib.core.tables import table_from_rows, write_table
-from pipeline_lib.data.sources.manifest import PhotoRecord, SourceFaces, make_image_id
+from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces, make_image_id
 from pipeline_lib.data.synthetic.identity import Vector, sample_identity
 from pipeline_lib.data.synthetic.render import TrueFace, render_photo
 from pipeline_lib.data.synthetic.scene import Picture
-from pipeline_lib.params.load import Synthetic
+from pipeline_lib.params.ingest import Synthetic as Settings
 from pipeline_lib.schemas.truth import TRUTH
 
 JPEG_QUALITY = 92
@@ -21,10 +21,10 @@ JPEG_QUALITY = 92
 IDENTITY_STREAM, IMAGE_STREAM = 0, 1
 
 
-def render_synthetic(params: Synthetic, folder: Path) -> SourceFaces:
+def make(settings: Settings, folder: Path) -> SourceFaces:
     """Render `num_identities` x `images_per_identity` JPEG photographs into `folder`, which is replaced if it exists.
 
-    Writes `<identity>/<image id>.jpg` and `truth.parquet` (core/tables TRUTH). Each identity and each image has its own random
+    Writes `<identity>/<image id>.jpg` and `truth.parquet` (schemas.truth). Each identity and each image has its own random
     stream, so neither depends on how many others are rendered. With the probabilities `two_faces_share` and `no_face_share` a
     photograph holds a stranger beside the person, or nobody; it stays filed under the person, as such pictures do in real
     collections.
@@ -35,22 +35,22 @@ def render_synthetic(params: Synthetic, folder: Path) -> SourceFaces:
     Raises:
         DataError: the two shares add up to more than 1.
     """
-    if params.two_faces_share + params.no_face_share > 1:
+    if settings.two_faces_share + settings.no_face_share > 1:
         raise DataError(
             "The shares of pictures with two faces and with none exceed the whole.",
-            got=params.two_faces_share + params.no_face_share,
+            got=settings.two_faces_share + settings.no_face_share,
             allowed="at most 1",
             where="params.yaml: synthetic.two_faces_share, synthetic.no_face_share",
         )
-    names = [f"person-{index:04d}" for index in range(params.num_identities)]
+    names = [f"person-{index:04d}" for index in range(settings.num_identities)]
     photos: list[PhotoRecord] = []
     truth: list[dict[str, object]] = []
     with atomic_dir(folder) as partial:
         for index, name in track(list(enumerate(names)), "rendering people", total=len(names)):
             (partial / name).mkdir()
-            for number in range(params.images_per_identity):
+            for number in range(settings.images_per_identity):
                 image_id = make_image_id(name, f"{number:03d}")
-                picture, faces = render_image(params, index, number)
+                picture, faces = render_image(settings, index, number)
                 (partial / name / f"{image_id}.jpg").write_bytes(_encode(picture))
                 landmarks = faces[0].landmarks.reshape(10).tolist() if len(faces) == 1 else None
                 photos.append(PhotoRecord(image_id, name, folder / name / f"{image_id}.jpg", None, image_id, landmarks))
@@ -67,20 +67,20 @@ def render_synthetic(params: Synthetic, folder: Path) -> SourceFaces:
     return SourceFaces(photos=photos, all_names=frozenset(names))
 
 
-def render_image(params: Synthetic, identity: int, image: int) -> tuple[Picture, list[TrueFace]]:
+def render_image(settings: Settings, identity: int, image: int) -> tuple[Picture, list[TrueFace]]:
     """Render photograph number `image` of person number `identity`: uint8 RGB (size_px, size_px, 3), and its
     faces from left to right.
     """
-    rng = _stream(params.seed, IMAGE_STREAM, identity, image)
+    rng = _stream(settings.seed, IMAGE_STREAM, identity, image)
     lot = rng.random()
-    person = identity_vector(params.seed, identity)
+    person = identity_vector(settings.seed, identity)
     people: list[Vector] = [person]
-    if lot < params.no_face_share:
+    if lot < settings.no_face_share:
         people = []
-    elif lot < params.no_face_share + params.two_faces_share:
+    elif lot < settings.no_face_share + settings.two_faces_share:
         stranger = sample_identity(rng)
         people = [person, stranger] if rng.random() < 0.5 else [stranger, person]
-    return render_photo(people, rng, params.size_px)
+    return render_photo(people, rng, settings.size_px)
 
 
 def identity_vector(seed: int, identity: int) -> Vector:

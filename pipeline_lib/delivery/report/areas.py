@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-# Rectangles x0 y0 x1 y1 in px of the aligned 112x112 face, around the template's landmarks (alignment.TEMPLATE_112): eyes
+# Rectangles x0 y0 x1 y1 in px of the aligned 112x112 face, around the template's landmarks (alignment.TEMPLATE): eyes
 # at (38, 52) and (74, 52), nose tip (56, 72), mouth corners (42, 92) and (71, 92). Left and right as seen in the picture.
 AREAS: dict[str, tuple[int, int, int, int]] = {
     "forehead": (24, 0, 88, 34),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.sources.aligned_pairs import VALIDATION
+from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.delivery.report.figures import BASELINE
 from pipeline_lib.delivery.report.inputs import Rebuild
 from pipeline_lib.delivery.report.tables import NO_FIGURE, Table

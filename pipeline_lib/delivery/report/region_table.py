@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.patches.grid import IMAGE_PX, parse_region
-from pipeline_lib.data.sources.aligned_pairs import VALIDATION
+from pipeline_lib.core.geometry import FACE_PX
+from pipeline_lib.data.patches.grid import parse_region
+from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.delivery.report.areas import describe_patch
 from pipeline_lib.delivery.report.tables import NO_FIGURE
 from pipeline_lib.matching.regions.fits import COMBINATION_PREFIX, RegionFit, widest_combination
@@ -74,7 +75,7 @@ def _words(score: str, kind: str) -> tuple[str, str, str]:
         return str(region.size_px), f"({region.x}, {region.y})", words
     if kind == COMBINATION:
         return " and ".join(score.removeprefix(COMBINATION_PREFIX).split("_")), NO_FIGURE, f"combined: {score}"
-    return str(IMAGE_PX), NO_FIGURE, f"whole face: {score.partition(':')[2]}"
+    return str(FACE_PX), NO_FIGURE, f"whole face: {score.partition(':')[2]}"
 
 
 def _weights(fit: RegionFit) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline_lib.data.faces.alignment import TEMPLATE_112
+from pipeline_lib.core.geometry import TEMPLATE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +50,7 @@ def draw_face(axis: "Axes", colour: str) -> None:
     """
     from matplotlib.patches import Circle
 
-    left_eye, right_eye, nose, *mouth = TEMPLATE_112.astype(np.float64)
+    left_eye, right_eye, nose, *mouth = TEMPLATE.astype(np.float64)
     middle = np.array([(left_eye[0] + right_eye[0]) / 2, 0.0])
     line: dict[str, Any] = {"color": colour, "linewidth": 1.2, "solid_capstyle": "round"}
     for side in (-1, 1):

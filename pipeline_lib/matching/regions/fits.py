@@ -11,8 +11,8 @@ import numpy.typing as npt
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import read_json, write_json
 from pipeline_lib.data.patches.grid import SIZES_PX, Region, parse_region
+from pipeline_lib.data.sources.shared.training_pairs import TrainingPairs
 from pipeline_lib.matching.regions.bootstrap import Uncertainty, bootstrap_weights
-from pipeline_lib.matching.regions.pairs import TrainingPairs
 from pipeline_lib.matching.regions.weights import RegionWeights, fit_region_weights
 
 COMBINATION_PREFIX = "regions_"

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.patches.grid import IMAGE_PX, parse_region
+from pipeline_lib.core.geometry import FACE_PX
+from pipeline_lib.data.patches.grid import parse_region
 from pipeline_lib.matching.regions.face_outline import OUTLINE_BOTTOM, OUTLINE_TOP, draw_face
 from pipeline_lib.matching.regions.fits import RegionFit, reading_order
 
@@ -43,7 +44,7 @@ def weight_map(weights: Mapping[str, float]) -> Doubles:
     """
     if not weights or not np.isfinite(list(weights.values())).all():
         raise DataError("Region weights cannot be drawn.", got=dict(weights), allowed="at least one, all finite")
-    spread = np.zeros((IMAGE_PX, IMAGE_PX))
+    spread = np.zeros((FACE_PX, FACE_PX))
     for name, weight in weights.items():
         region = parse_region(name)
         for part in (region, region.mirror):
@@ -97,11 +98,11 @@ def _title(name: str, fit: RegionFit) -> str:
 def _draw_map(figure: "Figure", axis: "Axes", bar_axis: "Axes", fit: RegionFit) -> None:
     spread = weight_map(dict(zip(fit.weights.positions, fit.weights.weights.tolist(), strict=True))) * 1e3
     limit = float(np.abs(spread).max()) or 1.0  # weights of zero have no scale of their own; any draws them white
-    extent = (0, IMAGE_PX, IMAGE_PX, 0)
+    extent = (0, FACE_PX, FACE_PX, 0)
     image = axis.imshow(spread, cmap=_colour_map(), vmin=-limit, vmax=limit, extent=extent, interpolation="nearest")
-    axis.plot([0, 0, IMAGE_PX, IMAGE_PX, 0], [0, IMAGE_PX, IMAGE_PX, 0, 0], color=SOFT, linewidth=0.8)
+    axis.plot([0, 0, FACE_PX, FACE_PX, 0], [0, FACE_PX, FACE_PX, 0, 0], color=SOFT, linewidth=0.8)
     draw_face(axis, INK)
-    axis.set(xlim=(-2, IMAGE_PX + 2), ylim=(OUTLINE_BOTTOM + 2, min(0.0, OUTLINE_TOP) - 2))
+    axis.set(xlim=(-2, FACE_PX + 2), ylim=(OUTLINE_BOTTOM + 2, min(0.0, OUTLINE_TOP) - 2))
     axis.set_axis_off()
     bar = figure.colorbar(image, cax=bar_axis, orientation="horizontal")
     bar.outline.set_visible(False)

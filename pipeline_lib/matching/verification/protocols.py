@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.roc import area_under, equal_error_rate, roc_curve, tars_at_fars, thinned
-from pipeline_lib.data.sources.aligned_pairs import VALIDATION
+from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.matching.verification.calibration import Calibration, fit_calibration
 from pipeline_lib.matching.verification.kfold import cosine_fold_accuracy, score_fold_accuracy
 from pipeline_lib.schemas.pairs import PAIRS

@@ -1,16 +1,34 @@
 """BagNet: a ResNet without padding and with few 3x3 convolutions; a cell sees 17 or 33 px (Brendel & Bethge 2019)."""
 
+from typing import Literal
+
 from torch import Tensor, nn
 
-from pipeline_lib.networks.backbones.iresnet import STAGE_CHANNELS, Projection
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork, cell_grid, cells, channels_last, scaled_channels
-from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.resnet import STAGE_CHANNELS, Projection
+from pipeline_lib.networks.backbones.shared.spec import BLOCK_PRESETS, Blocks, NetworkSpec
+from pipeline_lib.params.section import AboveZero
 
+DESCRIPTION = "BagNet, a ResNet whose cells see a square of field_px each"
+STACKABLE = True
 STRIDES = (2, 2, 2, 1)
 STEP_PX = 8  # the product of STRIDES: how far the fields of two neighbouring cells are apart
-FIELD_PX = {"bagnet17": 17, "bagnet33": 33}
-FIRST_KERNELS = {"bagnet17": (3, 3, 3, 1), "bagnet33": (3, 3, 3, 3)}  # of each stage's first block; all others are 1x1
+FIRST_KERNELS = {17: (3, 3, 3, 1), 33: (3, 3, 3, 3)}  # by field, of each stage's first block; all others are 1x1
 EXPANSION = 4
+
+
+class Spec(NetworkSpec):
+    """`blocks` bottlenecks in the four stages; `width` multiplies their channels; a cell sees `field_px`."""
+
+    arch: Literal["bagnet"] = "bagnet"
+    field_px: Literal[17, 33]
+    blocks: Blocks = BLOCK_PRESETS["r18"]
+    width: AboveZero = 1.0
+
+    @property
+    def min_px(self) -> int:
+        """One field."""
+        return self.field_px
 
 
 class Bottleneck(nn.Module):
@@ -62,7 +80,9 @@ class BagNet(FaceNetwork):
         fields: int64 (K,4), x y w h in px: what each cell sees.
     """
 
-    def __init__(self, spec: NetworkSpec) -> None:
+    additive = True
+
+    def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
         channels = [scaled_channels(num, spec.width) for num in STAGE_CHANNELS]
         self.conv1 = nn.Conv2d(3, channels[0], 1, bias=False)
@@ -71,7 +91,7 @@ class BagNet(FaceNetwork):
         self.relu = nn.ReLU(inplace=True)
         num_in = channels[0]
         stages = []
-        shapes = zip(channels, spec.blocks, STRIDES, FIRST_KERNELS[spec.arch], strict=True)
+        shapes = zip(channels, spec.blocks, STRIDES, FIRST_KERNELS[spec.field_px], strict=True)
         for num_hidden, num_blocks, stride, kernel in shapes:
             num_out = EXPANSION * num_hidden
             blocks = [Bottleneck(num_in, num_hidden, kernel, stride, project=True)]
@@ -85,7 +105,7 @@ class BagNet(FaceNetwork):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        field_px = FIELD_PX[spec.arch]
+        field_px = spec.field_px
         num_cells = (spec.input_px - field_px) // STEP_PX + 1
         seen_px = field_px + STEP_PX * (num_cells - 1)
         margin_px = (spec.input_px - seen_px) // 2
@@ -101,3 +121,14 @@ class BagNet(FaceNetwork):
         x = self.relu(self.bn1(self.conv2(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.features(self.fc(x.mean(dim=(2, 3)))), cells(x)
+
+    def additive_patches(self, patches: Tensor) -> Tensor:
+        """See FaceNetwork: features(fc(v_i)), affine in eval mode."""
+        assert not self.training, "in training, features is no map of single cells"
+        local: Tensor = self.features(self.fc(patches.flatten(0, -2)))
+        return local.view(*patches.shape[:-1], -1)
+
+
+def build(spec: Spec) -> FaceNetwork:
+    """The layers, with freshly drawn weights."""
+    return BagNet(spec)

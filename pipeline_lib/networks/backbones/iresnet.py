@@ -1,34 +1,25 @@
 """IResNet, the residual network of ArcFace, on whole faces or, with a first stride of 1, on patches."""
 
+from typing import Literal
+
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
 
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork, cell_grid, cells, channels_last, scaled_channels
 from pipeline_lib.networks.backbones.shared.prelu import PReLU
-from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
+from pipeline_lib.networks.backbones.shared.resnet import STAGE_CHANNELS, Projection
+from pipeline_lib.networks.backbones.shared.spec import BLOCK_PRESETS, Blocks, NetworkSpec
+from pipeline_lib.params.section import AboveZero
 
-STAGE_CHANNELS = (64, 128, 256, 512)
+DESCRIPTION = "IResNet, ArcFace's residual network"
+STACKABLE = True
 
 
-class Projection(nn.Conv2d):
-    """1x1 convolution of every stride-th pixel, the first part of a block's shortcut; equal to a strided one.
+class Spec(NetworkSpec):
+    """`blocks` residual blocks in the four stages; `width` multiplies their channels, 64, 128, 256, 512."""
 
-    The pixels are picked first: oneDNN 3.12, which PyTorch 2.13 computes with on CPUs, writes beyond its workspace in
-    the weight gradient of strided 1x1 convolutions over channels_last maps with fewer input channels than its vectors
-    hold (16 with AVX-512), and crashes (github.com/uxlfoundation/oneDNN/issues/6035; seen here at 8 channels).
-
-    A 1x1 mean picks them, not a slice: a slice's gradient is contiguous, whatever the map was, and turns the sums of
-    gradients that it enters contiguous down to the first layer. There batch normalisation's gradient leaves PyTorch's
-    vectorised kernel: measured at a tenth of a training step of RRFNet-28 on the CPU.
-    """
-
-    def __init__(self, num_in: int, num_out: int, stride: int) -> None:
-        super().__init__(num_in, num_out, 1, bias=False)
-        self.every = stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,num_in,H,W) -> (B,num_out,ceil(H/stride),ceil(W/stride))."""
-        return super().forward(x if self.every == 1 else avg_pool2d(x, 1, self.every))
+    arch: Literal["iresnet"] = "iresnet"
+    blocks: Blocks = BLOCK_PRESETS["r18"]
+    width: AboveZero = 1.0
 
 
 class Block(nn.Module):
@@ -62,7 +53,7 @@ class IResNet(FaceNetwork):
     no weights, and is left out. Patch features are the cells of the last map after bn2, the values fc sees.
     """
 
-    def __init__(self, spec: NetworkSpec) -> None:
+    def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
         channels = [scaled_channels(num, spec.width) for num in STAGE_CHANNELS]
         self.conv1 = nn.Conv2d(3, channels[0], 3, padding=1, bias=False)
@@ -90,3 +81,8 @@ class IResNet(FaceNetwork):
         x = self.prelu(self.bn1(self.conv1(channels_last(images))))
         x = self.bn2(self.layer4(self.layer3(self.layer2(self.layer1(x)))))
         return self.features(self.fc(x.flatten(1))), cells(x)
+
+
+def build(spec: Spec) -> FaceNetwork:
+    """The layers, with freshly drawn weights."""
+    return IResNet(spec)

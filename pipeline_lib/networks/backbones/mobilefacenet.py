@@ -1,14 +1,25 @@
 """MobileFaceNet: at 112x96 the small published network that proves detection, alignment and protocol; or on patches."""
 
+from typing import Literal
+
 from torch import Tensor, nn
 
+from pipeline_lib.core.geometry import FACE_PX
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork, cell_grid, cells, channels_last
 from pipeline_lib.networks.backbones.shared.prelu import PReLU
-from pipeline_lib.networks.backbones.shared.spec import IMAGE_PX, NetworkSpec
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 
+DESCRIPTION = "MobileFaceNet, small, with depthwise convolutions"
+STACKABLE = True
 # Expansion, channels, repeats, stride of the first repeat (METHODS section 2).
 BOTTLENECKS = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))
 CROP_LEFT_PX, CROP_RIGHT_PX = 8, 104  # the 112x96 face is the 112x112 one without 8 columns on either side
+
+
+class Spec(NetworkSpec):
+    """It comes in one width and depth."""
+
+    arch: Literal["mobilefacenet"] = "mobilefacenet"
 
 
 class ConvBlock(nn.Module):
@@ -71,9 +82,9 @@ class MobileFaceNet(FaceNetwork):
     as large as its map: 7x7 for 56 px, 4x4 for 28 px (each map half the one before, rounded up).
     """
 
-    def __init__(self, spec: NetworkSpec) -> None:
+    def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
-        is_face = spec.input_px == IMAGE_PX
+        is_face = spec.input_px == FACE_PX
         self.columns = slice(CROP_LEFT_PX, CROP_RIGHT_PX) if is_face else slice(None)
         self.conv1 = ConvBlock(3, 64, 3, spec.first_stride, 1)
         self.dw_conv1 = ConvBlock(64, 64, 3, 1, 1, depthwise=True)
@@ -99,3 +110,8 @@ class MobileFaceNet(FaceNetwork):
         x = channels_last(images[..., self.columns] * (127.5 / 128))
         x = self.conv2(self.blocks(self.dw_conv1(self.conv1(x))))
         return self.linear1(self.linear7(x)).flatten(1), cells(x)
+
+
+def build(spec: Spec) -> FaceNetwork:
+    """The layers, with freshly drawn weights."""
+    return MobileFaceNet(spec)

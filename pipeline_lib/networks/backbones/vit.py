@@ -1,13 +1,36 @@
 """ViT: a face as squares that attend to each other (Dosovitskiy et al. 2021); model V of the Face-ViT thesis."""
 
+from typing import Literal, Self
+
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork, cell_grid, cells, scaled_channels
 from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.networks.backbones.shared.transformer import EncoderLayer
+from pipeline_lib.params.section import AboveZero, Positive
 
+DESCRIPTION = "ViT, a vision transformer"
+STACKABLE = False
 TOKEN_DIM, HEAD_DIM = 512, 64
+
+
+class Spec(NetworkSpec):
+    """`depth` layers of `heads` heads over squares of `token_px`; `width` multiplies the tokens' and heads' lengths."""
+
+    arch: Literal["vit"] = "vit"
+    depth: Positive
+    heads: Positive
+    token_px: Positive
+    width: AboveZero = 1.0
+
+    @model_validator(mode="after")
+    def _squares_tile_the_input(self) -> Self:
+        if self.side_px % self.token_px:
+            divisors = [side for side in range(1, self.side_px + 1) if self.side_px % side == 0]
+            raise ValueError(f"token_px {self.token_px}: a divisor of {self.side_px} px is needed, of {divisors}")
+        return self
 
 
 class PatchEmbed(nn.Module):
@@ -39,11 +62,8 @@ class ViT(FaceNetwork):
     that code has at 0.1.
     """
 
-    def __init__(self, spec: NetworkSpec) -> None:
+    def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
-        assert spec.depth is not None, "NetworkSpec checks this"
-        assert spec.heads is not None, "NetworkSpec checks this"
-        assert spec.token_px is not None, "NetworkSpec checks this"
         dim, head_dim = scaled_channels(TOKEN_DIM, spec.width), scaled_channels(HEAD_DIM, spec.width)
         num_rows = spec.input_px // spec.token_px
         self.patch_embed = PatchEmbed(spec.token_px, dim)
@@ -70,3 +90,8 @@ class ViT(FaceNetwork):
         tokens = torch.cat([first, squares], dim=1) + self.pos_embed
         tokens = self.norm(self.blocks(tokens))
         return self.features(self.fc(tokens[:, 0])), tokens[:, 1:]
+
+
+def build(spec: Spec) -> FaceNetwork:
+    """The layers, with freshly drawn weights."""
+    return ViT(spec)

@@ -1,25 +1,84 @@
 """From aligned images to embeddings and patch features, with the mirrored image's added."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.geometry import FACE_PX, FACE_SHAPE
+from pipeline_lib.core.pixels import network_scale
 from pipeline_lib.data.patches.grid import Region
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 
 Floats = npt.NDArray[np.float32]
 Images = npt.NDArray[np.uint8]
-IMAGE_PX = 112
+# uint8 (B,112,112,3), RGB -> on the device, float32 (B,D) vectors and (B,K,C) patch features; B >= 1.
+Embed = Callable[[Images], tuple[Tensor, Tensor]]
 
 
-def embed_images(network: FaceNetwork, images: Images, mirror: bool, batch_size: int) -> tuple[Floats, Floats]:
-    """Embed aligned images.
+def face_features(network: FaceNetwork, mirror: bool, with_patches: bool) -> Embed:
+    """What one network makes of a batch.
 
     e = e(x) + e(mirror x); p_i = p_i(x) + p_m(i)(mirror x), where m(i) is the patch that mirroring moves to place i.
     The mean of an RRFNet's patches is therefore its embedding with and without `mirror` (METHODS, sections 4 and 5).
+
+    Args:
+        network: in eval mode, on the device it computes on.
+        mirror: add the features of the mirrored image.
+        with_patches: patch features in the order of `network.grid`; none (K = C = 0) otherwise.
+
+    Raises:
+        DataError: there are patch features to mirror, and the grid is not its own mirror image.
+    """
+    order = mirrored_patches(network.grid) if mirror and with_patches else None
+
+    @torch.inference_mode()
+    def embed(images: Images) -> tuple[Tensor, Tensor]:
+        x = to_network_input(images, network)
+        vectors, patches = _features(network, x)
+        if mirror:
+            mirrored_vectors, mirrored_patches_ = _features(network, x.flip(3))
+            vectors = vectors + mirrored_vectors
+            patches = patches + mirrored_patches_[:, order] if order is not None else patches
+        return vectors, patches if with_patches else patches.new_zeros(len(x), 0, 0)
+
+    return embed
+
+
+def region_features(networks: Mapping[Region, FaceNetwork]) -> Embed:
+    """What the networks of all unique regions make of a batch: no vectors (D = 0), and as patches one a region.
+
+    F(x,y) = f(P(x,y)) + f(mirror P(112-w-x,y)) (RRFNet III-A; METHODS, section 4, approach A). The right-hand partner enters
+    its network mirrored, as it did in training, so one network serves both places.
+
+    Args:
+        networks: at least one, of input size region.size_px, all with the same D; their order is that of K.
+
+    Raises:
+        DataError: two networks differ in their D.
+    """
+    if len({network.spec.embedding_dim for network in networks.values()}) != 1:
+        found = {region.name: network.spec.embedding_dim for region, network in networks.items()}
+        raise DataError("Region networks differ in their embedding length.", got=found, allowed="one length")
+
+    @torch.inference_mode()
+    def embed(images: Images) -> tuple[Tensor, Tensor]:
+        faces = to_network_input(images, next(iter(networks.values())))
+        columns = []
+        for region, network in networks.items():
+            both = torch.cat([_cut(faces, region), _cut(faces, region.mirror).flip(3)])
+            left, right = _vectors(network, both).chunk(2)
+            columns.append(left + right)
+        return faces.new_zeros(len(faces), 0), torch.stack(columns, dim=1)
+
+    return embed
+
+
+def embed_images(network: FaceNetwork, images: Images, mirror: bool, batch_size: int) -> tuple[Floats, Floats]:
+    """Embed aligned images that are in memory; see face_features.
 
     Args:
         network: in eval mode, on the device it computes on.
@@ -33,52 +92,16 @@ def embed_images(network: FaceNetwork, images: Images, mirror: bool, batch_size:
     Raises:
         DataError: the images have another shape or type, or the patch grid is not its own mirror image.
     """
-    _check_images(images)
-    if not len(images):  # one black image gives the shapes; not every network takes an empty batch
-        embeddings_of_one, patches_of_one = embed_images(network, np.zeros((1, *images.shape[1:]), np.uint8), False, 1)
-        return embeddings_of_one[:0], patches_of_one[:0]
-    order = mirrored_patches(network.grid) if mirror else None
-    embeddings, patches = [], []
-    for first in range(0, len(images), batch_size):
-        x = to_network_input(images[first : first + batch_size], network)
-        embedding, patch = _features(network, x)
-        if order is not None:
-            mirrored_embedding, mirrored_patch = _features(network, x.flip(3))
-            embedding, patch = embedding + mirrored_embedding, patch + mirrored_patch[:, order]
-        embeddings.append(embedding.cpu().numpy())
-        patches.append(patch.cpu().numpy())
-    return np.concatenate(embeddings), np.concatenate(patches)
+    return _embed_all(face_features(network, mirror, with_patches=True), images, batch_size)
 
 
 def embed_region_images(networks: Mapping[Region, FaceNetwork], images: Images, batch_size: int) -> Floats:
-    """Features of every unique region (RRFNet III-A; METHODS, section 4, approach A).
-
-    F(x,y) = f(P(x,y)) + f(mirror P(112-w-x,y)). The right-hand partner enters its network mirrored, as it did in
-    training, so one network serves both places.
-
-    Args:
-        networks: one a unique region, of input size region.size_px, all with the same D; their order is that of K.
-        images: uint8 (N, 112, 112, 3), RGB.
-        batch_size: images a forward pass.
-
-    Returns:
-        float32 (N, K, D), not normalised.
+    """Features of every unique region of aligned images that are in memory, float32 (N, K, D); see region_features.
 
     Raises:
         DataError: the images have another shape or type, or two networks another D.
     """
-    _check_images(images)
-    if not len(images):
-        return embed_region_images(networks, np.zeros((1, *images.shape[1:]), np.uint8), 1)[:0]
-    columns = []
-    for region, network in networks.items():
-        left = _cut(images, region)
-        right = _cut(images, region.mirror)[:, :, ::-1]
-        columns.append(_embed_only(network, left, batch_size) + _embed_only(network, right, batch_size))
-    if len({column.shape[1] for column in columns}) != 1:
-        found = {region.name: column.shape[1] for region, column in zip(networks, columns, strict=True)}
-        raise DataError("Region networks differ in their embedding length.", got=found, allowed="one length")
-    return np.stack(columns, axis=1)
+    return _embed_all(region_features(networks), images, batch_size)[1]
 
 
 def mirrored_patches(grid: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -91,42 +114,49 @@ def mirrored_patches(grid: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         DataError: a place has no patch.
     """
     where = {tuple(box): index for index, box in enumerate(grid.tolist())}
-    mirrored = [(IMAGE_PX - w - x, y, w, h) for x, y, w, h in grid.tolist()]
+    mirrored = [(FACE_PX - w - x, y, w, h) for x, y, w, h in grid.tolist()]
     missing = [box for box in mirrored if box not in where]
     if missing:
         raise DataError("The patch grid is not its own mirror image; embed it with mirror: false.", got=missing[0])
     return np.array([where[box] for box in mirrored], dtype=np.int64)
 
 
-def to_network_input(images: Images, network: torch.nn.Module) -> torch.Tensor:
+def to_network_input(images: Images, network: torch.nn.Module) -> Tensor:
     """uint8 (B, S, S, 3) RGB to float32 (B, 3, S, S) = (rgb/255 - 0.5)/0.5, channels_last, on the network's device."""
     device = next(network.parameters()).device
     x = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float()
-    return x.contiguous(memory_format=torch.channels_last).div_(127.5).sub_(1.0)
+    return network_scale(x.contiguous(memory_format=torch.channels_last))
 
 
-@torch.inference_mode()
-def _features(network: FaceNetwork, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=x.is_cuda):
-        embedding, patches = network.forward_with_patches(x)
-    return embedding.float(), patches.float()
+def shapes(embed: Embed) -> tuple[int, int, int]:
+    """D, K and C of what `embed` gives, from one black image: not every network takes an empty batch."""
+    vectors, patches = embed(np.zeros((1, *FACE_SHAPE), np.uint8))
+    return vectors.shape[1], patches.shape[1], patches.shape[2]
 
 
-@torch.inference_mode()
-def _embed_only(network: FaceNetwork, images: Images, batch_size: int) -> Floats:
-    parts = []
-    for first in range(0, len(images), batch_size):
-        x = to_network_input(images[first : first + batch_size], network)
-        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=x.is_cuda):
-            parts.append(network(x).float().cpu().numpy())
-    return np.concatenate(parts)
-
-
-def _cut(images: Images, region: Region) -> Images:
-    return images[:, region.y : region.y + region.size_px, region.x : region.x + region.size_px]
-
-
-def _check_images(images: Images) -> None:
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (IMAGE_PX, IMAGE_PX, 3):
+def _embed_all(embed: Embed, images: Images, batch_size: int) -> tuple[Floats, Floats]:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != FACE_SHAPE:
         got = f"{images.dtype} {images.shape}"
         raise DataError("Images to embed have another shape or type.", got=got, allowed="uint8 (N, 112, 112, 3)")
+    if not len(images):
+        dim, num_patches, patch_dim = shapes(embed)
+        return np.zeros((0, dim), np.float32), np.zeros((0, num_patches, patch_dim), np.float32)
+    parts = [embed(images[first : first + batch_size]) for first in range(0, len(images), batch_size)]
+    vectors, patches = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+    return vectors, patches
+
+
+def _features(network: FaceNetwork, x: Tensor) -> tuple[Tensor, Tensor]:
+    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=x.is_cuda):
+        vectors, patches = network.forward_with_patches(x)
+    return vectors.float(), patches.float()
+
+
+def _vectors(network: FaceNetwork, x: Tensor) -> Tensor:
+    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=x.is_cuda):
+        vectors: Tensor = network(x)
+    return vectors.float()
+
+
+def _cut(images: Tensor, region: Region) -> Tensor:
+    return images[:, :, region.y : region.y + region.size_px, region.x : region.x + region.size_px]

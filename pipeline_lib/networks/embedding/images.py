@@ -8,12 +8,11 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.geometry import FACE_SHAPE
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.data.shards.images import decode_png
 from pipeline_lib.data.shards.reader import ShardReader
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
-
-IMAGE_SHAPE = (112, 112, 3)
 
 
 class ShardImages:
@@ -47,11 +46,11 @@ class ShardImages:
         Raises:
             DataError: an image is unreadable or has another size.
         """
-        images = np.empty((len(rows), *IMAGE_SHAPE), np.uint8)
+        images = np.empty((len(rows), *FACE_SHAPE), np.uint8)
         for place, row in enumerate(rows):
             image = decode_png(self._reader.read(row))
-            if image.shape != IMAGE_SHAPE:
+            if image.shape != FACE_SHAPE:
                 where = f"{self.folder}, {self.keys[row]}"
-                raise DataError("An aligned image has another size.", got=image.shape, allowed=IMAGE_SHAPE, where=where)
+                raise DataError("An aligned image has another size.", got=image.shape, allowed=FACE_SHAPE, where=where)
             images[place] = image
         return images

@@ -1,60 +1,90 @@
-"""From shards to an embedding store, a few batches in memory at a time."""
+"""From shard sets to an embedding store, on all ranks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.files import atomic_dir
 from pipeline_lib.core.progress import track
-from pipeline_lib.networks.embedding.extract import Floats, Images
+from pipeline_lib.core.world import World
+from pipeline_lib.networks.embedding.batches import embedded_batches
+from pipeline_lib.networks.embedding.extract import Embed, Floats, shapes
 from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.networks.embeddings.store import EmbeddingSet, EmbeddingWriter
 
-Embed = Callable[[Images], tuple[Floats, Floats]]
+
+@dataclass(frozen=True)
+class Part:
+    """Images of one shard set that are embedded: `rows` of it, and the occlusion on each (None: all are clean)."""
+
+    images: ShardImages
+    rows: Sequence[int]
+    kinds: Sequence[str] | None = None
+
+    def batches(self, size: int) -> "list[Part]":
+        """Parts of `size` images, the last of fewer; they do not depend on the number of ranks, so neither do the bytes."""
+        slices = [slice(first, first + size) for first in range(0, len(self.rows), size)]
+        return [Part(self.images, self.rows[own], self.kinds and self.kinds[own]) for own in slices]
+
+    def labelled(self, vectors: Floats, patches: Floats) -> EmbeddingSet:
+        """Features (N, D) and (N, K, C) of this part's images, with all that is known of them."""
+        keys = [self.images.keys[row] for row in self.rows]
+        return EmbeddingSet(
+            keys=keys,
+            image_ids=[self.images.image_ids[row] for row in self.rows],
+            identities=[self.images.identities[row] for row in self.rows],
+            splits=[self.images.splits[row] for row in self.rows],
+            kinds=[None] * len(keys) if self.kinds is None else list(self.kinds),
+            vectors=vectors,
+            patches=patches if patches.shape[1] else None,
+            patch_keys=keys if patches.shape[1] else [],
+        )
 
 
 def embed_shards(
-    writer: EmbeddingWriter,
-    images: ShardImages,
-    rows: Sequence[int],
-    kinds: Sequence[str | None],
-    with_patches: Sequence[bool],
+    out: Path,
+    parts: Sequence[Part],
     embed: Embed,
-    images_per_chunk: int,
+    grid: npt.NDArray[np.int64] | None,
+    batch_size: int,
+    world: World,
 ) -> None:
-    """Embed rows of a shard set and append them to a store; memory holds one chunk.
+    """Embed images and write them as an embedding set: all ranks compute, rank 0 writes, and memory holds a few batches.
 
     Args:
-        writer: open; it fixes D, K and C.
-        images: the shard set.
-        rows: which images, in the order in which they are read and written.
-        kinds: the occlusion on each of `rows`, None for a clean image.
-        with_patches: whether the patch features of each of `rows` are kept.
-        embed: uint8 (N, 112, 112, 3) -> float32 (N, D) and (N, K, C).
-        images_per_chunk: images in memory, and rows a record batch.
+        out: a folder, which is replaced.
+        parts: written in this order.
+        embed: see embedding.extract.Embed.
+        grid: int64 (K, 4), the boxes of the patch features; None where there are none.
+        batch_size: images a forward pass, and rows a record batch.
+        world: all ranks call this with the same arguments.
 
     Raises:
         DataError: an image is unreadable, or see EmbeddingWriter.write.
     """
-    starts = range(0, len(rows), images_per_chunk)
-    for first in track(starts, f"embedding {images.folder.name}, chunks of {images_per_chunk} images", len(starts)):
-        chunk = list(rows[first : first + images_per_chunk])
-        vectors, patches = embed(images.read(chunk))
-        keep: npt.NDArray[np.bool_] = np.array(with_patches[first : first + images_per_chunk], np.bool_)
-        keys = [images.keys[row] for row in chunk]
-        writer.write(
-            EmbeddingSet(
-                keys=keys,
-                image_ids=[images.image_ids[row] for row in chunk],
-                identities=[images.identities[row] for row in chunk],
-                splits=[images.splits[row] for row in chunk],
-                kinds=list(kinds[first : first + images_per_chunk]),
-                vectors=vectors,
-                patches=patches[keep],
-                patch_keys=[key for key, kept in zip(keys, keep, strict=True) if kept],
-            )
-        )
+    if not world.is_main:
+        for part in parts:
+            for _ in _embedded(part, embed, batch_size, world):
+                pass
+        return
+    dim, _, patch_dim = shapes(embed)
+    with atomic_dir(out) as folder, EmbeddingWriter(folder, dim, grid, patch_dim) as writer:
+        for part in parts:
+            for embedded in _embedded(part, embed, batch_size, world):
+                writer.write(embedded)
+
+
+def _embedded(part: Part, embed: Embed, batch_size: int, world: World) -> Iterator[EmbeddingSet]:
+    batches = part.batches(batch_size)
+    features = embedded_batches(embed, part.images, [batch.rows for batch in batches], world)
+    if world.is_main:
+        features = track(features, f"embedding {part.images.folder.name}, batches of {batch_size}", len(batches))
+    for place, (vectors, patches) in enumerate(features):
+        yield batches[place].labelled(vectors, patches)
 
 
 def query_rows(images: ShardImages, kind_of_query: dict[str, str]) -> tuple[list[int], list[str]]:

@@ -2,14 +2,31 @@
 
 import math
 from collections.abc import Callable
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from pipeline_lib.networks.heads.shared.softmax_margin import SoftmaxMarginHead, check_value
+from pipeline_lib.networks.heads.shared.settings import Angle, HeadSettings, Scale
+from pipeline_lib.networks.heads.shared.softmax_margin import SoftmaxMarginHead
 
 EPSILON = 1e-3  # of the public code: keeps acos differentiable, and σ from 0
 SHORTEST, LONGEST = 1e-3, 100.0  # lengths are cut to this range
+
+
+class Settings(HeadSettings):
+    """m in radians.
+
+    Attributes:
+        h: concentration: with 1/3, lengths within three σ of μ are told apart.
+        t_alpha: 1 forgets all batches before. The paper's 0.01 needs some hundred steps to find μ and σ.
+    """
+
+    kind: Literal["adaface"] = "adaface"
+    margin: Angle
+    h: Scale = 0.333
+    t_alpha: Annotated[float, Field(gt=0.0, le=1.0)] = 0.01
 
 
 class AdaFace(SoftmaxMarginHead):
@@ -21,30 +38,14 @@ class AdaFace(SoftmaxMarginHead):
 
     μ and σ follow the mean and the unbiased standard deviation of the lengths in each global batch with weight t_alpha,
     and take a batch in before it is judged by them. They start at 20 and 100. A global batch of one has σ = 0.
-
-    Args:
-        h: concentration, above 0: with 1/3, lengths within three σ of μ are told apart.
-        t_alpha: in (0,1]; 1 forgets all batches before. The paper's 0.01 needs some hundred steps to find μ and σ.
     """
 
-    max_margin = math.pi
     norm_mean: Tensor
     norm_std: Tensor
 
-    def __init__(
-        self,
-        embedding_dim: int,
-        num_classes: int,
-        scale: float,
-        margin: float,
-        h: float = 0.333,
-        t_alpha: float = 0.01,
-    ) -> None:
-        super().__init__(embedding_dim, num_classes, scale, margin)
-        check_value("h", h, 0 < h < math.inf, "above 0")
-        check_value("t_alpha", t_alpha, 0 < t_alpha <= 1, "above 0, to 1")
-        self.h = h
-        self.t_alpha = t_alpha
+    def __init__(self, settings: Settings, embedding_dim: int, num_classes: int) -> None:
+        super().__init__(settings, embedding_dim, num_classes)
+        self.h, self.t_alpha = settings.h, settings.t_alpha
         self.register_buffer("norm_mean", torch.tensor(20.0))
         self.register_buffer("norm_std", torch.tensor(100.0))
 
@@ -68,6 +69,11 @@ class AdaFace(SoftmaxMarginHead):
     def other_cosines(self, cosines: Tensor, own: Tensor) -> Tensor:
         """cos θ cut to ±(1 - 1e-3)."""
         return _inside(cosines)
+
+
+def build(settings: Settings, embedding_dim: int, num_classes: int) -> SoftmaxMarginHead:
+    """The head, with freshly drawn class weights."""
+    return AdaFace(settings, embedding_dim, num_classes)
 
 
 def _inside(cosine: Tensor) -> Tensor:

@@ -2,35 +2,39 @@
 
 import math
 from collections.abc import Callable
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from pipeline_lib.networks.heads.arcface import turned
-from pipeline_lib.networks.heads.shared.softmax_margin import SoftmaxMarginHead, check_value
+from pipeline_lib.networks.heads.shared.angles import turned
+from pipeline_lib.networks.heads.shared.settings import Angle, HeadSettings
+from pipeline_lib.networks.heads.shared.softmax_margin import SoftmaxMarginHead
+
+
+class Settings(HeadSettings):
+    """m in radians; `t_alpha`: weight of a batch in t, the paper's by default."""
+
+    kind: Literal["curricularface"] = "curricularface"
+    margin: Angle
+    t_alpha: Annotated[float, Field(gt=0.0, le=1.0)] = 0.01
 
 
 class CurricularFace(SoftmaxMarginHead):
     """f(cos θ) = cos(θ + m), or cos θ - m sin(π - m) once cos θ <= cos(π - m), where cos(θ + m) would rise again;
-    g(cos) = cos (t + cos) for a hard negative, one with cos > cos(θ_y + m), else cos. m in radians up to π.
+    g(cos) = cos (t + cos) for a hard negative, one with cos > cos(θ_y + m), else cos.
 
     t follows the mean cosine to the own class over each global batch with weight t_alpha, and takes a batch in before
     it is used; it starts at 0. No gradient runs through t or through the choice of the hard ones. As in the public code,
     that choice is by cos(θ_y + m) even where f is the other branch.
-
-    Args:
-        t_alpha: in (0,1]; the paper's is 0.01.
     """
 
-    max_margin = math.pi
     t: Tensor
 
-    def __init__(
-        self, embedding_dim: int, num_classes: int, scale: float, margin: float, t_alpha: float = 0.01
-    ) -> None:
-        super().__init__(embedding_dim, num_classes, scale, margin)
-        check_value("t_alpha", t_alpha, 0 < t_alpha <= 1, "above 0, to 1")
-        self.t_alpha = t_alpha
+    def __init__(self, settings: Settings, embedding_dim: int, num_classes: int) -> None:
+        super().__init__(settings, embedding_dim, num_classes)
+        self.t_alpha = settings.t_alpha
         self.register_buffer("t", torch.tensor(0.0))
 
     def update_statistics(self, own: Tensor, norms: Tensor, total: Callable[[Tensor], Tensor]) -> None:
@@ -50,3 +54,8 @@ class CurricularFace(SoftmaxMarginHead):
 
     def _turned(self, cosine: Tensor) -> Tensor:
         return turned(cosine, math.cos(self.margin), math.sin(self.margin))
+
+
+def build(settings: Settings, embedding_dim: int, num_classes: int) -> SoftmaxMarginHead:
+    """The head, with freshly drawn class weights."""
+    return CurricularFace(settings, embedding_dim, num_classes)

@@ -18,7 +18,7 @@ from pipeline_lib.core.errors import PipelineError
 from pipeline_lib.core.files import atomic_file
 from pipeline_lib.networks.training.data import TrainingSet
 from pipeline_lib.networks.training.learner import Learner
-from pipeline_lib.networks.training.settings import TrainSettings
+from pipeline_lib.params.train import Train
 
 About = dict[str, str]
 
@@ -26,7 +26,7 @@ CHECKPOINT = "checkpoint.safetensors"
 STATE = "state"  # name of the JSON text among the file's metadata
 FORMAT = 2
 # Settings that may change between a stop and its rerun: they change what is shown and how fast, not what is learned.
-INDECISIVE = ("validate_every_epochs", "compile", "checkpoint_every_steps", "log_every_steps", "num_loader_threads")
+INDECISIVE = {"validate_every_epochs", "compile"}
 log = logging.getLogger("face_verifier")
 
 
@@ -108,7 +108,7 @@ def _state(learners: Sequence[Learner]) -> dict[str, Tensor]:
     return {name: tensor for learner in learners for name, tensor in learner.state().items()}
 
 
-def training_about(learners: Sequence[Learner], settings: TrainSettings, dataset: TrainingSet) -> About:
+def training_about(learners: Sequence[Learner], train: Train, epochs: int, dataset: TrainingSet) -> About:
     """What decides a training's result, as short texts: a checkpoint that says otherwise is of another training."""
     weights = hashlib.sha256()
     trainees = {name: trainee for learner in learners for name, trainee in learner.trainees.items()}
@@ -116,11 +116,11 @@ def training_about(learners: Sequence[Learner], settings: TrainSettings, dataset
         for key, value in trainee.state_dict().items():
             weights.update(f"{name}/{key}".encode())
             weights.update(_bytes(value))
-    decisive = {key: value for key, value in dataclasses.asdict(settings).items() if key not in INDECISIVE}
     return {
         "networks": json.dumps({name: trainee.network.spec.to_json() for name, trainee in trainees.items()}),
+        "heads": json.dumps({name: trainee.head.settings.model_dump() for name, trainee in trainees.items()}),
         "initial weights": weights.hexdigest(),
-        "settings": json.dumps(decisive),
+        "settings": json.dumps({**train.model_dump(exclude=INDECISIVE), "epochs": epochs}),
         "images": dataset.digest,
         "number of classes": str(len(dataset.classes)),
         "classes": hashlib.sha256("\n".join(dataset.classes).encode()).hexdigest(),

@@ -1,11 +1,8 @@
 """Training samples: which image, of whom, and how it is shifted and mirrored this time."""
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +10,6 @@ import numpy.typing as npt
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.data.shards.images import decode_png
 
-T = TypeVar("T")
-R = TypeVar("R")
 AUGMENT, MASK, MARGIN = 0, 1, 2  # what a sample's random numbers are for
 
 
@@ -193,19 +188,3 @@ def label_identities(identities: Sequence[str]) -> tuple[npt.NDArray[np.int64], 
     """Labels int64 (N,) into the sorted identities, and these."""
     classes, labels = np.unique(np.asarray(identities, dtype=object), return_inverse=True)
     return labels.astype(np.int64), tuple(classes.tolist())
-
-
-def load_ahead(load: Callable[[T], R], items: Iterable[T], num_threads: int) -> Generator[R, None, None]:
-    """Yield load(item) in order, computed on threads up to two items a thread ahead of their use.
-
-    Threads suffice: reading and PNG decoding release the interpreter's lock.
-    """
-    remaining = iter(items)
-    executor = ThreadPoolExecutor(num_threads, thread_name_prefix="loader")
-    try:
-        waiting = deque(executor.submit(load, item) for item in islice(remaining, 2 * num_threads))
-        while waiting:
-            yield waiting.popleft().result()
-            waiting.extend(executor.submit(load, item) for item in islice(remaining, 1))
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)

@@ -11,12 +11,17 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pipeline_lib.core.errors import ParamsError, PipelineError
 from pipeline_lib.core.world import World, roll_call
-from pipeline_lib.networks.training.settings import TrainSettings
+from pipeline_lib.params.train import Train
 
 ROLL_CALL_S = 10.0
 
 
-def batch_shares(settings: TrainSettings, num_samples: int, world: World) -> tuple[int, int]:
+def divides(train: Train, num_processes: int) -> bool:
+    """Whether the global batch divides into so many equal shares, and these into micro-batches."""
+    return train.batch_size % (num_processes * (train.micro_batch_size or 1)) == 0
+
+
+def batch_shares(train: Train, num_samples: int, world: World) -> tuple[int, int]:
     """A rank's share of the global batch, and the micro-batch it works through it in.
 
     Shares are equal, so the mean of the ranks' gradients is that of the batch.
@@ -24,7 +29,7 @@ def batch_shares(settings: TrainSettings, num_samples: int, world: World) -> tup
     Raises:
         ParamsError: the batch does not divide into ranks or micro-batches, or is larger than the data.
     """
-    batch, places = settings.batch_size, "train.batch_size, train.num_processes"
+    batch, places = train.batch_size, "train.batch_size, or processes in machine.yaml"
     if batch % world.size:
         got, allowed = f"{batch} over {world.size}", f"a multiple of {world.size}"
         raise ParamsError(
@@ -35,13 +40,13 @@ def batch_shares(settings: TrainSettings, num_samples: int, world: World) -> tup
             "The global batch is larger than the training set.", got=batch, allowed=f"1 to {num_samples}", where=places
         )
     share = batch // world.size
-    micro = settings.micro_batch_size or share
+    micro = train.micro_batch_size or share
     if share % micro:
         raise ParamsError(
             "A process's share of the global batch does not divide into micro-batches.",
             got=f"{batch} / {world.size} = {share} in micro-batches of {micro}",
             allowed="a micro-batch that divides the share",
-            where="train.micro_batch_size, train.batch_size, train.num_processes",
+            where="train.micro_batch_size, train.batch_size, or processes in machine.yaml",
         )
     return share, micro
 
@@ -71,7 +76,8 @@ def average_running_statistics(model: nn.Module, world: World) -> None:
     """
     if world.size == 1:
         return
-    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    batch_norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    norms = [norm for norm in batch_norms if norm.training]  # a frozen network's statistics are the same on all ranks
     buffers = [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var) if buffer is not None]
     if not buffers:
         return

@@ -9,14 +9,16 @@ from pathlib import Path
 
 from pipeline_lib.core.files import atomic_file, write_json
 from pipeline_lib.core.world import World
-from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones.shared.build import build_network, describe
 from pipeline_lib.networks.backbones.shared.checkpoints import import_weights, save_network
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
+from pipeline_lib.networks.heads.shared.settings import HeadSettings
 from pipeline_lib.networks.training.data import TrainingSet
 from pipeline_lib.networks.training.loop import Logger, Row, Validate, train_networks
-from pipeline_lib.networks.training.settings import TrainSettings
 from pipeline_lib.networks.training.trainee import new_trainee
+from pipeline_lib.params.machine import Machine
+from pipeline_lib.params.train import Train
 
 FIRST_COLUMNS = ("step", "epoch", "loss", "learning_rate")  # of history.csv; an import's has these alone, and no row
 log = logging.getLogger("face_verifier")
@@ -30,7 +32,7 @@ def resume_folder(out: Path) -> Path:
     return Path(".resume", out.parent.name, out.name)
 
 
-def initial_network(spec: NetworkSpec, seed: int, checkpoint: str | None) -> FaceNetwork:
+def initial_network(spec: NetworkSpec, seed: int, checkpoint: Path | None) -> FaceNetwork:
     """A network with drawn weights, or with those of a published checkpoint.
 
     Raises:
@@ -38,7 +40,7 @@ def initial_network(spec: NetworkSpec, seed: int, checkpoint: str | None) -> Fac
     """
     network = build_network(spec, seed)
     if checkpoint is not None:
-        import_weights(network, Path(checkpoint))
+        import_weights(network, checkpoint)
         log.info("imported the weights of %s", checkpoint)
     return network
 
@@ -46,7 +48,10 @@ def initial_network(spec: NetworkSpec, seed: int, checkpoint: str | None) -> Fac
 def fit(
     networks: Mapping[str, FaceNetwork],
     dataset: TrainingSet,
-    settings: TrainSettings,
+    head: HeadSettings,
+    train: Train,
+    epochs: int,
+    machine: Machine,
     world: World,
     out: Path,
     logger: Logger,
@@ -64,9 +69,9 @@ def fit(
     """
     num_classes = len(dataset.classes)
     log.info("training %d networks on %d images of %d identities", len(networks), len(dataset), num_classes)
-    trainees = {name: new_trainee(network, settings, num_classes) for name, network in networks.items()}
+    trainees = {name: new_trainee(network, head, train, num_classes) for name, network in networks.items()}
     started = time.monotonic()
-    history = train_networks(trainees, dataset, settings, world, resume_folder(out), logger, validate)
+    history = train_networks(trainees, dataset, train, epochs, machine, world, resume_folder(out), logger, validate)
     last = {name: value for name, value in history[-1].items() if name not in ("step", "epoch", "learning_rate")}
     return history, {
         **size_figures(networks),
@@ -86,11 +91,12 @@ def size_figures(networks: Mapping[str, FaceNetwork]) -> Row:
 
 
 def write_fitted(
-    networks: Mapping[Path, FaceNetwork], history: list[Row], figures: Row, trained: bool, record: Path
+    networks: Mapping[Path, FaceNetwork], history: list[Row], figures: Row, epochs: int, record: Path
 ) -> None:
     """Write each network to its folder, history.csv and metrics.json to `record`.
 
-    metrics.json is the figures and `trained`, false for weights that were only imported.
+    metrics.json is the figures and, of what was trained, `epochs`, `trained` (false for weights that were only imported),
+    `arch` and `description` (of the first network: all are of one kind).
     """
     for folder, network in networks.items():
         save_network(folder, network)
@@ -99,7 +105,9 @@ def write_fitted(
         writer = csv.DictWriter(handle, columns, restval="")
         writer.writeheader()
         writer.writerows(history)
-    write_json(record / "metrics.json", {**figures, "trained": trained})
+    spec = next(iter(networks.values())).spec
+    about = {"epochs": epochs, "trained": epochs > 0, "arch": spec.arch, "description": describe(spec)}
+    write_json(record / "metrics.json", {**figures, **about})
 
 
 def forget_training(out: Path) -> None:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.patches.grid import IMAGE_PX, Region
+from pipeline_lib.core.geometry import FACE_PX
+from pipeline_lib.data.patches.grid import Region
 from pipeline_lib.networks.training.data import Square, TrainingSet, label_identities
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-WHOLE_FACE = Region(IMAGE_PX, 0, 0)
+WHOLE_FACE = Region(FACE_PX, 0, 0)
 
 
 def training_faces(aligned: Path, occluded: Path | None, regions: Sequence[Region] = (WHOLE_FACE,)) -> TrainingSet:
@@ -53,7 +54,7 @@ def training_faces(aligned: Path, occluded: Path | None, regions: Sequence[Regio
         members=np.array(members, dtype=np.int64).reshape(-1, 1, 2),
         labels=labels,
         classes=classes,
-        stored_px=IMAGE_PX,
+        stored_px=FACE_PX,
         views=tuple(Square(region.size_px, region.x, region.y) for region in regions),
         max_shift_px=None,
         digest=_digest(indices, folders),

@@ -17,8 +17,8 @@ from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.heads.shared.partial_fc import PartialFC
 from pipeline_lib.networks.training.data import Batch
 from pipeline_lib.networks.training.distributed import average_running_statistics, replicate
-from pipeline_lib.networks.training.settings import TrainSettings
 from pipeline_lib.networks.training.trainee import StackedTrainees, Trainee
+from pipeline_lib.params.train import Train
 
 
 class MicroBatch(NamedTuple):
@@ -40,11 +40,11 @@ class Learner:
         model: the one trainee, or the StackedTrainees of all.
         optimiser: SGD over everything of `model` that trains.
         averages: by name, the running mean of a network's whole state, batch normalisation's statistics included; empty
-            without settings.ema_decay.
+            without train.ema_decay.
     """
 
-    def __init__(self, trainees: Mapping[str, Trainee], settings: TrainSettings, world: World) -> None:
-        self.settings, self.world = settings, world
+    def __init__(self, trainees: Mapping[str, Trainee], train: Train, world: World) -> None:
+        self.settings, self.world = train, world
         torch.backends.cudnn.benchmark = True  # all micro-batches have one shape: cuDNN tries its kernels once
         self.trainees = {name: trainee.to(world.device).train() for name, trainee in trainees.items()}
         all_of_them = list(self.trainees.values())
@@ -52,17 +52,17 @@ class Learner:
         self.model = all_of_them[0] if len(all_of_them) == 1 else StackedTrainees(all_of_them)
         self.optimiser = torch.optim.SGD(
             [parameter for parameter in self.model.parameters() if parameter.requires_grad],
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
+            lr=train.learning_rate,
+            momentum=train.momentum,
+            weight_decay=train.weight_decay,
             fused=True,
         )
         for group in self.optimiser.param_groups:
             for parameter in group["params"]:
                 self.optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         self.averages: dict[str, AveragedModel] = {}
-        if settings.ema_decay is not None:
-            averaging = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
+        if train.ema_decay is not None:
+            averaging = get_ema_multi_avg_fn(train.ema_decay)  # type: ignore[no-untyped-call]
             for name, trainee in self.trainees.items():
                 self.averages[name] = AveragedModel(trainee.network, multi_avg_fn=averaging, use_buffers=True)
         self._replica: nn.Module | None = None

@@ -12,37 +12,38 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pipeline_lib.core.ahead import load_ahead
 from pipeline_lib.core.errors import DataError, Interrupted, PipelineError
 from pipeline_lib.core.memory import keep_freed_memory, peak_memory_bytes
 from pipeline_lib.core.world import World
 from pipeline_lib.data.shards.plan import epoch_plan
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
-from pipeline_lib.networks.backbones.shared.stacked import STACKABLE
 from pipeline_lib.networks.heads.shared.partial_fc import PartialFC
 from pipeline_lib.networks.heads.shared.partial_fc_shards import load_shards, remove_other_steps, save_shards
 from pipeline_lib.networks.training.checkpoint import check_writable, load_checkpoint, save_checkpoint, training_about
-from pipeline_lib.networks.training.data import Batch, TrainingSet, check_shift, load_ahead, load_batch
+from pipeline_lib.networks.training.data import Batch, TrainingSet, check_shift, load_batch
 from pipeline_lib.networks.training.distributed import StopVote, batch_shares, check_agreement, gather, lost_ranks_named
 from pipeline_lib.networks.training.learner import Learner, micro_batches
 from pipeline_lib.networks.training.schedule import learning_rate
-from pipeline_lib.networks.training.settings import TrainSettings
+from pipeline_lib.networks.training.side_by_side import side_by_side
 from pipeline_lib.networks.training.stop import stop_request
 from pipeline_lib.networks.training.trainee import Trainee
+from pipeline_lib.params.machine import Machine
+from pipeline_lib.params.train import Train
 
 Row = dict[str, float]
 Logger = Callable[[dict[str, float], int], None]
 Validate = Callable[[Mapping[str, FaceNetwork]], Row]
 MAX_NAMED = 8
-# Of the first maps of networks that are computed as one: 2 MiB of float32, which stay in a core's cache; and no more than
-# benchmarks.networks_as_one measures on a GPU, eight networks of width 1 on 64 images of 28 px.
-VALUES_AT_ONCE = {"cpu": 1 << 19, "cuda": 8 * 64 * 28**2 * 64}
 log = logging.getLogger("face_verifier")
 
 
 def train_networks(
     trainees: Mapping[str, Trainee],
     dataset: TrainingSet,
-    settings: TrainSettings,
+    train: Train,
+    epochs: int,
+    machine: Machine,
     world: World,
     resume_dir: Path,
     logger: Logger,
@@ -58,16 +59,18 @@ def train_networks(
 
     Args:
         trainees: V by name, in the order of dataset.views; moved to world.device.
-        dataset, settings: see there.
+        dataset, train: see there.
+        epochs: passes over the data, at least 1.
+        machine: how often a row and a checkpoint are written, and the threads that decode ahead; decides no result.
         world: this process's place; all ranks call this with the same arguments.
         resume_dir: one folder for all ranks; rank 0 writes it.
         logger: takes figures by name, and the step; called on rank 0 for each row.
-        validate: figures of the networks on a validation set, called on all ranks every settings.validate_every_epochs
+        validate: figures of the networks on a validation set, called on all ranks every train.validate_every_epochs
             epochs and at the end.
 
     Returns:
-        A row for every log_every_steps steps, for each validation, and for the last step: step (done so far), epoch (a
-        fraction), loss (mean over the steps since the row before, over ranks and networks; `loss.<name>` of each where
+        A row for every machine.log_every_steps steps, for each validation, and for the last step: step (done so far), epoch
+        (a fraction), loss (mean over the steps since the row before, over ranks and networks; `loss.<name>` of each where
         there are several), gradient_norm (mean, before clipping), learning_rate, images_per_s (of all ranks together),
         data_wait_share (of the time since the row before), peak_memory_bytes (of rank 0), and what `validate` gave.
 
@@ -81,13 +84,13 @@ def train_networks(
         if trainee.head.num_classes != len(dataset.classes):
             got, allowed = f"{trainee.head.num_classes} for {name}", len(dataset.classes)
             raise DataError("A head has another number of classes than the data.", got=got, allowed=allowed)
-    check_shift(dataset, settings.shift_px)
-    batch_shares(settings, len(dataset), world)
+    check_shift(dataset, train.shift_px)
+    batch_shares(train, len(dataset), world)
     if world.is_main:
         check_writable(resume_dir)
     keep_freed_memory()
     with lost_ranks_named(world):
-        run = _Run(trainees, dataset, settings, world, resume_dir, logger, validate)
+        run = _Run(trainees, dataset, train, epochs, machine, world, resume_dir, logger, validate)
         run.go()
     return run.progress.history
 
@@ -99,21 +102,23 @@ class _Run:
         self,
         trainees: Mapping[str, Trainee],
         dataset: TrainingSet,
-        settings: TrainSettings,
+        train: Train,
+        epochs: int,
+        machine: Machine,
         world: World,
         resume_dir: Path,
         logger: Logger,
         validate: Validate | None,
     ) -> None:
-        self.dataset, self.settings, self.world = dataset, settings, world
+        self.dataset, self.settings, self.epochs, self.machine, self.world = dataset, train, epochs, machine, world
         self.resume_dir, self.logger, self.validate = resume_dir, logger, validate
-        self.share, self.micro_batch = batch_shares(settings, len(dataset), world)
-        self.steps_per_epoch = math.ceil(len(dataset) / settings.batch_size)
-        self.num_steps = settings.epochs * self.steps_per_epoch
-        self.num_warmup_steps = round(settings.warmup_epochs * self.steps_per_epoch)
+        self.share, self.micro_batch = batch_shares(train, len(dataset), world)
+        self.steps_per_epoch = math.ceil(len(dataset) / train.batch_size)
+        self.num_steps = epochs * self.steps_per_epoch
+        self.num_warmup_steps = round(train.warmup_epochs * self.steps_per_epoch)
         self.names = list(trainees)
-        self.learners = [Learner(some, settings, world) for some in side_by_side(trainees, self.micro_batch, world)]
-        self.about = training_about(self.learners, settings, dataset)
+        self.learners = [Learner(some, train, world) for some in side_by_side(trainees, self.micro_batch, world)]
+        self.about = training_about(self.learners, train, epochs, dataset)
         self.progress = load_checkpoint(resume_dir, self.learners, self.about)
         check_agreement(self.progress.step, world)
         self.sharded_heads = {
@@ -163,7 +168,7 @@ class _Run:
 
         def items() -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
             first_epoch, skip = divmod(self.progress.step, self.steps_per_epoch)
-            for epoch in range(first_epoch, self.settings.epochs):
+            for epoch in range(first_epoch, self.epochs):
                 yield from ((epoch, samples) for samples in self.plan(epoch)[skip if epoch == first_epoch else 0 :])
 
         def load(item: tuple[int, npt.NDArray[np.int64]]) -> Batch:
@@ -171,7 +176,7 @@ class _Run:
             shift_px, seed = self.settings.shift_px, self.settings.seed
             return load_batch(self.dataset, samples, shift_px, seed, epoch, draw_kept, needs_noise)
 
-        return load_ahead(load, items(), self.settings.num_loader_threads)
+        return load_ahead(load, items(), self.machine.threads_per_process)
 
     def take_step(self, batch: Batch) -> None:
         """One step of every network."""
@@ -193,9 +198,9 @@ class _Run:
         every = self.settings.validate_every_epochs
         validates = self.validate is not None and every is not None
         return (
-            done % self.settings.log_every_steps == 0 or last,
+            done % self.machine.log_every_steps == 0 or last,
             validates and (last or done % ((every or 1) * self.steps_per_epoch) == 0),
-            done % self.settings.checkpoint_every_steps == 0,
+            done % self.machine.checkpoint_every_steps == 0,
             last,
         )
 
@@ -279,19 +284,3 @@ class _Run:
             save_checkpoint(self.resume_dir, self.learners, self.progress, self.about)
             for name in self.names:
                 remove_other_steps(self.resume_dir / name, self.progress.step)
-
-
-def side_by_side(trainees: Mapping[str, Trainee], micro_batch: int, world: World) -> Iterator[dict[str, Trainee]]:
-    """Trainees in groups that are computed as one, in order.
-
-    On a CPU a small network loses most of its time between its layers and in loops over few channels; several as one lose
-    it once, as long as their maps stay in the cache (benchmarks.regions_together). A GPU
-    idles through most of a small network's step: eight as one take about as long as two alone (benchmarks.networks_as_one).
-    """
-    for spec, of_one_spec in itertools.groupby(trainees.items(), lambda item: item[1].network.spec):
-        size = 1
-        if spec.arch in STACKABLE:
-            first_map = micro_batch * spec.input_px**2 * 64 * spec.width
-            size = max(1, int(VALUES_AT_ONCE[world.device.type] / first_map))
-        while group := dict(itertools.islice(of_one_spec, size)):
-            yield group

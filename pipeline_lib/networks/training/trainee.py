@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from pipeline_lib.core.pixels import network_scale
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.backbones.shared.stacked import StackedNetworks
 from pipeline_lib.networks.heads.shared.build import build_head
 from pipeline_lib.networks.heads.shared.partial_fc import PartialFC
+from pipeline_lib.networks.heads.shared.settings import HeadSettings
 from pipeline_lib.networks.heads.shared.softmax_margin import SoftmaxMarginHead
-from pipeline_lib.networks.training.settings import TrainSettings
+from pipeline_lib.params.train import Train
 
 
 class Trainee(nn.Module):
@@ -55,7 +57,7 @@ class StackedTrainees(nn.Module):
 
 def scaled(images: Tensor) -> Tensor:
     """uint8 (...,S,S,3) to float32 (...,3,S,S) in [-1,1]; the memory stays as stored, of (B,S,S,3) that is channels_last."""
-    return images.movedim(-1, -3).float().div_(127.5).sub_(1)
+    return network_scale(images.movedim(-1, -3).float())
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:
@@ -63,13 +65,13 @@ def mixed_precision(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
 
 
-def new_trainee(network: FaceNetwork, settings: TrainSettings, num_classes: int) -> Trainee:
-    """`network` with a fresh head as `settings` says: the whole on every rank, or PartialFC's shards.
+def new_trainee(network: FaceNetwork, head: HeadSettings, train: Train, num_classes: int) -> Trainee:
+    """`network` with a fresh head of `num_classes`: the whole on every rank, or PartialFC's shards.
 
     Raises:
-        ParamsError: the head's settings are not possible.
+        ParamsError: the head cannot be sharded (train.partial_fc_rate).
     """
-    dim, rate = network.spec.embedding_dim, settings.partial_fc_rate
-    if rate is None:
-        return Trainee(network, build_head(settings.head, dim, num_classes, settings.seed))
-    return Trainee(network, PartialFC(settings.head, dim, num_classes, rate, settings.seed))
+    dim = network.spec.embedding_dim
+    if train.partial_fc_rate is None:
+        return Trainee(network, build_head(head, dim, num_classes, train.seed))
+    return Trainee(network, PartialFC(head, dim, num_classes, train.partial_fc_rate, train.seed))

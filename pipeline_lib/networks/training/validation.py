@@ -12,7 +12,7 @@ from pipeline_lib.core.roc import area_under, equal_error_rate, roc_curve
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.core.world import World, sum_over_ranks
 from pipeline_lib.data.patches.grid import Region
-from pipeline_lib.data.sources.aligned_pairs import VALIDATION, usable_pairs
+from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION, usable_pairs
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.embedding.extract import Floats, embed_images, embed_region_images
 from pipeline_lib.networks.embedding.images import ShardImages

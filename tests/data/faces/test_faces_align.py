@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.faces.alignment import TEMPLATE_112, align_face, similarity_transform, transform_points
+from pipeline_lib.core.geometry import TEMPLATE
+from pipeline_lib.data.faces.alignment import align_face, similarity_transform, transform_points
 
 
 def test_golden_by_hand():
@@ -20,7 +21,7 @@ def test_golden_by_hand():
 
 
 def test_template_onto_itself_is_the_identity():
-    np.testing.assert_allclose(similarity_transform(TEMPLATE_112, TEMPLATE_112), np.eye(2, 3), atol=1e-12)
+    np.testing.assert_allclose(similarity_transform(TEMPLATE, TEMPLATE), np.eye(2, 3), atol=1e-12)
 
 
 @given(
@@ -60,8 +61,8 @@ def test_is_the_least_squares_optimum(seed):
 
 
 def test_never_shears_nor_reflects():
-    mirrored = TEMPLATE_112 * [-1.0, 1.0]
-    (a, minus_b, _), (b, a_again, _) = similarity_transform(mirrored, TEMPLATE_112)
+    mirrored = TEMPLATE * [-1.0, 1.0]
+    (a, minus_b, _), (b, a_again, _) = similarity_transform(mirrored, TEMPLATE)
     assert (a, b) == (a_again, -minus_b)
     assert a * a + b * b > 0  # the determinant: positive, so no reflection though one would fit exactly
 
@@ -69,12 +70,12 @@ def test_never_shears_nor_reflects():
 @pytest.mark.parametrize(
     ("src", "dst"),
     [
-        (np.ones((5, 2)), TEMPLATE_112),
-        (TEMPLATE_112, np.ones((5, 2))),
-        (np.full((5, 2), np.nan), TEMPLATE_112),
-        (TEMPLATE_112[:4], TEMPLATE_112),
-        (TEMPLATE_112.ravel(), TEMPLATE_112.ravel()),
-        (TEMPLATE_112[:1], TEMPLATE_112[:1]),
+        (np.ones((5, 2)), TEMPLATE),
+        (TEMPLATE, np.ones((5, 2))),
+        (np.full((5, 2), np.nan), TEMPLATE),
+        (TEMPLATE[:4], TEMPLATE),
+        (TEMPLATE.ravel(), TEMPLATE.ravel()),
+        (TEMPLATE[:1], TEMPLATE[:1]),
     ],
     ids=["coincide", "target coincides", "nan", "counts differ", "flat", "one point"],
 )
@@ -85,15 +86,15 @@ def test_refuses_what_fixes_no_transform(src, dst):
 
 def test_an_aligned_face_stays_as_it_is():
     image = np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)
-    aligned, landmarks = align_face(image, TEMPLATE_112)
+    aligned, landmarks = align_face(image, TEMPLATE)
     np.testing.assert_array_equal(aligned, image)
-    np.testing.assert_allclose(landmarks, TEMPLATE_112, atol=1e-4)  # float32 at values around 100
+    np.testing.assert_allclose(landmarks, TEMPLATE, atol=1e-4)  # float32 at values around 100
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 1.9, 2.0, 3.3, 7.0])
 def test_marks_in_the_picture_land_where_the_landmarks_say(scale):
     turn = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
-    points = scale * (TEMPLATE_112 - 56.0) @ turn.T + scale * 90.0
+    points = scale * (TEMPLATE - 56.0) @ turn.T + scale * 90.0
     points[2] += 2.0 * scale  # not exactly similar to the template
     y, x = np.mgrid[: int(180 * scale), : int(180 * scale)]
     radius = 2.5 * scale
@@ -111,12 +112,12 @@ def test_shrinking_averages_instead_of_skipping():
     # One-pixel stripes at four times the template's size: the mean is grey everywhere, a bare bilinear warp gives stripes.
     image = np.zeros((600, 600, 3), np.uint8)
     image[:, ::2] = 255
-    aligned, _ = align_face(image, TEMPLATE_112 * 4.0 + 1.0)
+    aligned, _ = align_face(image, TEMPLATE * 4.0 + 1.0)
     assert np.abs(aligned[2:-2, 2:-2].astype(int) - 127).max() <= 1
 
 
 def test_outside_the_picture_is_black():
-    aligned, _ = align_face(np.full((60, 60, 3), 255, np.uint8), TEMPLATE_112)
+    aligned, _ = align_face(np.full((60, 60, 3), 255, np.uint8), TEMPLATE)
     assert (aligned[:59, :59] == 255).all()
     assert (aligned[61:] == 0).all()
     assert (aligned[:, 61:] == 0).all()

@@ -14,10 +14,10 @@ from PIL import Image
 
 import stages.align
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.geometry import TEMPLATE
 from pipeline_lib.core.tables import read_table, table_from_rows, write_table
 from pipeline_lib.data.faces import align_batch as batch_module
-from pipeline_lib.data.faces.alignment import TEMPLATE_112
-from pipeline_lib.data.faces.detection.build import Face
+from pipeline_lib.data.faces.detection.face import Face
 from pipeline_lib.data.shards.images import decode_png
 from pipeline_lib.data.shards.reader import ShardReader, stream_shards
 from pipeline_lib.schemas.manifest import MANIFEST
@@ -33,7 +33,7 @@ class RedBoxes:
 
     def face(self, image: np.ndarray) -> Face:
         side = float(image[0, 1, 0])
-        return Face(np.array([20, 10, 20 + side, 10 + side], np.float32), 0.75, TEMPLATE_112 + np.float32([3, 2]))
+        return Face(np.array([20, 10, 20 + side, 10 + side], np.float32), 0.75, TEMPLATE + np.float32([3, 2]))
 
 
 def png(num_faces: int, side: int, seed: int) -> bytes:
@@ -77,8 +77,9 @@ def project(tmp_path, monkeypatch, repository):
     rows.append(rows[0] | {"image_id": "gone", "uri": "photos/gone.png"})
     write_table(Path("manifest.parquet"), table_from_rows(rows, MANIFEST), MANIFEST)
     params = yaml.safe_load((repository / "params.yaml").read_text())
-    params["align"] |= {"batch_size": 4, "num_workers": 0, "images_per_shard": 4, "max_reject_share": 0.6}
+    params["align"] |= {"images_per_shard": 4, "max_reject_share": 0.6}
     Path("params.yaml").write_text(yaml.safe_dump(params))
+    Path("machine.yaml").write_text("{workers: 0, photographs_per_batch: 4}")
     monkeypatch.setattr(batch_module, "make_detector", lambda kind, weights, min_score: RedBoxes())
     batch_module._process_detector.cache_clear()
 
@@ -138,7 +139,7 @@ def test_the_shards_hold_the_aligned_face_and_what_was_found(project):
     assert found["identity"] == "id_good"
     assert found["split"] == "train"
     assert (found["score"], found["box"]) == (0.75, [20, 10, 120, 110])
-    np.testing.assert_allclose(found["landmarks"], TEMPLATE_112, atol=1e-4)  # float32 at values around 100
+    np.testing.assert_allclose(found["landmarks"], TEMPLATE, atol=1e-4)  # float32 at values around 100
     # The detector's landmarks are the template moved by (3, 2), so the aligned face is that part of the photograph.
     photo = np.asarray(Image.open("photos/good0.png"))
     np.testing.assert_array_equal(decode_png(first["png"]), photo[2:114, 3:115])
@@ -147,7 +148,7 @@ def test_the_shards_hold_the_aligned_face_and_what_was_found(project):
     reader = ShardReader(out / "shards", pngs)
     assert len(reader) == 6
     np.testing.assert_array_equal(decode_png(reader.read(0)), photo[2:114, 3:115])
-    np.testing.assert_allclose(index["landmarks"][0].as_py(), TEMPLATE_112.ravel(), atol=1e-4)
+    np.testing.assert_allclose(index["landmarks"][0].as_py(), TEMPLATE.ravel(), atol=1e-4)
 
 
 def test_a_rerun_gives_the_same_bytes(project):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles.nms import list_anchors, suppress
 
-from pipeline_lib.data.faces.detection.build import Face
+from pipeline_lib.data.faces.detection.face import Face
 from pipeline_lib.data.faces.detection.resize import limit_longest_side
 from pipeline_lib.data.faces.detection.retinaface import decode_faces, merge_scales
 from pipeline_lib.data.faces.detection.retinaface_boxes import (

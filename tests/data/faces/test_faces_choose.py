@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 
 from pipeline_lib.core.errors import DataError, ParamsError
+from pipeline_lib.core.geometry import TEMPLATE
 from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.data.faces.align_photo import align_photo
-from pipeline_lib.data.faces.alignment import TEMPLATE_112
-from pipeline_lib.data.faces.detection.build import Face, choose_face, make_detector
+from pipeline_lib.data.faces.detection.build import make_detector
+from pipeline_lib.data.faces.detection.choose import choose_face
+from pipeline_lib.data.faces.detection.face import Face
 from pipeline_lib.data.faces.rejects import FaceReject, check_rejects, count_reasons, reject_row
 from pipeline_lib.schemas.rejects import REJECTS
 
 
 def face(x0: float, y0: float, x1: float, y1: float, score: float = 1.0) -> Face:
-    return Face(np.array([x0, y0, x1, y1], np.float32), score, TEMPLATE_112)
+    return Face(np.array([x0, y0, x1, y1], np.float32), score, TEMPLATE)
 
 
 MIDDLE, LARGE, SMALL = face(40, 40, 70, 70), face(0, 0, 50, 50), face(80, 80, 90, 90)
@@ -85,9 +87,9 @@ class OneFace:
 
 def test_align_photo_gives_the_face_it_used():
     image = np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)
-    aligned, landmarks, chosen = align_photo(image, OneFace(TEMPLATE_112), "reject", 40)
+    aligned, landmarks, chosen = align_photo(image, OneFace(TEMPLATE), "reject", 40)
     np.testing.assert_array_equal(aligned, image)
-    np.testing.assert_allclose(landmarks, TEMPLATE_112, atol=1e-4)  # float32 at values around 100
+    np.testing.assert_allclose(landmarks, TEMPLATE, atol=1e-4)  # float32 at values around 100
     assert chosen.score == 0.8
 
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from oracles.nms import iou
 
+from pipeline_lib.core.geometry import TEMPLATE
 from pipeline_lib.data.faces.align_photo import align_photo
-from pipeline_lib.data.faces.alignment import TEMPLATE_112
-from pipeline_lib.data.faces.detection.build import choose_face, make_detector
+from pipeline_lib.data.faces.detection.build import make_detector
+from pipeline_lib.data.faces.detection.choose import choose_face
 from pipeline_lib.data.faces.detection.dlib import five_points
 from pipeline_lib.data.photos.photo import decode_photo
 
@@ -96,7 +97,7 @@ def test_lfw_is_found_and_aligned(lfw, detector, request):
         assert aligned.shape == (112, 112, 3)
         assert aligned.std() > 15
         # A similarity cannot fit five points exactly; a frontal face stays within a few px of the template.
-        assert np.hypot(*(landmarks - TEMPLATE_112).T).mean() < 8
+        assert np.hypot(*(landmarks - TEMPLATE).T).mean() < 8
 
 
 def test_a_portrait_larger_than_the_anchors_is_one_face(faces_dir, mobilenet):

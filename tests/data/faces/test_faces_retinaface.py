@@ -121,3 +121,24 @@ def test_make_detector_reads_the_checkpoint(tmp_path, mobilenet):
     assert isinstance(make_detector("retinaface_mobilenet", tmp_path / "w.pth", 0.9), RetinafaceDetector)
     with pytest.raises(CheckpointError, match="missing"):
         make_detector("retinaface_mobilenet", tmp_path / "v.pth", 0.9)
+
+
+def test_the_network_is_moved_to_its_device_and_batches_follow(mobilenet):
+    class Recorder(torch.nn.Module):
+        """Says where it was moved to and what came in; the device "meta" stands for one that is not the CPU."""
+
+        variant = mobilenet.variant
+
+        def to(self, device):
+            self.device = device
+            return self
+
+        def forward(self, rgb):
+            self.came = rgb.device.type
+            raise StopIteration
+
+    recorder = Recorder()
+    detector = RetinafaceDetector(recorder, 0.9, "meta")
+    with pytest.raises(StopIteration):
+        detector.detect([np.zeros((48, 48, 3), np.uint8)])
+    assert (recorder.device, recorder.came) == ("meta", "meta")

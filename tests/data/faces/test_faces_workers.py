@@ -11,15 +11,17 @@ import pytest
 from PIL import Image
 
 from pipeline_lib.core.parallel import map_batches
-from pipeline_lib.data.faces.align_batch import AlignSettings, Row, align_batch, with_weights
+from pipeline_lib.data.faces.align_batch import Row, align_batch
+from pipeline_lib.data.faces.detection.build import detector_weights
+from pipeline_lib.params.align import Align
 
 
-def die_once(rows: Sequence[Row], settings: AlignSettings, marker: Path) -> list[dict[str, object]]:
+def die_once(rows: Sequence[Row], root: Path, marker: Path) -> list[dict[str, object]]:
     """align_batch, in a process that is killed as if by the system when it comes to the third photograph first."""
     if any(row["image_id"] == "photo2" for row in rows) and not marker.exists():
         marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return align_batch(rows, settings)
+    return align_small(rows, root)
 
 
 def count_threads(_: int) -> tuple[int, int]:
@@ -42,16 +44,29 @@ def rows(tmp_path) -> list[Row]:
     return [{"image_id": f"photo{n}", "identity": "a", "split": "train", "uri": f"photo{n}.png"} for n in range(8)]
 
 
-def settings_for(root: Path) -> AlignSettings:
-    return AlignSettings(root, "dlib", None, 0.0, "reject", 40, 10_000)
+def align_section(detector: str, weights: str = "data/none", min_score: float = 0.9) -> Align:
+    return Align(
+        detector=detector,
+        weights=weights,
+        min_score=min_score,
+        min_face_px=40,
+        several_faces="reject",
+        images_per_shard=1000,
+        max_reject_share=0.1,
+    )
+
+
+def align_small(rows: Sequence[Row], root: Path) -> list[dict[str, object]]:
+    """align_batch with dlib, of photographs up to 10 000 px."""
+    return align_batch(rows, align_section("dlib", min_score=0.0), None, root, 10_000)
 
 
 def test_a_killed_worker_loses_nothing(tmp_path, rows):
-    function = partial(die_once, settings=settings_for(tmp_path), marker=tmp_path / "killed")
+    function = partial(die_once, root=tmp_path, marker=tmp_path / "killed")
     batches = [rows[start : start + 2] for start in range(0, 8, 2)]
     found = [row for batch in map_batches(function, batches, num_workers=1) for row in batch]
     assert (tmp_path / "killed").exists()
-    assert found == [row for batch in batches for row in align_batch(batch, settings_for(tmp_path))]
+    assert found == [row for batch in batches for row in align_small(batch, tmp_path)]
     assert [row["image_id"] for row in found] == [f"photo{n}" for n in range(8)]
 
 
@@ -62,12 +77,28 @@ def test_a_worker_uses_one_thread(monkeypatch):
 
 def test_weights_become_absolute_and_are_fetched_before_the_workers_start(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    base = settings_for(tmp_path)
-    assert with_weights(base) == base
-    named = AlignSettings(tmp_path, "retinaface_mobilenet", Path("w.pth"), 0.9, "reject", 40, 10_000)
-    assert with_weights(named).weights == tmp_path / "w.pth"
+    assert detector_weights(align_section("dlib")) is None
+    assert detector_weights(align_section("retinaface_mobilenet")) is None
+    assert detector_weights(align_section("retinaface_mobilenet", "w.pth")) == tmp_path / "w.pth"
     monkeypatch.setattr("pipeline_lib.data.faces.detection.weights.resnet50_weights", lambda: tmp_path / "fetched.zip")
     for kind in ("retinaface_resnet50", "retinaface_pytorch"):
-        assert (
-            with_weights(AlignSettings(tmp_path, kind, None, 0.9, "reject", 40, 1)).weights == tmp_path / "fetched.zip"
-        )
+        assert detector_weights(align_section(kind)) == tmp_path / "fetched.zip"
+
+
+def test_workers_share_the_gpus_and_dlib_needs_none(monkeypatch):
+    """As on a machine with four GPUs: each process takes the one its number falls to."""
+    import torch
+
+    from pipeline_lib.data.faces import align_batch as module
+
+    built = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(module, "make_detector", lambda *arguments: built.append(arguments))
+    module._process_detector.cache_clear()
+    module._process_detector("retinaface_mobilenet", Path("w.pth"), 0.9)
+    module._process_detector("dlib", None, 0.0)
+    module._process_detector.cache_clear()
+    assert built == [
+        ("retinaface_mobilenet", Path("w.pth"), 0.9, f"cuda:{os.getpid() % 4}"),
+        ("dlib", None, 0.0),
+    ]

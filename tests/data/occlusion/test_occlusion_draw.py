@@ -10,7 +10,7 @@ from oracles.shards_loops import distance_to_outline, inside_polygon
 
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.data.occlusion.draw import KINDS, draw_occlusion, image_rng, training_kind
-from pipeline_lib.params.load import Occlude
+from pipeline_lib.params.occlude import Occlude
 
 TEMPLATE = np.array([[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]])
 # The same face in depth, pixels around the point between the eyes: the nose stands out, the eyes lie a little back.

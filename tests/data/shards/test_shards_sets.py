@@ -11,20 +11,23 @@ import pytest
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import read_table, write_table
 from pipeline_lib.data.occlusion.draw import draw_occlusion, image_rng, training_kind
-from pipeline_lib.data.occlusion.occluded_set import OcclusionPlan, write_occluded_set
+from pipeline_lib.data.occlusion.occluded_set import write_occluded_set
 from pipeline_lib.data.patches.grid import Region, unique_regions
 from pipeline_lib.data.patches.patch_set import region_patches, write_patch_set
 from pipeline_lib.data.shards.aligned import aligned_batches
 from pipeline_lib.data.shards.images import decode_png, encode_png
 from pipeline_lib.data.shards.reader import ShardReader, stream_shards
 from pipeline_lib.data.shards.writer import ShardWriter
+from pipeline_lib.params.occlude import Occlude
 from pipeline_lib.schemas.occlusions import OCCLUSIONS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 LANDMARKS = np.array([[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]], np.float32)
 SPLITS = ["train"] * 70 + ["val"] * 5 + ["test"] * 6  # more than one batch of 64 each way
 KINDS = ("mask_surgical", "mask_cloth", "mask_n95", "sunglasses", "crop")
-PLAN = OcclusionPlan(KINDS, 0.3, 0.7, 3)
+OCCLUDE = Occlude(
+    kinds=list(KINDS), max_query_images=None, train_share=0.3, crop_share=0.7, images_per_shard=50, seed=3
+)
 REGIONS = [Region(56, 0, 28), Region(56, 28, 28), Region(28, 14, 84)]
 
 
@@ -57,17 +60,26 @@ def aligned(tmp_path_factory) -> Path:
     return make_aligned(tmp_path_factory.mktemp("aligned"), map(image_of, range(len(SPLITS))), SPLITS)
 
 
+def write_patch_sets(aligned: Path, out: Path, num_workers: int = 0) -> list[int]:
+    """A set for each of REGIONS, in a folder of its name; how many images each holds."""
+    numbers = []
+    for region in REGIONS:
+        (out / region.name).mkdir(parents=True)
+        numbers.append(write_patch_set(aligned, out / region.name, region, 5, 50, num_workers))
+    return numbers
+
+
 @pytest.fixture(scope="module")
 def patch_set(aligned, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("patches")
-    assert write_patch_set(aligned, out, REGIONS, 5, 50, 0) == 70
+    assert write_patch_sets(aligned, out) == [70] * len(REGIONS)
     return out
 
 
 @pytest.fixture(scope="module")
 def occluded_set(aligned, tmp_path_factory) -> tuple[Path, pa.Table, pa.Table]:
     out = tmp_path_factory.mktemp("occluded")
-    return out, *write_occluded_set(aligned, out, PLAN, 50, 0)
+    return out, *write_occluded_set(aligned, out, OCCLUDE, 0)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -150,10 +162,9 @@ def test_occluded_sets_hold_what_was_planned(aligned, occluded_set):
 def test_a_rerun_gives_the_same_bytes_whatever_the_number_of_workers(
     aligned, patch_set, occluded_set, tmp_path, num_workers
 ):
-    for name in ("patches", "occluded"):
-        (tmp_path / name).mkdir()
-    write_patch_set(aligned, tmp_path / "patches", REGIONS, 5, 50, num_workers)
-    index, occlusions = write_occluded_set(aligned, tmp_path / "occluded", PLAN, 50, num_workers)
+    (tmp_path / "occluded").mkdir()
+    write_patch_sets(aligned, tmp_path / "patches", num_workers)
+    index, occlusions = write_occluded_set(aligned, tmp_path / "occluded", OCCLUDE, num_workers)
     assert digests(tmp_path / "patches") == digests(patch_set)
     assert digests(tmp_path / "occluded") == digests(occluded_set[0])
     assert index.equals(occluded_set[1])
@@ -163,7 +174,7 @@ def test_a_rerun_gives_the_same_bytes_whatever_the_number_of_workers(
 def test_more_images_do_not_change_the_occlusions_of_the_others(occluded_set, tmp_path):
     few = make_aligned(tmp_path / "few", [image_of(i) for i in range(20)], ["train"] * 20)
     (tmp_path / "out").mkdir()
-    _, occlusions = write_occluded_set(few, tmp_path / "out", PLAN, 50, 0)
+    _, occlusions = write_occluded_set(few, tmp_path / "out", OCCLUDE, 0)
     rows = occlusions.to_pylist()
     assert rows
     assert rows == occluded_set[2].to_pylist()[: len(rows)]
@@ -173,10 +184,10 @@ def test_nothing_to_do_gives_empty_sets(tmp_path):
     only_val = make_aligned(tmp_path / "val", [image_of(0)], ["val"])
     (tmp_path / "patches").mkdir()
     (tmp_path / "occluded").mkdir()
-    assert write_patch_set(only_val, tmp_path / "patches", REGIONS[:1], 5, 50, 0) == 0
-    index = read_table(tmp_path / "patches" / REGIONS[0].name / "index.parquet", SHARD_INDEX)
+    assert write_patch_set(only_val, tmp_path / "patches", REGIONS[0], 5, 50, 0) == 0
+    index = read_table(tmp_path / "patches" / "index.parquet", SHARD_INDEX)
     assert len(index) == 0
-    index, occlusions = write_occluded_set(only_val, tmp_path / "occluded", PLAN, 50, 0)
+    index, occlusions = write_occluded_set(only_val, tmp_path / "occluded", OCCLUDE, 0)
     assert (len(index), len(occlusions)) == (0, 0)
     assert not list((tmp_path / "occluded").iterdir())
 
@@ -189,10 +200,10 @@ def test_a_bad_aligned_image_stops_the_stage_and_is_named(tmp_path, bad, message
     broken = make_aligned(tmp_path / "broken", [image_of(0), bad], ["train", "train"])
     (tmp_path / "out").mkdir()
     with pytest.raises(DataError, match=message) as error:
-        write_patch_set(broken, tmp_path / "out", REGIONS[:1], 5, 50, 0)
+        write_patch_set(broken, tmp_path / "out", REGIONS[0], 5, 50, 0)
     assert "aligned-000000.tar, image001" in str(error.value)
 
 
 def test_a_missing_aligned_set_is_a_clear_error(tmp_path):
     with pytest.raises(DataError, match="run the stage that writes it"):
-        write_patch_set(tmp_path, tmp_path, REGIONS, 5, 50, 0)
+        write_patch_set(tmp_path, tmp_path, REGIONS[0], 5, 50, 0)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.sources.cfp import read_cfp
-from pipeline_lib.data.sources.manifest import PairRecord
+from pipeline_lib.data.sources import cfp
+from pipeline_lib.data.sources.shared.records import PairRecord
 
 FRONTAL = [f"{person:03d}/frontal/{image:02d}.jpg" for person in (1, 2) for image in (1, 2)]
 PROFILE = [f"{person:03d}/profile/01.jpg" for person in (1, 2)]
@@ -36,7 +36,7 @@ def make_cfp(root: Path, lists: str = "image_list", prefix: str = "Data/Images")
     ("lists", "prefix"), [("image_list", "Data/Images"), ("Pair_list", "../Data/Images"), ("Pair_list", "Data/Images")]
 )
 def test_official_layout(tmp_path: Path, lists: str, prefix: str) -> None:
-    faces = read_cfp(make_cfp(tmp_path, lists, prefix))
+    faces = cfp.read(make_cfp(tmp_path, lists, prefix))
     assert len(faces.photos) == 6
     assert {photo.identity for photo in faces.photos} == faces.all_names == {"ann_lee", "bob"}
     first = faces.photos[0]
@@ -74,7 +74,7 @@ def test_official_layout(tmp_path: Path, lists: str, prefix: str) -> None:
 def test_mistakes_in_files(tmp_path: Path, name: str, text: str, message: str) -> None:
     write(make_cfp(tmp_path) / name, text)
     with pytest.raises(DataError, match=message):
-        read_cfp(tmp_path)
+        cfp.read(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -89,9 +89,9 @@ def test_mistakes_in_files(tmp_path: Path, name: str, text: str, message: str) -
 def test_missing_files(tmp_path: Path, name: str) -> None:
     (make_cfp(tmp_path) / name).unlink()
     with pytest.raises(DataError, match=r"missing|not here"):
-        read_cfp(tmp_path)
+        cfp.read(tmp_path)
 
 
 def test_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"(?s)A file of CFP is missing.*list_name"):
-        read_cfp(tmp_path / "nowhere")
+        cfp.read(tmp_path / "nowhere")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.sources.image_folder import read_image_folder
-from pipeline_lib.data.sources.manifest import PhotoRecord
+from pipeline_lib.data.sources import image_folder
+from pipeline_lib.data.sources.shared.records import PhotoRecord
 
 
 def fill(root: Path, *names: str) -> Path:
@@ -19,7 +19,7 @@ def fill(root: Path, *names: str) -> Path:
 
 
 def ids(root: Path) -> dict[str, PhotoRecord]:
-    return {photo.image_id: photo for photo in read_image_folder(root).photos}
+    return {photo.image_id: photo for photo in image_folder.read(root).photos}
 
 
 def test_one_folder_an_identity(tmp_path: Path) -> None:
@@ -29,8 +29,8 @@ def test_one_folder_an_identity(tmp_path: Path) -> None:
     assert photos["faces-Ann-Lee-2"] == PhotoRecord(
         "faces-Ann-Lee-2", "ann_lee", root / "Ann Lee/2.PNG", None, "faces-Ann-Lee-2"
     )
-    assert read_image_folder(root).all_names == {"ann_lee", "bob"}
-    assert read_image_folder(root).pairs == []
+    assert image_folder.read(root).all_names == {"ann_lee", "bob"}
+    assert image_folder.read(root).pairs == []
 
 
 def test_groups_become_media(tmp_path: Path) -> None:
@@ -75,13 +75,13 @@ def test_names_without_latin_letters_keep_apart(tmp_path: Path) -> None:
 )
 def test_mistakes(tmp_path: Path, names: list[str], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        read_image_folder(fill(tmp_path / "faces", *names))
+        image_folder.read(fill(tmp_path / "faces", *names))
 
 
 def test_missing_and_unreadable_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"(?s)cannot be read.*No such file"):
-        read_image_folder(tmp_path / "nowhere")
+        image_folder.read(tmp_path / "nowhere")
     if os.geteuid() != 0:  # root reads everything
         (tmp_path / "closed").mkdir(mode=0)
         with pytest.raises(DataError, match=r"(?s)cannot be read.*Permission"):
-            read_image_folder(tmp_path / "closed")
+            image_folder.read(tmp_path / "closed")

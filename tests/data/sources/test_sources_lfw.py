@@ -15,8 +15,9 @@ from sklearn.datasets import _lfw
 from sklearn.datasets._base import RemoteFileMetadata
 
 from pipeline_lib.core.errors import DataError, DownloadError
-from pipeline_lib.data.sources.lfw import LfwPair, fetch_lfw, parse_pairs, read_lfw
-from pipeline_lib.data.sources.manifest import PairRecord
+from pipeline_lib.data.sources import lfw
+from pipeline_lib.data.sources.lfw import LfwPair, fetch_lfw, parse_pairs
+from pipeline_lib.data.sources.shared.records import PairRecord
 
 PAIRS = "2\t1\nAnn_Lee\t1\t2\nAnn_Lee\t2\tBob_Ray_Jr\t1\nBob_Ray_Jr\t1\t3\nCem\t1\tAnn_Lee\t1\n"
 PHOTOS = {"Ann_Lee": 2, "Bob_Ray_Jr": 3, "Cem": 1}
@@ -66,7 +67,7 @@ def test_pairs_txt_mistakes(text: str, message: str) -> None:
 
 @pytest.mark.parametrize("images", ["images", "lfw_funneled", "lfw-deepfunneled", "lfw"])
 def test_layouts(tmp_path: Path, images: str) -> None:
-    faces = read_lfw(make_lfw(tmp_path / "lfw", images))
+    faces = lfw.read(make_lfw(tmp_path / "lfw", images))
     assert [photo.image_id for photo in faces.photos][:3] == [
         "lfw-Ann_Lee_0001",
         "lfw-Ann_Lee_0002",
@@ -82,7 +83,7 @@ def test_layouts(tmp_path: Path, images: str) -> None:
 def test_names_file_adds_people_without_photographs(tmp_path: Path) -> None:
     root = make_lfw(tmp_path / "lfw")
     (root / "lfw-names.txt").write_text("Ann_Lee\t2\nZoe\t1\n")
-    assert read_lfw(root).all_names == {"ann_lee", "bob_ray_jr", "cem", "zoe"}
+    assert lfw.read(root).all_names == {"ann_lee", "bob_ray_jr", "cem", "zoe"}
 
 
 def test_mistakes_of_the_folder(tmp_path: Path) -> None:
@@ -90,19 +91,19 @@ def test_mistakes_of_the_folder(tmp_path: Path) -> None:
     (root / "images/Bob_Ray_Jr/Bob_Ray_Jr_0003.jpg").unlink()
     (root / "images/Cem/Cem_0001.jpg").unlink()
     with pytest.raises(DataError, match=r"(?s)2 photographs of LFW's pairs are not here.*Bob_Ray_Jr_0003"):
-        read_lfw(root)
+        lfw.read(root)
     (root / "pairs.txt").unlink()
     with pytest.raises(DataError, match=r"(?s)A file of LFW is missing.*pairs\.txt"):
-        read_lfw(root)
+        lfw.read(root)
     (root / "images/Cem/Ann_Lee_0001.jpg").write_bytes(jpeg(0))
     with pytest.raises(DataError, match="not named after its folder"):
-        read_lfw(root)
+        lfw.read(root)
     (tmp_path / "other").mkdir()
     (tmp_path / "other/file").touch()
     with pytest.raises(
         DataError, match="folder of photographs is missing"
     ):  # and nothing is fetched over what is there
-        read_lfw(tmp_path / "other")
+        lfw.read(tmp_path / "other")
 
 
 @pytest.fixture
@@ -142,7 +143,7 @@ def test_fetched_when_there_is_no_local_copy(tmp_path: Path, figshare: Path, emp
     folder = tmp_path / "raw/lfw"
     if empty_folder:
         folder.mkdir(parents=True)
-    faces = read_lfw(folder)
+    faces = lfw.read(folder)
     assert len(faces.photos) == 6
     assert len(faces.pairs) == 4
     assert {path.name for path in folder.iterdir()} == {
@@ -154,7 +155,7 @@ def test_fetched_when_there_is_no_local_copy(tmp_path: Path, figshare: Path, emp
     assert [path.name for path in folder.parent.iterdir()] == ["lfw"]
     for path in figshare.iterdir():
         path.unlink()
-    assert read_lfw(folder) == faces  # from the disk
+    assert lfw.read(folder) == faces  # from the disk
 
 
 @pytest.mark.filterwarnings("ignore:Retry downloading")

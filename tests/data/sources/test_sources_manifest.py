@@ -11,18 +11,10 @@ from PIL import Image
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import sha256_file
 from pipeline_lib.core.tables import read_table, table_from_rows, write_table
-from pipeline_lib.data.sources.image_folder import read_image_folder
-from pipeline_lib.data.sources.manifest import (
-    BuiltManifest,
-    PairRecord,
-    PhotoRecord,
-    SourceFaces,
-    build_manifest,
-    check_manifest,
-    make_image_id,
-    normalise_name,
-)
-from pipeline_lib.params.load import Ingest, Source
+from pipeline_lib.data.sources import image_folder
+from pipeline_lib.data.sources.shared.manifest import BuiltManifest, build_manifest, check_manifest
+from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, make_image_id, normalise_name
+from pipeline_lib.params.ingest import Ingest, Source
 from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.rejects import REJECTS
@@ -84,7 +76,7 @@ def rows(table: pa.Table) -> dict[str, dict[str, object]]:
 
 
 def build_folder(root: Path, **changes: object) -> BuiltManifest:
-    return build_manifest([(source(), read_image_folder(root))], ingest(**changes))
+    return build_manifest([(source(), image_folder.read(root))], ingest(**changes))
 
 
 def test_image_folder_end_to_end(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.sources.pairs import DrawnPair, draw_pairs
+from pipeline_lib.data.sources.shared.pairs import DrawnPair, draw_pairs
 
 
 def people(sizes: list[int]) -> tuple[list[str], list[str]]:

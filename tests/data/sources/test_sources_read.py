@@ -6,15 +6,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.sources import read
-from pipeline_lib.data.sources.manifest import SourceFaces
-from pipeline_lib.data.sources.read import read_sources
-from pipeline_lib.params.load import Source, Synthetic
+from pipeline_lib.core.errors import DataError, ParamsError
+from pipeline_lib.data.sources import synthetic
+from pipeline_lib.data.sources.shared.read import read_sources
+from pipeline_lib.data.sources.shared.records import SourceFaces
+from pipeline_lib.params.ingest import Source, Synthetic
 
-SYNTHETIC = Synthetic(
-    num_identities=2, images_per_identity=2, size_px=96, two_faces_share=0.0, no_face_share=0.0, seed=1
-)
+SECTIONS = {
+    "synthetic": {
+        "num_identities": 2,
+        "images_per_identity": 2,
+        "size_px": 96,
+        "two_faces_share": 0.0,
+        "no_face_share": 0.0,
+        "seed": 1,
+    }
+}
 
 
 def source(kind: str, path: str) -> Source:
@@ -26,7 +33,7 @@ def test_synthetic_is_rendered_and_the_others_are_read(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "root/mine/ann/1.png")
     photos = tmp_path / "out/photos"
     (_, rendered), (_, mine) = read_sources(
-        [source("synthetic", ""), source("image_folder", "mine")], SYNTHETIC, tmp_path / "root", photos
+        [source("synthetic", ""), source("image_folder", "mine")], SECTIONS, tmp_path / "root", photos
     )
     assert len(rendered.photos) == 4
     assert all(photo.path.is_relative_to(photos) and photo.path.is_file() for photo in rendered.photos)
@@ -37,7 +44,7 @@ def test_synthetic_is_rendered_and_the_others_are_read(tmp_path: Path) -> None:
 def test_without_a_synthetic_source_the_folder_is_empty(tmp_path: Path) -> None:
     (tmp_path / "mine/ann").mkdir(parents=True)
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "mine/ann/1.png")
-    read_sources([source("image_folder", "mine")], SYNTHETIC, tmp_path, tmp_path / "photos")
+    read_sources([source("image_folder", "mine")], SECTIONS, tmp_path, tmp_path / "photos")
     assert list((tmp_path / "photos").iterdir()) == []
 
 
@@ -45,17 +52,18 @@ def test_a_killed_rendering_leaves_nothing_and_the_rerun_completes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(_: Synthetic, folder: Path) -> SourceFaces:
+        folder.mkdir()
         (folder / "half.png").write_bytes(b"half")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(read, "render_synthetic", killed)
+        patch.setattr(synthetic, "make", killed)
         with pytest.raises(KeyboardInterrupt):
-            read_sources([source("synthetic", "")], SYNTHETIC, tmp_path, tmp_path / "out/photos")
+            read_sources([source("synthetic", "")], SECTIONS, tmp_path, tmp_path / "out/photos")
     assert list((tmp_path / "out").iterdir()) == []
     (tmp_path / "out/.photos.partial").mkdir()  # what a process leaves that could not clean up
     (tmp_path / "out/.photos.partial/half.png").write_bytes(b"half")
-    ((_, faces),) = read_sources([source("synthetic", "")], SYNTHETIC, tmp_path, tmp_path / "out/photos")
+    ((_, faces),) = read_sources([source("synthetic", "")], SECTIONS, tmp_path, tmp_path / "out/photos")
     assert len(faces.photos) == 4
     assert not list((tmp_path / "out").rglob("half.png"))
 
@@ -63,4 +71,14 @@ def test_a_killed_rendering_leaves_nothing_and_the_rerun_completes(
 @pytest.mark.parametrize("places", [[("lfw", "a"), ("lfw", "a")], [("synthetic", ""), ("synthetic", "b")]])
 def test_a_source_twice(tmp_path: Path, places: list[tuple[str, str]]) -> None:
     with pytest.raises(DataError, match="given twice"):
-        read_sources([source(*place) for place in places], SYNTHETIC, tmp_path, tmp_path / "photos")
+        read_sources([source(*place) for place in places], SECTIONS, tmp_path, tmp_path / "photos")
+
+
+def test_a_kind_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"no such kind[\s\S]*webface[\s\S]*cfp, image_folder, lfw, synthetic"):
+        read_sources([source("webface", "a")], {}, tmp_path, tmp_path / "photos")
+
+
+def test_wrong_settings_of_a_kind_name_their_section(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"seeds: Extra[\s\S]*params\.yaml, synthetic"):
+        read_sources([source("synthetic", "")], {"synthetic": {"seeds": 1}}, tmp_path, tmp_path / "photos")

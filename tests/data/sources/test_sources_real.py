@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from pipeline_lib.data.photos.photo import decode_photo
-from pipeline_lib.data.sources.cfp import read_cfp
-from pipeline_lib.data.sources.lfw import read_lfw
-from pipeline_lib.data.sources.manifest import BuiltManifest, SourceFaces, build_manifest
-from pipeline_lib.params.load import Ingest, Source
+from pipeline_lib.data.sources import cfp as cfp_format
+from pipeline_lib.data.sources import lfw as lfw_format
+from pipeline_lib.data.sources.shared.manifest import BuiltManifest, build_manifest
+from pipeline_lib.data.sources.shared.records import SourceFaces
+from pipeline_lib.params.ingest import Ingest, Source
 
 pytestmark = pytest.mark.faces
 MAX_PIXELS = 50_000_000
@@ -18,12 +19,12 @@ MAX_PIXELS = 50_000_000
 
 @pytest.fixture(scope="module")
 def lfw(faces_dir: Path) -> SourceFaces:
-    return read_lfw(faces_dir / "lfw")
+    return lfw_format.read(faces_dir / "lfw")
 
 
 @pytest.fixture(scope="module")
 def cfp(faces_dir: Path) -> SourceFaces:
-    return read_cfp(faces_dir / "cfp")
+    return cfp_format.read(faces_dir / "cfp")
 
 
 def build(lfw: SourceFaces, cfp: SourceFaces, **changes: object) -> BuiltManifest:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.sources.splits import Assignment, SourceNames, assign_splits
+from pipeline_lib.data.sources.shared.splits import Assignment, SourceNames, assign_splits
 
 FREE = frozenset[str]()
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.core.tables import read_table
+from pipeline_lib.data import sources
 from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.rejects import REJECTS
@@ -40,7 +41,7 @@ def workplace(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch)
 
     @contextmanager
     def stage_run(stage: str, params: Mapping[str, object], inputs: Mapping[str, Path]) -> Iterator[Run]:
-        assert (stage, set(params), dict(inputs)) == ("ingest", {"ingest", "synthetic"}, {"root": Path("raw")})
+        assert (stage, set(params), dict(inputs)) == ("ingest", {"ingest"}, {"root": Path("raw")})
         yield run
 
     monkeypatch.setattr(ingest, "stage_run", stage_run)
@@ -80,5 +81,38 @@ def test_too_many_rejects_write_no_table(workplace: tuple[Path, Run]) -> None:
 def test_wrong_key(workplace: tuple[Path, Run]) -> None:
     folder, _ = workplace
     edit(folder, "val_share", "valid_share")
-    with pytest.raises(ParamsError, match=r"(?s)ingest\.valid_share.*params\.yaml"):
+    with pytest.raises(ParamsError, match=r"(?s)valid_share.*params\.yaml, ingest"):
         ingest.main(root=Path("raw"), out=Path("out"))
+
+
+TOY = '''"""A format of somebody's own: a text file with a line "name path" a photograph."""
+
+from pathlib import Path
+
+from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces
+
+
+def read(folder: Path) -> SourceFaces:
+    """Every line of `folder`/list.txt."""
+    photos = []
+    for number, line in enumerate((folder / "list.txt").read_text().splitlines()):
+        name, path = line.split()
+        photos.append(PhotoRecord(f"toy-{number}", name, folder / path, None, f"toy-{number}"))
+    return SourceFaces(photos)
+'''
+
+
+def test_a_format_is_one_file(workplace: tuple[Path, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module put beside the others, named in params, goes through the stage."""
+    folder, run = workplace
+    (tmp_path / "kinds").mkdir()
+    (tmp_path / "kinds/toy_list.py").write_text(TOY)
+    lines = [f"p{person:02d} p{person:02d}/{image}.png" for person in range(12) for image in range(2)]
+    (folder / "raw/list.txt").write_text("\n".join(lines))
+    edit(folder, "kind: image_folder", "kind: toy_list")
+    monkeypatch.setattr(sources, "__path__", [*sources.__path__, str(tmp_path / "kinds")])
+    ingest.main(root=Path("raw"), out=Path("out"))
+    manifest = read_table(Path("out/manifest.parquet"), MANIFEST)
+    assert manifest["uri"].to_pylist() == [f"raw/{line.split()[1]}" for line in lines]
+    assert set(read_table(Path("out/pairs.parquet"), PAIRS)["protocol"].to_pylist()) == {"toy_list", "val"}
+    assert run.metrics["num_photos"] == 24.0

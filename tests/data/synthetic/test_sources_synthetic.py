@@ -10,17 +10,15 @@ import numpy.typing as npt
 import pytest
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.geometry import TEMPLATE
 from pipeline_lib.core.tables import read_table
-from pipeline_lib.data.sources.synthetic import identity_vector, render_image, render_synthetic
+from pipeline_lib.data.sources import synthetic
+from pipeline_lib.data.sources.synthetic import identity_vector, render_image
 from pipeline_lib.data.synthetic.geometry import make_chart, meet_rays, rotation, skull_radius, surface_normals
 from pipeline_lib.data.synthetic.identity import NUM_PARAMETERS, Person, make_person, marks_rng, sample_identity
 from pipeline_lib.data.synthetic.render import TrueFace, render_photo
-from pipeline_lib.params.load import Synthetic
+from pipeline_lib.params.ingest import Synthetic
 from pipeline_lib.schemas.truth import TRUTH
-
-TEMPLATE = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
-)
 
 
 def make_params(**changes: object) -> Synthetic:
@@ -52,7 +50,7 @@ def singles() -> list[tuple[int, npt.NDArray[np.uint8], TrueFace]]:
 def test_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     """Twice the same params, file by file, the truth table included."""
     params = make_params(two_faces_share=0.3, no_face_share=0.2)
-    first, second = render_synthetic(params, tmp_path / "a"), render_synthetic(params, tmp_path / "b")
+    first, second = synthetic.make(params, tmp_path / "a"), synthetic.make(params, tmp_path / "b")
     names = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
     assert len(names) == 7  # six photographs and truth.parquet
     for name in names:
@@ -69,8 +67,8 @@ def test_another_seed_gives_other_people_and_pictures() -> None:
 
 
 def test_an_image_does_not_depend_on_how_many_others_there_are(tmp_path: Path) -> None:
-    few = render_synthetic(make_params(num_identities=2, images_per_identity=1), tmp_path / "few")
-    many = render_synthetic(make_params(num_identities=3, images_per_identity=2), tmp_path / "many")
+    few = synthetic.make(make_params(num_identities=2, images_per_identity=1), tmp_path / "few")
+    many = synthetic.make(make_params(num_identities=3, images_per_identity=2), tmp_path / "many")
     by_id = {photo.image_id: photo for photo in many.photos}
     for photo in few.photos:
         assert photo.path.read_bytes() == by_id[photo.image_id].path.read_bytes()
@@ -78,7 +76,7 @@ def test_an_image_does_not_depend_on_how_many_others_there_are(tmp_path: Path) -
 
 
 def test_records_name_files_that_are_there(tmp_path: Path) -> None:
-    faces = render_synthetic(make_params(), tmp_path / "photos")
+    faces = synthetic.make(make_params(), tmp_path / "photos")
     assert len(faces.photos) == 6 == len({photo.image_id for photo in faces.photos})
     assert faces.all_names == {"person-0000", "person-0001", "person-0002"}
     assert faces.pairs == []
@@ -94,14 +92,14 @@ def test_records_name_files_that_are_there(tmp_path: Path) -> None:
 def test_rendering_replaces_what_an_earlier_run_left(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "old.jpg").write_bytes(b"old")
-    render_synthetic(make_params(num_identities=1, images_per_identity=1), tmp_path / "photos")
+    synthetic.make(make_params(num_identities=1, images_per_identity=1), tmp_path / "photos")
     assert not (tmp_path / "photos" / "old.jpg").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
 def test_shares_of_two_faces_and_none(tmp_path: Path) -> None:
     params = make_params(num_identities=8, images_per_identity=10, size_px=96, two_faces_share=0.25, no_face_share=0.2)
-    faces = render_synthetic(params, tmp_path / "photos")
+    faces = synthetic.make(params, tmp_path / "photos")
     truth = read_table(tmp_path / "photos" / "truth.parquet", TRUTH).to_pylist()
     counts = {photo.image_id: 0 for photo in faces.photos}
     for row in truth:
@@ -130,7 +128,7 @@ def test_all_pictures_can_hold_two_faces_or_none() -> None:
 
 def test_shares_above_one_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="two_faces_share"):
-        render_synthetic(make_params(two_faces_share=0.7, no_face_share=0.4), tmp_path / "photos")
+        synthetic.make(make_params(two_faces_share=0.7, no_face_share=0.4), tmp_path / "photos")
     assert not (tmp_path / "photos").exists()
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pipeline_lib.core.errors import DataError, ParamsError
-from pipeline_lib.data.faces.alignment import TEMPLATE_112
+from pipeline_lib.core.geometry import TEMPLATE
 from pipeline_lib.data.patches.grid import unique_regions
 from pipeline_lib.delivery.report.region_table import regions_table
 from pipeline_lib.matching.regions import face_outline
@@ -89,17 +89,17 @@ def test_face_stands_on_the_template_and_is_symmetric() -> None:
     axis = Figure().subplots()
     face_outline.draw_face(axis, "black")
     centres = {tuple(np.round(patch.center, 3)) for patch in axis.patches}
-    assert centres == {tuple(np.round(point, 3)) for point in TEMPLATE_112[:2].astype(float)}
+    assert centres == {tuple(np.round(point, 3)) for point in TEMPLATE[:2].astype(float)}
     lines = [np.array(line.get_data()).T for line in axis.lines]
     ends = np.concatenate([line[[0, -1]] for line in lines])
-    for corner in TEMPLATE_112[3:]:
+    for corner in TEMPLATE[3:]:
         # The lips lie on the line between the corners, which differ in y by 0.16 px.
         assert np.abs(ends - corner).sum(axis=1).min() < 0.1
     points = np.concatenate(lines)
     assert points[:, 0].min() > 0
     assert points[:, 0].max() < 112
     assert (points[:, 1].min(), points[:, 1].max()) == pytest.approx((2.0, face_outline.OUTLINE_BOTTOM))
-    middle = TEMPLATE_112[:2, 0].mean()
+    middle = TEMPLATE[:2, 0].mean()
     mirrored = points * [-1, 1] + [2 * middle, 0]
     nearest = np.abs(points[:, None] - mirrored[None]).sum(axis=2).min(axis=1)
     # Left and right eye, nose and mouth of the template are themselves up to 0.5 px from symmetry.

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.data.patches.grid import unique_regions
+from pipeline_lib.data.sources.shared.training_pairs import TrainingPairs
 from pipeline_lib.matching.regions.bootstrap import Uncertainty
 from pipeline_lib.matching.regions.fits import (
     RegionFit,
@@ -19,7 +20,6 @@ from pipeline_lib.matching.regions.fits import (
     widest_combination,
     write_region_fits,
 )
-from pipeline_lib.matching.regions.pairs import TrainingPairs
 from pipeline_lib.matching.regions.weights import RegionWeights, fit_region_weights
 
 POSITIONS = ["p56_x0_y28", "p28_x14_y28", "p56_x28_y28"]  # mixed, as two groups may come

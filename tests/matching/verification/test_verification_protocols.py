@@ -6,7 +6,7 @@ import pytest
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import table_from_rows
-from pipeline_lib.data.sources.aligned_pairs import usable_pairs
+from pipeline_lib.data.sources.shared.aligned_pairs import usable_pairs
 from pipeline_lib.matching.verification.protocols import (
     all_calibrations,
     all_metrics,

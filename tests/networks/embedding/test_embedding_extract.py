@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from fitted_networks import SPECS, network, pictures
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.patches.grid import parse_region
-from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.backbones import iresnet
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
-from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.networks.embedding.extract import (
     embed_images,
     embed_region_images,
@@ -16,31 +16,8 @@ from pipeline_lib.networks.embedding.extract import (
     to_network_input,
 )
 
-SMALL = {"blocks": (1, 1, 1, 1), "width": 0.125, "embedding_dim": 16}
-SPECS = {
-    "iresnet": NetworkSpec("iresnet", **SMALL),
-    "rrfnet56": NetworkSpec("rrfnet", patch_px=56, layout="cross5", **SMALL),
-    "rrfnet28": NetworkSpec("rrfnet", patch_px=28, layout="no_corners33", **SMALL),
-    "mobilefacenet": NetworkSpec("mobilefacenet", blocks=(), embedding_dim=128),
-}
 # float32 convolutions over another batch or a mirrored image add up in another order; features are of about 1.
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
-
-
-def network(spec: NetworkSpec, seed: int = 0) -> FaceNetwork:
-    """A network of random weights, its normalisation fitted to noise, so that its features differ from image to image."""
-    torch.manual_seed(seed)
-    model = build_network(spec)
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
-            module.momentum = 1.0
-    with torch.no_grad():
-        model.train()(torch.rand(8, 3, spec.input_px, spec.input_px) * 2 - 1)
-    return model.eval()
-
-
-def pictures(num: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (num, 112, 112, 3), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module", params=SPECS)
@@ -127,7 +104,7 @@ REGIONS = [parse_region(name) for name in ("p56_x0_y28", "p56_x28_y28", "p28_x14
 
 
 def region_network(size_px: int, seed: int, dim: int = 16) -> FaceNetwork:
-    return network(NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, dim, input_px=size_px), seed)
+    return network(iresnet.Spec(blocks=(1, 1, 1, 1), width=0.125, embedding_dim=dim, input_px=size_px), seed)
 
 
 def test_region_features_are_of_the_place_and_of_its_mirrored_partner():

@@ -1,7 +1,5 @@
 """Samples and batches: labels, shifts, mirroring, and draws that depend on nothing but seed, epoch and sample."""
 
-import time
-
 import cv2
 import numpy as np
 import pytest
@@ -12,7 +10,6 @@ from pipeline_lib.networks.training.data import (
     TrainingSet,
     check_shift,
     label_identities,
-    load_ahead,
     load_batch,
     shifted_square,
 )
@@ -217,21 +214,3 @@ def test_wrong_sets_and_pictures() -> None:
     small = TrainingSet(good.readers, good.members, good.labels, ("a", "b"), 56, (Square(56, 0, 0),), None, "d")
     with pytest.raises(DataError, match=r"another size[\s\S]*56x56[\s\S]*picture 0"):
         small.load(0, 0, 0, 0)
-
-
-def test_load_ahead_keeps_order_raises_and_does_not_run_away() -> None:
-    started: list[int] = []
-
-    def slow(item: int) -> int:
-        started.append(item)
-        time.sleep(0.01 * (item % 3))
-        if item == 7:
-            raise DataError("seven")
-        return item * item
-
-    stream = load_ahead(slow, iter(range(100)), num_threads=2)
-    assert [next(stream) for _ in range(7)] == [0, 1, 4, 9, 16, 25, 36]
-    assert len(started) <= 7 + 4 + 1  # two items a thread ahead
-    with pytest.raises(DataError, match="seven"):
-        list(stream)
-    assert list(load_ahead(slow, [], num_threads=2)) == []

@@ -1,26 +1,29 @@
 """Two people, ten pictures, a tiny network: the smallest training that learns something."""
 
-import dataclasses
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
 import torch
 
 from pipeline_lib.core.world import World
+from pipeline_lib.networks.backbones import iresnet
 from pipeline_lib.networks.backbones.shared.build import build_network
-from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
-from pipeline_lib.networks.heads.shared.build import HeadSettings
+from pipeline_lib.networks.heads import arcface
+from pipeline_lib.networks.heads.shared.settings import HeadSettings
 from pipeline_lib.networks.training.data import Square, TrainingSet
-from pipeline_lib.networks.training.settings import TrainSettings
 from pipeline_lib.networks.training.trainee import Trainee, new_trainee
+from pipeline_lib.params.machine import Machine
+from pipeline_lib.params.section import Section
+from pipeline_lib.params.train import Train
 
-SETTINGS = TrainSettings(
-    epochs=3,
+S = TypeVar("S", bound=Section)
+TRAIN = Train(
     batch_size=4,
     micro_batch_size=None,
     learning_rate=0.05,
@@ -28,18 +31,18 @@ SETTINGS = TrainSettings(
     weight_decay=5e-4,
     clip_norm=5.0,
     warmup_epochs=1,
-    head=HeadSettings("arcface", 8.0, 0.2),
     partial_fc_rate=None,
     shift_px=2,
+    use_occluded=False,
     ema_decay=None,
     validate_every_epochs=None,
     compile=False,
-    checkpoint_every_steps=100,
-    log_every_steps=2,
-    num_loader_threads=2,
     seed=3,
 )
-SPEC = NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8, input_px=28)
+EPOCHS = 3
+HEAD = arcface.Settings(scale=8.0, margin=0.2)
+MACHINE = Machine(checkpoint_every_steps=100, log_every_steps=2, threads_per_process=2)
+SPEC = iresnet.Spec(blocks=(1, 1, 1, 1), width=0.125, embedding_dim=8, input_px=28)
 
 
 class Pictures:
@@ -66,9 +69,14 @@ def dataset(num_views: int = 1) -> TrainingSet:
     return TrainingSet([Pictures()], members, np.arange(10, dtype=np.int64) % 2, ("a", "b"), 28, views, None, "d")
 
 
-def trainee(settings: TrainSettings = SETTINGS, seed: int = 3) -> Trainee:
+def changed(section: S, **values: object) -> S:
+    """A section with other values, checked."""
+    return type(section).model_validate({**section.model_dump(), **values})
+
+
+def trainee(train: Train = TRAIN, seed: int = 3, head: HeadSettings = HEAD) -> Trainee:
     """Network and head with weights drawn from `seed`."""
-    return new_trainee(build_network(SPEC, seed), dataclasses.replace(settings, seed=seed), 2)
+    return new_trainee(build_network(SPEC, seed), head, changed(train, seed=seed), 2)
 
 
 def one_process() -> World:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.core.errors import ParamsError
-from pipeline_lib.data.faces.detection.build import Face, Image
+from pipeline_lib.data.faces.detection.face import Face, Image
 from pipeline_lib.data.faces.detection.resize import limit_longest_side
 
 # The detector's window is 80 px; one doubling of the picture finds faces down to 40 px, at four times the cost (on LFW's
@@ -74,7 +74,7 @@ def five_points(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         points: (68, 2) px.
 
     Returns:
-        float32 (5, 2) px, in the order of TEMPLATE_112.
+        float32 (5, 2) px, in the order of geometry.TEMPLATE.
     """
     return np.stack(
         [

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from pipeline_lib.core.errors import ParamsError
-from pipeline_lib.data.faces.detection.build import Face, Image
+from pipeline_lib.data.faces.detection.face import Face, Image
 from pipeline_lib.data.faces.detection.resize import limit_longest_side
 from pipeline_lib.data.faces.detection.retinaface_boxes import (
     Floats,
@@ -37,14 +37,18 @@ class RetinafaceDetector:
     Args:
         network: in eval mode.
         min_score: in (0, 1); a face scores at least this.
+        device: where the network is moved to and computes, as torch names it.
     """
 
-    def __init__(self, network: RetinaFace, min_score: float) -> None:
-        self._network = network
+    def __init__(self, network: RetinaFace, min_score: float, device: str = "cpu") -> None:
+        self._network = network.to(device)
         self._min_score = min_score
+        self._device = device
 
     @classmethod
-    def from_weights(cls, variant: str, weights: Path | None, min_score: float) -> "RetinafaceDetector":
+    def from_weights(
+        cls, variant: str, weights: Path | None, min_score: float, device: str = "cpu"
+    ) -> "RetinafaceDetector":
         """Build from a checkpoint; without one, resnet50 fetches retinaface-pytorch's.
 
         Raises:
@@ -54,12 +58,12 @@ class RetinafaceDetector:
         if variant == "mobilenet" and weights is None:
             raise ParamsError(
                 "retinaface_mobilenet has no download of its own.",
-                got="null",
+                got="data/none",
                 allowed="the path of a MobileNet-0.25 checkpoint (.pth)",
                 where="align.weights",
             )
         path = weights or resnet50_weights()
-        return cls(load_retinaface(variant, read_state(path), path), min_score)
+        return cls(load_retinaface(variant, read_state(path), path), min_score, device)
 
     def detect(self, images: Sequence[Image]) -> list[list[Face]]:
         """See Detector."""
@@ -87,11 +91,11 @@ class RetinafaceDetector:
     def _detect_same_size(self, images: list[Image]) -> list[list[Face]]:
         height, width, _ = images[0].shape
         with torch.inference_mode():
-            rgb = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()
+            rgb = torch.from_numpy(np.stack(images)).to(self._device).permute(0, 3, 1, 2).float()
             offsets, logits, points = self._network(rgb)
             scores = logits.softmax(dim=-1)[:, :, 1]
         table = anchors(height, width, self._network.variant.anchor_px)
-        outputs = (offsets.numpy(), scores.numpy(), points.numpy())
+        outputs = (offsets.cpu().numpy(), scores.cpu().numpy(), points.cpu().numpy())
         return [decode_faces(table, *one, self._min_score) for one in zip(*outputs, strict=True)]
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pipeline_lib.core.errors import CheckpointError, ParamsError
-from pipeline_lib.data.faces.detection.build import Face, Image
+from pipeline_lib.data.faces.detection.face import Face, Image
 from pipeline_lib.data.faces.detection.resize import limit_longest_side
 from pipeline_lib.data.faces.detection.retinaface import LONGEST_SIDE_PX, MAX_IOU
 from pipeline_lib.data.faces.detection.retinaface_boxes import non_maximum_suppression

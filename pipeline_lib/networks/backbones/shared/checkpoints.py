@@ -1,8 +1,10 @@
 """Networks on disk: network.safetensors and network.json, and the import of other people's weights."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 from zipfile import BadZipFile
 
 import torch
@@ -11,31 +13,39 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pipeline_lib.core.errors import CheckpointError, DataError
-from pipeline_lib.core.files import atomic_file, read_json, write_json
-from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.core.files import atomic_file, read_json, sha256_file, write_json
+from pipeline_lib.core.kinds import load_kind
+from pipeline_lib.data.patches import cut, grid
+from pipeline_lib.networks.backbones.shared.build import OVER, build_network, build_over, spec_from_json
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.backbones.shared.rrfnet import RRFNet
-from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 
 WEIGHTS, DESCRIPTION = "network.safetensors", "network.json"
-FORMAT = 1
+FORMAT = 2
 CONTAINERS = ("net_state_dict", "state_dict", "model")  # keys under which training scripts file a state dict
 MAX_NAMED = 8
 
 
 def save_network(folder: Path, network: FaceNetwork) -> None:
-    """Write `network` as network.safetensors and network.json below `folder`."""
+    """Write `network`, and the frozen ones it stands on, as network.safetensors and network.json below `folder`.
+
+    network.json is the format, the spec, those of the frozen networks by name (of a network over others only), and
+    `code`, the digest of the source that computes it: whatever reads the folder reruns when the code changes, even if
+    the weights do not.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_file(folder / WEIGHTS) as partial:
         save_file({name: value.contiguous() for name, value in network.state_dict().items()}, partial)
-    write_json(folder / DESCRIPTION, {"format": FORMAT, "spec": network.spec.to_json()})
+    frozen = {name: one.spec.to_json() for name, one in network.frozen_networks().items()}
+    description = {"format": FORMAT, "spec": network.spec.to_json(), "code": code_digest(network)}
+    write_json(folder / DESCRIPTION, {**description, "frozen": frozen} if frozen else description)
 
 
 def load_network(folder: Path) -> FaceNetwork:
     """Read what save_network wrote; the network is in eval mode and on the CPU.
 
     Raises:
-        CheckpointError: a file is missing or truncated, of a later format, or its tensors are not the network's;
+        CheckpointError: a file is missing or truncated, of another format, or its tensors are not the network's;
             names keys and shapes.
     """
     path = folder / DESCRIPTION
@@ -47,11 +57,40 @@ def load_network(folder: Path) -> FaceNetwork:
         ) from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         got = description.get("format") if isinstance(description, dict) else type(description).__name__
-        raise CheckpointError("A network's description has another format.", got=got, allowed=FORMAT, where=path)
-    spec = NetworkSpec.from_json(description.get("spec", {}), where=path)
-    network = build_network(spec)
+        raise CheckpointError(
+            "A network's description has another format; rerun its training stage.", got=got, allowed=FORMAT, where=path
+        )
+    network = _described(description, path)
     load_tensors(network, read_safetensors(folder / WEIGHTS), where=folder / WEIGHTS)
     return network.eval()
+
+
+def code_digest(network: FaceNetwork) -> str:
+    """SHA-256 of the source files that compute `network`: its kind's module and shared/, those of the networks it stands
+    on, and the cutting of an RRFNet's patches; hex.
+
+    Names count, from pipeline_lib on, so a file that moves changes it; the folder of the checkout does not.
+    """
+    files = set()
+    for spec in (network.spec, *(one.spec for one in network.frozen_networks().values())):
+        module = Path(str(load_kind(spec.PACKAGE, spec.arch, where="arch").__file__))
+        files |= {module, *module.parent.glob("shared/*.py"), *Path(__file__).parent.glob("*.py")}
+        if spec.patches is not None:
+            files |= {Path(cut.__file__), Path(grid.__file__)}
+    root = Path(__file__).parents[3]
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(f"{file.relative_to(root)} {sha256_file(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def _described(description: dict[str, Any], where: Path) -> FaceNetwork:
+    fields = description.get("spec")
+    if "frozen" not in description:
+        return build_network(spec_from_json(fields, where))
+    specs = {name: spec_from_json(one, where) for name, one in description["frozen"].items()}
+    frozen = {name: build_network(spec) for name, spec in specs.items()}
+    return build_over(spec_from_json(fields, where, OVER), frozen)
 
 
 def import_weights(network: FaceNetwork, path: Path) -> None:

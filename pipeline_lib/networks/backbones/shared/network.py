@@ -1,6 +1,7 @@
 """What every face network offers, whatever its layers."""
 
 import abc
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,13 @@ class FaceNetwork(nn.Module, abc.ABC):
     Attributes:
         spec: the shape this network was built from.
         grid: int64 (K,4), x y w h in px of each vector of `patch_features` in the input image.
+        additive: whether the embedding is the mean of vectors of single patches (`additive_patches`), so that a cosine of
+            two faces is a sum over pairs of their patches (RRFNet eq. 8).
     """
 
     spec: NetworkSpec
     grid: npt.NDArray[np.int64]
+    additive = False
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
@@ -43,6 +47,23 @@ class FaceNetwork(nn.Module, abc.ABC):
     def patch_features(self, images: Tensor) -> Tensor:
         """One vector for each box of `grid`: (B,K,C), not normalised; C differs between architectures."""
         return self.forward_with_patches(images)[1]
+
+    def additive_patches(self, patches: Tensor) -> Tensor:
+        """Of an additive network in eval mode, the vectors whose mean over K is the embedding, up to float32 sums.
+
+        The map may be affine: where mirrored images are added, map each image's patches and add then, not before.
+
+        Args:
+            patches: float (...,K,C), patch vectors of one image each.
+
+        Returns:
+            (...,K,D).
+        """
+        raise NotImplementedError(f"{type(self).__name__} is not additive")
+
+    def frozen_networks(self) -> "Mapping[str, FaceNetwork]":
+        """The networks that this one stands on, by name; none unless it is of networks/over."""
+        return {}
 
     def draw_kept_patches(self, rng: np.random.Generator) -> npt.NDArray[np.int64] | None:
         """For one training sample, which patches its embedding is made of; None where a network has nothing to mask."""

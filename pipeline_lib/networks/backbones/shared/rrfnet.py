@@ -25,14 +25,16 @@ class RRFNet(FaceNetwork):
     all patches.
     """
 
+    additive = True
+
     def __init__(self, spec: NetworkSpec, backbone: FaceNetwork) -> None:
         super().__init__(spec)
-        assert spec.patch_px is not None, "NetworkSpec checks this"
-        assert spec.layout is not None, "NetworkSpec checks this"
-        self.positions = layout_positions(spec.patch_px, spec.layout)
-        sides = np.full_like(self.positions, spec.patch_px)
+        assert spec.patches is not None, "an RRFNet is made of patches"
+        self.patches = spec.patches
+        self.positions = layout_positions(self.patches.side_px, self.patches.layout)
+        sides = np.full_like(self.positions, self.patches.side_px)
         self.grid = np.concatenate([self.positions, sides], axis=1)
-        self.num_kept = max(1, len(self.positions) - round(spec.mask_share * len(self.positions)))
+        self.num_kept = max(1, len(self.positions) - round(self.patches.mask_share * len(self.positions)))
         self.backbone = backbone
 
     def forward_with_patches(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,11 +58,15 @@ class RRFNet(FaceNetwork):
             return self.forward_with_patches(images)[0]
         patches = self._cut(images)
         rows = torch.arange(len(kept), device=kept.device)[:, None]
-        if self.spec.mask_mode == "drop":
+        if self.patches.mask_mode == "drop":
             return self._patch_vectors(patches[rows, kept]).mean(dim=1)
         shown = torch.zeros(patches.shape[:2], dtype=patches.dtype, device=patches.device)
         shown[rows, kept] = 1
         return self._patch_vectors(patches * shown[:, :, None, None, None]).mean(dim=1)
+
+    def additive_patches(self, patches: Tensor) -> Tensor:
+        """See FaceNetwork: the patch vectors themselves (eq. 3)."""
+        return patches
 
     def draw_kept_patches(self, rng: np.random.Generator) -> npt.NDArray[np.int64] | None:
         """round(mask_share * K) random patches of one sample are masked, at most K - 1; the sorted indices of the
@@ -80,8 +86,7 @@ class RRFNet(FaceNetwork):
         self.backbone.compile(*args, **options)
 
     def _cut(self, images: Tensor) -> Tensor:
-        assert self.spec.patch_px is not None, "NetworkSpec checks this"
-        return cut_patches(images, self.positions, self.spec.patch_px)
+        return cut_patches(images, self.positions, self.patches.side_px)
 
     def _patch_vectors(self, patches: Tensor) -> Tensor:
         """f_i of patches (B,k,3,s,s): (B,k,D), float32 under autocast too, so that their mean is the embedding exactly."""

@@ -10,12 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 
-STACKABLE = (
-    "iresnet",
-    "mobilefacenet",
-    "bagnet17",
-    "bagnet33",
-)  # what is made of these layers, and no other with weights
+# A kind is STACKABLE if it is made of these layers, and of no other with weights.
 LAYERS = (nn.Conv2d, nn.Linear, nn.PReLU, _BatchNorm)
 
 
@@ -27,7 +22,7 @@ class StackedNetworks(nn.Module):
     an optimiser, batch normalisation or a checkpoint writes in place on one side is there on the other too.
 
     Args:
-        networks: V of one spec, of an architecture in STACKABLE, on one device.
+        networks: V of one spec, of a STACKABLE kind, on one device.
     """
 
     def __init__(self, networks: Sequence[FaceNetwork]) -> None:
@@ -70,6 +65,12 @@ class StackedNetworks(nn.Module):
             setattr(layer, key, stacked)
             for one, part in zip(own, stacked.unbind() if is_count else self.parts(stacked), strict=True):
                 setattr(one, key, part)
+
+
+def first_map_values(network: FaceNetwork) -> int:
+    """Values of the map that the first convolution makes of one image at stride 1: how wide a network is."""
+    channels = (layer.out_channels for layer in network.modules() if isinstance(layer, nn.Conv2d))
+    return network.spec.input_px**2 * next(channels, 1)
 
 
 class _StackedLinear(nn.Module):

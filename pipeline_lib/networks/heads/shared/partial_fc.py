@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from pipeline_lib.core.errors import ParamsError
-from pipeline_lib.networks.heads.shared.build import HeadSettings, build_head
+from pipeline_lib.networks.heads.shared.build import build_head
 from pipeline_lib.networks.heads.shared.class_sample import local_class_range, sample_classes
 from pipeline_lib.networks.heads.shared.collectives import (
     gather_embeddings,
@@ -17,6 +17,7 @@ from pipeline_lib.networks.heads.shared.collectives import (
     rank_and_size,
     sum_parts,
 )
+from pipeline_lib.networks.heads.shared.settings import HeadSettings
 
 INITIAL_STD = 0.01
 BLOCK_ROWS = 1024  # weights are drawn in blocks of the class number, so that no world size changes them
@@ -36,13 +37,13 @@ class PartialFC(nn.Module):
     partial_fc_shards. In the state dict are `step` and the rule's running statistics, equal on all ranks.
 
     Args:
-        settings: a head of build_head but uniface, whose loss is no softmax.
+        settings: of a head whose loss is a softmax.
         embedding_dim, num_classes: D, C of the whole head; at least one class a rank.
         rate: share of a rank's classes in a step, in (0,1]: max(1, int(rate · local classes)), or the positives if more.
         seed: of weights, the same at any world size, and of samples.
 
     Raises:
-        ParamsError: a value is out of range, or uniface.
+        ParamsError: the rate or the number of classes is not possible, or the head has no softmax.
     """
 
     step: Tensor
@@ -53,13 +54,6 @@ class PartialFC(nn.Module):
     ) -> None:
         super().__init__()
         _, size = rank_and_size()
-        if settings.kind == "uniface":
-            raise ParamsError(
-                "PartialFC needs a softmax; uniface has none.",
-                got="uniface",
-                allowed="another",
-                where="train.head.kind",
-            )
         if not 0 < rate <= 1:
             raise ParamsError("PartialFC cannot sample this share of the classes.", got=rate, allowed="above 0, to 1")
         if num_classes < size:
@@ -69,6 +63,14 @@ class PartialFC(nn.Module):
         self.num_sampled = max(1, int(rate * (self.last - self.first)))
         self.seed = seed
         self.rule = build_head(settings, embedding_dim, self.last - self.first)
+        if not self.rule.is_softmax:
+            raise ParamsError(
+                f"PartialFC needs a softmax; {settings.kind} has none.",
+                got=settings.kind,
+                allowed="another head, or train.partial_fc_rate: null",
+                where="head.kind",
+            )
+        self.settings = settings
         self.weight: Tensor = self.rule.weight.detach()
         del self.rule.weight
         draw_weights(self.weight, self.first, seed)

@@ -1,15 +1,14 @@
 """Softmax over scaled cosines to the class weights, the base of all margin heads."""
 
 import abc
-import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, normalize
 
-from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.core.world import sum_over_ranks
+from pipeline_lib.networks.heads.shared.settings import HeadSettings
 
 
 class SoftmaxMarginHead(nn.Module, abc.ABC):
@@ -26,27 +25,25 @@ class SoftmaxMarginHead(nn.Module, abc.ABC):
     cos = 1 is a logit error of 0.25.
 
     Args:
+        settings: the kind's; s, m.
         embedding_dim: D.
         num_classes: C, the number of training identities.
-        scale: s > 0.
-        margin: m >= 0, in radians or in cosine as the head says.
 
-    Raises:
-        ParamsError: a value is out of range.
+    Attributes:
+        needs_noise: whether `forward` is to be given noise.
+        is_softmax: whether the loss is this one; PartialFC computes no other.
     """
 
     weight: nn.Parameter
-    max_margin = math.inf
     needs_noise = False
+    is_softmax = True
 
-    def __init__(self, embedding_dim: int, num_classes: int, scale: float, margin: float) -> None:
+    def __init__(self, settings: HeadSettings, embedding_dim: int, num_classes: int) -> None:
         super().__init__()
-        check_value("num_classes", num_classes, num_classes >= 1, "at least 1")
-        check_value("scale", scale, 0 < scale < math.inf, "above 0")
-        check_value("margin", margin, 0 <= margin <= self.max_margin, f"0 to {self.max_margin:.4g}")
+        assert num_classes >= 1, "a head is of at least one class"
+        self.settings = settings
         self.num_classes = num_classes
-        self.scale = scale
-        self.margin = margin
+        self.scale, self.margin = settings.scale, settings.margin
         self.weight = nn.Parameter(torch.empty(num_classes, embedding_dim))
         nn.init.normal_(self.weight, 0.0, 0.01)
 
@@ -103,11 +100,3 @@ class SoftmaxMarginHead(nn.Module, abc.ABC):
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy of (B,C)."""
         return cross_entropy(logits, labels)
-
-
-def check_value(key: str, got: float, holds: bool, allowed: str) -> None:
-    """Raise ParamsError for `key` of train.head unless `holds`."""
-    if not holds:
-        raise ParamsError(
-            f"A margin head's {key} is not possible.", got=got, allowed=allowed, where=f"train.head.{key}"
-        )

@@ -1,13 +1,10 @@
-"""What every source gives, and the one manifest, pairs table and rejects table made of it."""
+"""The one manifest, pairs table and rejects table made of all sources."""
 
-import hashlib
 import logging
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,9 +16,10 @@ from pipeline_lib.core.files import sha256_file
 from pipeline_lib.core.progress import track
 from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.data.photos.photo import PhotoError, Probe, probe_photo
-from pipeline_lib.data.sources.pairs import draw_pairs
-from pipeline_lib.data.sources.splits import Assignment, SourceNames, assign_splits
-from pipeline_lib.params.load import Ingest, Source
+from pipeline_lib.data.sources.shared.pairs import draw_pairs
+from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces
+from pipeline_lib.data.sources.shared.splits import Assignment, SourceNames, assign_splits
+from pipeline_lib.params.ingest import Ingest, Source
 from pipeline_lib.schemas.manifest import MANIFEST, SPLITS
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.rejects import REJECTS
@@ -32,38 +30,6 @@ KEY = re.compile(r"[A-Za-z0-9_-]+")
 log = logging.getLogger("face_verifier")
 
 
-@dataclass(frozen=True)
-class PhotoRecord:
-    """One photograph of a source. `split` None: the source states none. `landmarks`: 10 px values x0 y0 .. x4 y4 or None."""
-
-    image_id: str
-    identity: str
-    path: Path
-    split: str | None
-    media: str
-    landmarks: Sequence[float] | None = None
-
-
-@dataclass(frozen=True)
-class PairRecord:
-    """One verification pair of a source's own protocol; `fold` counts from 0."""
-
-    protocol: str
-    fold: int
-    image_a: str
-    image_b: str
-    genuine: bool
-
-
-@dataclass(frozen=True)
-class SourceFaces:
-    """What a source holds; `all_names` are all identities it states, also those of whom no photograph is here."""
-
-    photos: list[PhotoRecord]
-    pairs: list[PairRecord] = field(default_factory=list)
-    all_names: frozenset[str] = frozenset()
-
-
 class BuiltManifest(NamedTuple):
     """The three tables of the ingest stage, and what was counted on the way (for the log and the run's metrics)."""
 
@@ -71,23 +37,6 @@ class BuiltManifest(NamedTuple):
     pairs: pa.Table
     rejects: pa.Table
     counts: dict[str, int]
-
-
-def make_image_id(*parts: str) -> str:
-    """Join parts to a WebDataset key of [A-Za-z0-9_-]; other ASCII becomes "-", a part with other letters ends in a hash."""
-    return "-".join(_key_part(part) for part in parts)
-
-
-def _key_part(part: str) -> str:
-    key = re.sub(r"[^A-Za-z0-9_-]", "-", part)
-    # Without the hash "Jörg" and "Jürg", or any two names in Chinese, would be one key.
-    return key if part.isascii() else f"{key}-{hashlib.sha256(part.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
-
-
-def normalise_name(name: str) -> str:
-    """The identity of a name, however a source writes it: accents off, lower case, words joined by "_"."""
-    plain = "".join(char for char in unicodedata.normalize("NFKD", name) if not unicodedata.combining(char))
-    return "_".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFC", plain).casefold()))
 
 
 def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest) -> BuiltManifest:

@@ -1,0 +1,57 @@
+"""Each configured source, read by its kind.
+
+A kind is a module of data/sources, its name the one in ingest.sources. It offers one of two functions:
+
+    read(folder) -> SourceFaces            lists the photographs that lie below a folder
+    make(settings, folder) -> SourceFaces  puts photographs of its own making into an empty folder; its `Settings` are the
+                                           section of params.yaml that has the kind's name
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.files import atomic_dir
+from pipeline_lib.core.kinds import checked, load_kind
+from pipeline_lib.data.sources.shared.records import SourceFaces
+from pipeline_lib.params.ingest import Source
+
+KINDS = "data.sources"
+
+
+def read_sources(
+    sources: Sequence[Source], sections: Mapping[str, object], root: Path, photos: Path
+) -> list[tuple[Source, SourceFaces]]:
+    """Read every source below `root`; what a kind makes goes into `photos`, which is whole or absent.
+
+    Args:
+        sources: of ingest.sources.
+        sections: what params.yaml says of the kinds that have settings, by the kind's name.
+        root: ingest.root; a source's path starts there.
+        photos: is replaced if it exists, and empty if no kind makes photographs.
+
+    Raises:
+        ParamsError: a kind that does not exist, or its settings are wrong.
+        DataError: a source is given twice or breaks its layout.
+        DownloadError: a source is not here and could not be fetched.
+    """
+    modules = {source.kind: load_kind(KINDS, source.kind, where="ingest.sources") for source in sources}
+    made = {kind for kind, module in modules.items() if hasattr(module, "make")}
+    places = [(source.kind, "" if source.kind in made else source.path) for source in sources]
+    if len(set(places)) != len(places):
+        raise DataError("A source is given twice.", got=places, where="ingest.sources")
+    with atomic_dir(photos) as partial:
+        read = []
+        for source in sources:
+            module = modules[source.kind]
+            if source.kind in made:
+                settings = checked(module.Settings, sections.get(source.kind, {}), where=f"params.yaml, {source.kind}")
+                read.append((source, _moved(module.make(settings, partial / source.kind), partial, photos)))
+            else:
+                read.append((source, module.read(root / source.path)))
+        return read
+
+
+def _moved(faces: SourceFaces, old: Path, new: Path) -> SourceFaces:
+    return replace(faces, photos=[replace(photo, path=new / photo.path.relative_to(old)) for photo in faces.photos])

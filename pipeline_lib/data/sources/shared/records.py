@@ -1,0 +1,57 @@
+"""What every source gives: photographs, its own pairs, and the names of everybody it knows."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class PhotoRecord:
+    """One photograph of a source. `split` None: the source states none. `landmarks`: 10 px values x0 y0 .. x4 y4 or None."""
+
+    image_id: str
+    identity: str
+    path: Path
+    split: str | None
+    media: str
+    landmarks: Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
+class PairRecord:
+    """One verification pair of a source's own protocol; `fold` counts from 0."""
+
+    protocol: str
+    fold: int
+    image_a: str
+    image_b: str
+    genuine: bool
+
+
+@dataclass(frozen=True)
+class SourceFaces:
+    """What a source holds; `all_names` are all identities it states, also those of whom no photograph is here."""
+
+    photos: list[PhotoRecord]
+    pairs: list[PairRecord] = field(default_factory=list)
+    all_names: frozenset[str] = frozenset()
+
+
+def make_image_id(*parts: str) -> str:
+    """Join parts to a WebDataset key of [A-Za-z0-9_-]; other ASCII becomes "-", a part with other letters ends in a hash."""
+    return "-".join(_key_part(part) for part in parts)
+
+
+def _key_part(part: str) -> str:
+    key = re.sub(r"[^A-Za-z0-9_-]", "-", part)
+    # Without the hash "Jörg" and "Jürg", or any two names in Chinese, would be one key.
+    return key if part.isascii() else f"{key}-{hashlib.sha256(part.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+
+
+def normalise_name(name: str) -> str:
+    """The identity of a name, however a source writes it: accents off, lower case, words joined by "_"."""
+    plain = "".join(char for char in unicodedata.normalize("NFKD", name) if not unicodedata.combining(char))
+    return "_".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFC", plain).casefold()))

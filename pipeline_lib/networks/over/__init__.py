@@ -1,0 +1,1 @@
+"""Networks over frozen networks: one file a kind, with its `Settings`, DESCRIPTION and build(settings, frozen)."""

@@ -1,0 +1,1 @@
+"""What every network over frozen ones stands on."""

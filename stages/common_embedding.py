@@ -47,8 +47,9 @@ def inference_network(folder: Path, world: World) -> FaceNetwork:
 
 
 def fits(num_processes: int) -> bool:
-    """Whether `processes: auto` takes so many (stages.common.run_stage): one a GPU. On CPUs one process with all threads
-    embeds as fast as several (docs/benchmarks.md) and starts sooner.
+    """Whether `processes: auto` takes so many (stages.common.run_stage): one a GPU.
+
+    On CPUs it is one process, whose threads take the cores: every further one would first import torch.
     """
     return num_processes <= torch.cuda.device_count()
 

@@ -77,7 +77,9 @@ def region_features(networks: Mapping[Region, FaceNetwork]) -> Embed:
     return embed
 
 
-def embed_images(network: FaceNetwork, images: Images, mirror: bool, batch_size: int) -> tuple[Floats, Floats]:
+def embed_images(
+    network: FaceNetwork, images: Images, mirror: bool, batch_size: int, with_patches: bool = True
+) -> tuple[Floats, Floats]:
     """Embed aligned images that are in memory; see face_features.
 
     Args:
@@ -85,6 +87,7 @@ def embed_images(network: FaceNetwork, images: Images, mirror: bool, batch_size:
         images: uint8 (N, 112, 112, 3), RGB; N may be 0.
         mirror: add the features of the mirrored image.
         batch_size: images a forward pass.
+        with_patches: see face_features.
 
     Returns:
         float32 (N, D) embeddings, not normalised, and float32 (N, K, C) patch features in the order of `network.grid`.
@@ -92,7 +95,7 @@ def embed_images(network: FaceNetwork, images: Images, mirror: bool, batch_size:
     Raises:
         DataError: the images have another shape or type, or the patch grid is not its own mirror image.
     """
-    return _embed_all(face_features(network, mirror, with_patches=True), images, batch_size)
+    return _embed_all(face_features(network, mirror, with_patches), images, batch_size)
 
 
 def embed_region_images(networks: Mapping[Region, FaceNetwork], images: Images, batch_size: int) -> Floats:

@@ -55,7 +55,7 @@ def train(
         run = None
         if world.is_main:
             sections = {"train": section.model_dump(), "network": entry.model_dump()}
-            run = stack.enter_context(stage_run(stage, sections, inputs if entry.epochs else {}))
+            run = stack.enter_context(stage_run(stage, sections, inputs if entry.epochs else {}, live=True))
         else:
             logging.getLogger("face_verifier").setLevel(logging.WARNING)
         networks = build()
@@ -68,7 +68,7 @@ def train(
             dataset = open_training()
             history, figures = fit(named, dataset, head, section, entry.epochs, machine, world, out, logger, validate)
         if run:
-            write_fitted(networks, history, figures, entry.epochs, record)
+            write_fitted(networks, history, figures, entry, record)
             num_steps = int(figures["num_steps"])
             run.log_metrics(figures, num_steps)  # at the last step: they are no first points of the rows' curves
             log_networks(run, {path: network.spec for path, network in networks.items()}, num_steps)

@@ -1,5 +1,7 @@
 """The largest inner products of some vectors with many: exact, in blocks, by faiss."""
 
+import logging
+
 import numpy as np
 import numpy.typing as npt
 
@@ -37,6 +39,7 @@ def top_k(queries: Floats, references: Floats, k: int, excluded: Indices | None 
         raise DataError(
             "There are too few vectors to find.", got=f"k {k}", allowed=f"1..{len(references) - num_hidden}"
         )
+    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it tells which build it tried
     import faiss  # 0.1 s that a stage without a search does not pay
 
     index = faiss.IndexFlatIP(references.shape[1])

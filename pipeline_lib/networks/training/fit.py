@@ -18,6 +18,7 @@ from pipeline_lib.networks.training.data import TrainingSet
 from pipeline_lib.networks.training.loop import Logger, Row, Validate, train_networks
 from pipeline_lib.networks.training.trainee import new_trainee
 from pipeline_lib.params.machine import Machine
+from pipeline_lib.params.networks import Trained
 from pipeline_lib.params.train import Train
 
 FIRST_COLUMNS = ("step", "epoch", "loss", "learning_rate")  # of history.csv; an import's has these alone, and no row
@@ -91,12 +92,12 @@ def size_figures(networks: Mapping[str, FaceNetwork]) -> Row:
 
 
 def write_fitted(
-    networks: Mapping[Path, FaceNetwork], history: list[Row], figures: Row, epochs: int, record: Path
+    networks: Mapping[Path, FaceNetwork], history: list[Row], figures: Row, entry: Trained, record: Path
 ) -> None:
     """Write each network to its folder, history.csv and metrics.json to `record`.
 
-    metrics.json is the figures and, of what was trained, `epochs`, `trained` (false for weights that were only imported),
-    `arch` and `description` (of the first network: all are of one kind).
+    metrics.json is the figures and, of what was trained, `epochs`, `head` and `checkpoint` of its entry in params, `trained`
+    (false for weights that were only imported), `arch` and `description` (of the first network: all are of one kind).
     """
     for folder, network in networks.items():
         save_network(folder, network)
@@ -106,8 +107,9 @@ def write_fitted(
         writer.writeheader()
         writer.writerows(history)
     spec = next(iter(networks.values())).spec
-    about = {"epochs": epochs, "trained": epochs > 0, "arch": spec.arch, "description": describe(spec)}
-    write_json(record / "metrics.json", {**figures, **about})
+    about = {"trained": entry.epochs > 0, "arch": spec.arch, "description": describe(spec)}
+    of_entry = entry.model_dump(include={"epochs", "head", "checkpoint"})
+    write_json(record / "metrics.json", {**figures, **about, **of_entry})
 
 
 def forget_training(out: Path) -> None:

@@ -28,7 +28,7 @@ WINGS = {
     "matching": ["emd", "regions", "dam", "scores", "retrieval", "verification"],
     "why": ["explanation", "faithfulness"],
     "tracking": [],
-    "delivery": ["verifier", "registry", "claims", "report"],
+    "delivery": ["verifier", "registry", "claims", "report", "verdict"],
 }  # fmt: skip
 STAGES = read_stages()
 SOURCE_FILES = sorted(

@@ -195,6 +195,36 @@ def test_nothing_but_faces(built: Checkout, tmp_path: Path) -> None:
     assert registered["reason"]
 
 
+def test_everything_that_docs_extending_adds(built: Checkout, tmp_path: Path, repository: Path) -> None:
+    """Its files and entries, put into a checkout: each addition runs through its stage, and nothing else runs but what uses it."""
+    page = (repository / "docs" / "extending.md").read_text()
+    files = dict(re.findall(r"`([\w/]+\.(?:py|html\.j2))`:\n\n```\w+\n(.*?)```", page, flags=re.DOTALL))
+    entries = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)]
+    assert len(files) == 6
+    assert len(entries) == 4
+    folder = tmp_path / "checkout"
+    shutil.copytree(built.folder, folder, symlinks=True)
+    for name, text in files.items():
+        (folder / "pipeline_lib" / name).write_text(text)
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    for entry in entries:
+        ((section, value),) = entry.items()
+        params[section] |= value
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    checkout = built.copy(folder)
+    checkout.run("face-verifier", "check")
+    ran = ran_stages(checkout.run("dvc", "repro").stdout)
+    own = {"train@colours", "embed@colours", "score@euclidean", "explain@iresnet_centre"}
+    assert ran == own | {"score@cosine", "score@cosine_centred", "verify", "register", "claims", "report"}
+    metrics = json.loads((folder / "data/verify/metrics.json").read_text())
+    assert {"cosine:colours", "euclidean:colours", "euclidean:rrfnet56"} <= set(metrics["synthetic"])
+    assert metrics["synthetic"]["euclidean:colours"]["accuracy_std"] == 0
+    assert json.loads((folder / "data/explain/iresnet_centre/metrics.json").read_text())["num_pairs"] > 0
+    report = (folder / "data/report/index.html").read_text()
+    assert 'href="#photographs"' in report
+    assert "138 photographs" in report
+
+
 def test_explain_param_reruns_explanation_and_report_only(built: Checkout) -> None:
     """Runs last of the module: it changes params.yaml."""
     params = built.folder / "params.yaml"

@@ -19,6 +19,7 @@ from pipeline_lib.networks.training.fit import (
     size_figures,
     write_fitted,
 )
+from pipeline_lib.params.networks import Network
 
 SPEC = iresnet.Spec(blocks=(1, 1, 1, 1), width=0.125, embedding_dim=8, input_px=28)
 
@@ -45,13 +46,22 @@ def test_files_of_a_trained_network(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     row = {"step": 2, "epoch": 0.5, "loss": 1.5, "learning_rate": 0.1, "images_per_s": 7.0}
     network = build_network(SPEC)
     rows = [row, {**row, "val_auc": 0.9}]
-    write_fitted({out / "a": network, out / "b": network}, rows, {"loss": 1.5}, 4, record)
+    head = {"kind": "cosface", "scale": 16.0, "margin": 0.3}
+    entry = Network.model_validate({"arch": "iresnet", "epochs": 4, "head": head, "checkpoint": "data/none"})
+    write_fitted({out / "a": network, out / "b": network}, rows, {"loss": 1.5}, entry, record)
     assert load_network(out / "a").spec == load_network(out / "b").spec == SPEC
     with (record / "history.csv").open() as handle:
         found = list(csv.DictReader(handle))
     assert [{name: float(value) for name, value in one.items() if value} for one in found] == rows
     words = "IResNet, ArcFace's residual network (blocks 1-1-1-1, width 0.125)"
-    about = {"trained": True, "epochs": 4, "arch": "iresnet", "description": words}
+    about = {
+        "trained": True,
+        "epochs": 4,
+        "head": head,
+        "checkpoint": "data/none",
+        "arch": "iresnet",
+        "description": words,
+    }
     assert json.loads((record / "metrics.json").read_text()) == {"loss": 1.5, **about}
     assert resume_folder(out).exists()
     forget_training(out)

@@ -71,6 +71,10 @@ class Params(Section):
         for key, name in named.items():
             if name not in networks:
                 raise ValueError(f"{key} names {name}, which networks does not define")
+        for key, over in self.networks_over.items():
+            strangers = [name for name in over.over if name not in self.networks]
+            if strangers:
+                raise ValueError(f"networks_over.{key}.over names {strangers[0]}, which networks does not define")
         for key, reranked in self.rerank.items():
             if reranked.network not in self.galleries:
                 raise ValueError(f"rerank.{key}.network names {reranked.network}, which galleries does not")

@@ -88,3 +88,11 @@ def test_cuda_step_says_that_there_is_no_gpu(repository: Path) -> None:
         timeout=180,
     )
     assert done.stdout == "cuda_step: no CUDA device here, nothing measured\n"
+
+
+def test_stage_start(repository: Path) -> None:
+    _, report = quick_run("stage_start", repository)
+    assert [row["stage"] for row in report["rows"]] == ["ingest", "verify"]
+    for row in report["rows"]:
+        assert 0 < row["python"] < row["imports"]
+    assert report["dvc_s"]["median"] > 0

@@ -196,7 +196,7 @@ def test_nothing_but_faces(built: Checkout, tmp_path: Path) -> None:
 
 
 def test_everything_that_docs_extending_adds(built: Checkout, tmp_path: Path, repository: Path) -> None:
-    """Its files and entries, put into a checkout: each addition runs through its stage, and nothing else runs but what uses it."""
+    """Its files and entries, put into a checkout: each runs through its stage, and nothing else runs but what uses it."""
     page = (repository / "docs" / "extending.md").read_text()
     files = dict(re.findall(r"`([\w/]+\.(?:py|html\.j2))`:\n\n```\w+\n(.*?)```", page, flags=re.DOTALL))
     entries = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)]

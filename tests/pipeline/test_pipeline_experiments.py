@@ -38,7 +38,8 @@ def checkout(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Chec
     (made.folder / "dvc.yaml").write_text(yaml.safe_dump(document))
     scale = made.folder / "conf" / "scale" / "demo.yaml"
     settings = yaml.safe_load(scale.read_text())
-    settings["train"] |= {"batch_size": 4, "micro_batch_size": 4, "num_processes": 1, "validate_every_epochs": 1}
+    settings["train"] |= {"batch_size": 4, "micro_batch_size": 4, "validate_every_epochs": 1}
+    (made.folder / "machine.yaml").write_text("processes: 1\n")
     settings["networks"]["iresnet"]["epochs"] = 2
     scale.write_text("# @package _global_\n" + yaml.safe_dump(settings))
     compose_and_dump(str(made.folder / "params.yaml"), str(scale.parent.parent), None, "config", None, [])
@@ -73,6 +74,7 @@ def test_two_rates_are_two_experiments(checkout: Checkout, repository: Path) -> 
     assert len(set(losses.values())) == 2
     assert all(name in checkout.run("bash", "-c", SHOW).stdout for name in found)
 
+    checkout.run(sys.executable, "-m", "pipeline_lib.tracking.send")
     runs = json.loads(checkout.run(sys.executable, "-c", RUNS).stdout.splitlines()[-1])
     assert {run["tags"]["dvc_experiment"]: run["loss"] for run in runs} == losses
     assert {run["tags"]["dvc_experiment"]: float(run["params"]["train.learning_rate"]) for run in runs} == rates

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.data.patches.grid import unique_regions
-from pipeline_lib.data.sources.shared.training_pairs import TrainingPairs
+from pipeline_lib.data.sources.shared.training_pairs import PairLabels
 from pipeline_lib.matching.regions.bootstrap import Uncertainty
 from pipeline_lib.matching.regions.fits import (
     RegionFit,
@@ -25,7 +25,7 @@ from pipeline_lib.matching.regions.weights import RegionWeights, fit_region_weig
 POSITIONS = ["p56_x0_y28", "p28_x14_y28", "p56_x28_y28"]  # mixed, as two groups may come
 
 
-def planted(num: int, rng: np.random.Generator) -> tuple[np.ndarray, TrainingPairs]:
+def planted(num: int, rng: np.random.Generator) -> tuple[np.ndarray, PairLabels]:
     """Cosines of POSITIONS, and pairs of 20 identities in two folds."""
     genuine = np.arange(num) % 2 == 0
     folds = (np.arange(num) // 2) % 2
@@ -33,7 +33,7 @@ def planted(num: int, rng: np.random.Generator) -> tuple[np.ndarray, TrainingPai
     b = np.where(genuine, a, (a + rng.integers(1, 10, size=num)) % 10)
     people = np.stack([a, b], axis=1) + 10 * folds[:, None]
     cosines = rng.normal(size=(num, 3)) * 0.2 + genuine[:, None] * [0.1, 0.0, 0.2]
-    return cosines.astype(np.float32), TrainingPairs(a, b, genuine, folds, people)
+    return cosines.astype(np.float32), PairLabels(genuine, folds, people)
 
 
 def test_combinations_of_the_paper():

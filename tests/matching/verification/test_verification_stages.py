@@ -23,7 +23,7 @@ from pipeline_lib.networks.backbones.shared.checkpoints import save_network
 from pipeline_lib.params.networks import Network
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
-from stages import build_anchors, embed, embed_regions, fit_region_weights, score, verify
+from stages import build_anchors, draw_region_pairs, embed, embed_regions, fit_region_weights, score, verify
 
 SPLITS = {"train": range(12), "val": range(12, 17), "test": range(17, 22)}
 IMAGES_PER_IDENTITY = 3
@@ -116,11 +116,13 @@ def built(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         common = data / "align", data / "ingest/pairs.parquet"
         for name in NETWORKS:
             embed.main(data / "networks" / name, *common, data / "embed" / name)
+        drawn = data / "region_pairs/logistic.parquet"
+        draw_region_pairs.main("logistic", data / "align", drawn)
         for name in POSITIONS:
-            embed_regions.main(data / "region_networks" / name, *common, data / "region_embeddings" / name)
-        fit_region_weights.main(
-            "logistic", data / "region_embeddings", data / "align", data / "region_weights/logistic"
-        )
+            embed_regions.main(
+                data / "region_networks" / name, *common, drawn.parent, data / "region_embeddings" / name
+            )
+        fit_region_weights.main("logistic", data / "region_embeddings", drawn, data / "region_weights/logistic")
         build_anchors.main("real", data / "networks/iresnet", data / "align", data / "anchors/real")
         for name in SCORES:
             run_score(name)
@@ -250,7 +252,9 @@ def test_what_is_missing_is_named_and_nothing_is_written(built, monkeypatch, tmp
 def test_features_without_regions_are_refused(built, monkeypatch, tmp_path):
     monkeypatch.chdir(built)
     with pytest.raises(DataError, match="no regions"):
-        fit_region_weights.main("logistic", Path("data/embed/iresnet"), Path("data/align"), tmp_path / "out")
+        fit_region_weights.main(
+            "logistic", Path("data/embed/iresnet"), Path("data/region_pairs/logistic.parquet"), tmp_path / "out"
+        )
 
 
 @pytest.mark.parametrize("names", [[], ["cosine"], ["regions"], SCORES])

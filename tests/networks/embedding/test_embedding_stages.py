@@ -22,11 +22,11 @@ from pipeline_lib.networks.backbones.shared.checkpoints import save_network
 from pipeline_lib.networks.embedding.extract import embed_images, embed_region_images
 from pipeline_lib.networks.embeddings.store import read_embeddings
 from pipeline_lib.schemas.occlusions import OCCLUSIONS
+from pipeline_lib.schemas.training_pairs import TRAINING_PAIRS
 
 SPLITS = ["train"] * 30 + ["val"] * 6 + ["test"] * 6
 KEYS = [f"im{number:02d}" for number in range(len(SPLITS))]
 PAIRS = [("val", "im30", "im33"), ("lfw", "im36", "im41"), ("lfw", "im37", "im41"), ("lfw", "im38", "gone")]
-FIT = {"num_pairs": 6, "num_cross_validation_folds": 2, "strengths": [1.0], "num_bootstrap": 2}
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}  # folded networks, other batches: sums in another order, of features of about 1
 
 
@@ -36,8 +36,7 @@ def project(tmp_path, monkeypatch) -> tuple[Path, np.ndarray, dict[str, float]]:
     monkeypatch.chdir(tmp_path)
     images = write_set(Path("align"), KEYS, SPLITS)
     write_pairs(Path("pairs.parquet"), PAIRS)
-    weights = {"one": FIT | {"seed": 1}, "two": FIT | {"seed": 2}}
-    Path("params.yaml").write_text(yaml.safe_dump({"embed": {"mirror": True}, "regions": {"weights": weights}}))
+    Path("params.yaml").write_text(yaml.safe_dump({"embed": {"mirror": True}}))
     Path("machine.yaml").write_text("images_per_batch: 4")
     logged: dict[str, float] = {}
 
@@ -90,6 +89,9 @@ def test_embed_gallery_takes_clean_test_images_and_queries_with_patches(project)
     assert logged == {"stage": "embed_gallery@rrf", "num_gallery": 6, "num_queries": 2}
 
 
+ALIGNED_AND_PAIRS = (Path("align"), Path("pairs.parquet"))
+
+
 def test_embed_regions_takes_pairs_and_the_drawn_training_pairs_alone(project):
     _, images, logged = project
     places = ("p56_x0_y28", "p28_x14_y0")
@@ -97,15 +99,18 @@ def test_embed_regions_takes_pairs_and_the_drawn_training_pairs_alone(project):
     models = {place: network(spec[place], seed) for seed, place in enumerate(places)}
     for place, model in models.items():
         save_network(Path("region_networks/both", place), model)
-    stages.embed_regions.main(Path("region_networks/both"), Path("align"), Path("pairs.parquet"), Path("out"))
-    found = read_embeddings(Path("out"), with_patches=True)
     identities = [f"id{place // 3:02d}" for place in range(len(KEYS))]
-    drawn: set[int] = set()
+    drawn: set[str] = set()
     for seed in (1, 2):
-        pairs = draw_training_pairs(identities, SPLITS, 6, 2, np.random.default_rng(seed))
-        drawn |= {*pairs.a.tolist(), *pairs.b.tolist()}
+        pairs = draw_training_pairs(KEYS, identities, SPLITS, 6, 2, np.random.default_rng(seed))
+        write_table(Path(f"training_pairs/fit{seed}.parquet"), pairs, TRAINING_PAIRS)
+        drawn |= {*pairs["image_a"].to_pylist(), *pairs["image_b"].to_pylist()}
+    Path("training_pairs/.gitkeep").touch()
+    stages.embed_regions.main(Path("region_networks/both"), *ALIGNED_AND_PAIRS, Path("training_pairs"), Path("out"))
+    found = read_embeddings(Path("out"), with_patches=True)
     assert 0 < len(drawn) < 30  # or the test would not tell drawn images from all
-    assert found.keys == found.patch_keys == [KEYS[row] for row in sorted({30, 33, 36, 37, 38, 41} | drawn)]
+    needed = {KEYS[row] for row in (30, 33, 36, 37, 38, 41)} | drawn
+    assert found.keys == found.patch_keys == [key for key in KEYS if key in needed]
     assert found.vectors.shape == (len(found.keys), 0)
     assert found.grid.tolist() == [[14, 0, 28, 28], [0, 28, 56, 56]]
     rows = [KEYS.index(key) for key in found.keys]
@@ -119,12 +124,12 @@ def test_a_position_alone_and_a_folder_without_networks(project):
     model = network(iresnet.Spec(**SMALL, input_px=56))
     save_network(Path("region_networks/p56_x28_y28/p56_x28_y28"), model)
     networks = Path("region_networks/p56_x28_y28")
-    stages.embed_regions.main(networks, Path("align"), Path("pairs.parquet"), Path("out"))
+    stages.embed_regions.main(networks, *ALIGNED_AND_PAIRS, Path("absent"), Path("out"))
     assert read_embeddings(Path("out")).grid.tolist() == [[28, 28, 56, 56]]
     assert logged["stage"] == "embed_region@p56_x28_y28"
     Path("none").mkdir()
     with pytest.raises(DataError, match="no region networks"):
-        stages.embed_regions.main(Path("none"), Path("align"), Path("pairs.parquet"), Path("out2"))
+        stages.embed_regions.main(Path("none"), *ALIGNED_AND_PAIRS, Path("absent"), Path("out2"))
 
 
 @pytest.mark.parametrize(("num_gpus", "most"), [(0, 0), (1, 1), (4, 4)])

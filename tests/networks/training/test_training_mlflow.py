@@ -16,6 +16,7 @@ import yaml
 from stage_data import write_stage_data
 
 from pipeline_lib.networks.backbones.shared.checkpoints import load_network
+from pipeline_lib.tracking.send import send_all
 from pipeline_lib.tracking.store import import_mlflow, open_client
 
 TINY = {"arch": "iresnet", "blocks": [1, 1, 1, 1], "width": 0.125, "embedding_dim": 8, "checkpoint": "data/none"}
@@ -49,6 +50,7 @@ def test_history_machine_and_networks_of_a_group(
     assert done.returncode == 0, done.stderr
     assert "MLflow" not in done.stderr
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    send_all()
     client = open_client()
     (experiment,) = [item for item in client.search_experiments() if item.name == "face-verifier"]
     (run,) = client.search_runs([experiment.experiment_id], "tags.stage = 'train_regions@both'")

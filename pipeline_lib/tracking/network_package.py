@@ -10,7 +10,7 @@ from pipeline_lib.tracking.stage_run import StageRun
 from pipeline_lib.tracking.store import RegistryError, import_mlflow, shown_uri, tracking_uri
 
 NAME = "network"
-REQUIREMENTS = ("mlflow", "numpy", "pydantic", "torch", "safetensors")  # what the model's code imports, and no more
+REQUIREMENTS = ("mlflow", "numpy", "torch", "safetensors")  # what the model's code imports, and no more
 
 
 def signature(specs: Mapping[str, NetworkSpec]) -> Any:

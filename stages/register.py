@@ -25,7 +25,10 @@ from pipeline_lib.params.register import Register
 from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 
-INPUTS = ("ingest", "align", "verify", "networks", "networks_over", "region_networks", "region_weights", "anchors")
+INPUTS = (
+    *("ingest", "align", "verify", "scores", "embed", "region_embeddings"),
+    *("networks", "networks_over", "region_networks", "region_weights", "anchors"),
+)
 NOTHING = "there is nothing to register: no score that a model can be made of was computed on validation pairs"
 
 

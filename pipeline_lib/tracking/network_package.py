@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 
 NAME = "network"
-REQUIREMENTS = ("mlflow", "numpy", "torch", "safetensors")  # what the model's code imports, and no more
+REQUIREMENTS = ("mlflow", "numpy", "pydantic", "torch", "safetensors")  # what the model's code imports, and no more
 MODEL_CODE = Path(__file__).with_name("network_model.py")
 NETWORKS, CODE = "networks", "code"  # in the record's folder
 

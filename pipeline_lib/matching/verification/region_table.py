@@ -1,4 +1,4 @@
-"""Table II of RRFNet: every region alone, every combination of regions, and the whole face, on every protocol."""
+"""Table II of RRFNet: every region alone, every combination of regions, and the networks beside them, on every protocol."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,15 +12,15 @@ from pipeline_lib.params.verify import Verify
 
 REGION_FIGURES = ("accuracy_mean", "accuracy_std", "auc", "eer", "num_genuine", "num_impostor")
 REGION_COLUMNS = ("protocol", "kind", "score", *REGION_FIGURES)
-POSITION, COMBINATION, WHOLE_FACE = "position", "combination", "whole_face"
-REGIONS_KIND, WHOLE_FACE_KIND = "regions", "cosine"
+POSITION, COMBINATION, NETWORK = "position", "combination", "network"
+REGIONS_KIND, NETWORK_KIND = "regions", "cosine"
 
 
 def region_rows(table: pa.Table, metrics: Metrics, params: Verify) -> Iterator[tuple[str | float, ...]]:
-    """Rows of REGION_COLUMNS, protocol by protocol in the order of the paper: regions by size and row, combinations, face.
+    """Rows of REGION_COLUMNS, protocol by protocol in the order of the paper: regions by size and row, combinations, networks.
 
-    The whole face, the 112x112 receptive field, is every network's cosine. There are no rows without a single region, and
-    none of a protocol whose kind has other figures: the table's are those of k folds.
+    Of the networks those that see the whole face are the paper's 112x112 receptive field; a reader picks them. There are no
+    rows without a single region, and none of a protocol whose kind has other figures: the table's are those of k folds.
 
     Args:
         table: a score table, of scores of kind `regions` and others.
@@ -36,7 +36,7 @@ def region_rows(table: pa.Table, metrics: Metrics, params: Verify) -> Iterator[t
     if not alone:
         return
     together = {name: COMBINATION for name in regions if columns[name].in_headline}
-    together |= {name: WHOLE_FACE for name, column in columns.items() if column.kind == WHOLE_FACE_KIND}
+    together |= {name: NETWORK for name, column in columns.items() if column.kind == NETWORK_KIND}
     for protocol, rows in protocol_rows(table):
         part, judged = table.take(rows), evaluation(protocol, params)
         found = [(POSITION, score, judged.figures(part, score)) for score in alone]

@@ -170,7 +170,7 @@ def write_regions(data: Path, protocol: str = "synthetic") -> None:
     write_region_fits(folder / "weights.json", {"56": fit})
     (folder / "weight_map.png").write_bytes(encode_png(np.zeros((8, 8, 3), np.uint8)))
     kinds = {f"regions:{name}": "position" for name in POSITIONS}
-    kinds |= {"regions:56": "combination", "cosine:iresnet": "whole_face"}
+    kinds |= {"regions:56": "combination", "cosine:iresnet": "network"}
     figures = (0.8125, 0.0125, 0.75, 0.3, 20, 20)
     rows = [(name, kind, score, *figures) for name in (protocol, "val") for score, kind in kinds.items()]
     _csv(data / "verify" / "regions.csv", [REGION_COLUMNS, *rows])

@@ -112,7 +112,7 @@ def test_table_ii_in_words() -> None:
     positions = ["p28_x0_y42", "p28_x28_y42", "p28_x42_y42", "p28_x42_y84", "p56_x0_y28", "p56_x28_y28"]
     accuracies = [0.6, 0.9, 0.8, 0.8, 0.7, 0.95]
     rows = [row(f"regions:{name}", "position", a) for name, a in zip(positions, accuracies, strict=True)]
-    rows += [row("regions:28_56", "combination", 0.97), row("cosine:net", "whole_face", 0.98)]
+    rows += [row("regions:28_56", "combination", 0.97), row("cosine:net", "network", 0.98)]
     rows += [{**each, "protocol": "val", "accuracy_mean": "0.5"} for each in rows]
     table = regions_table(rows, {"logistic": fit(positions, np.arange(6) - 1.0)})
     assert table.columns == ("size, px", "(x, y)", "shows", "lfw, %", "val, %", "weight, logistic")

@@ -56,7 +56,7 @@ def test_golden_figures_of_one_region():
     assert (found["accuracy_mean"], found["accuracy_std"]) == (0.75, 0.25)
     assert (found["auc"], found["eer"]) == (1.0, 0.0)  # all genuine scores are above 0.55
     assert (found["num_genuine"], found["num_impostor"]) == (4, 4)
-    assert [row["kind"] for row in rest] == ["whole_face"]
+    assert [row["kind"] for row in rest] == ["network"]
 
 
 def test_order_is_the_papers_and_figures_are_those_of_the_metrics():

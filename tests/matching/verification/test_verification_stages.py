@@ -278,7 +278,7 @@ def test_verify_works_with_the_scores_there_are(built, monkeypatch, tmp_path, na
     with (tmp_path / "out/regions.csv").open() as handle:
         kinds = {row["kind"] for row in csv.DictReader(handle)}
     assert kinds == (
-        {"position", "combination"} | ({"whole_face"} if "cosine" in names else set()) if "regions" in names else set()
+        {"position", "combination"} | ({"network"} if "cosine" in names else set()) if "regions" in names else set()
     )
 
 

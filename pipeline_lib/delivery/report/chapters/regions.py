@@ -9,7 +9,7 @@ from pipeline_lib.delivery.report.html import data_uri
 from pipeline_lib.delivery.report.inputs import Rows, read_csv, read_picture
 from pipeline_lib.delivery.report.region_table import regions_table
 from pipeline_lib.matching.regions.fits import RegionFit, read_region_fits
-from pipeline_lib.matching.verification.region_table import POSITION
+from pipeline_lib.matching.verification.region_table import NETWORK, POSITION
 
 ORDER = 40
 TITLE = "Regions"
@@ -48,10 +48,12 @@ def widest_fit(path: Path) -> RegionFit:
 
 
 def show(found: Regions, about: About) -> dict[str, object]:
-    """Table II with a column of weights a fit, and the fits' maps; see regions_table."""
-    entries = about.params.regions.weights
+    """Table II with a column of weights a fit, and the fits' maps; see regions_table. Of the networks, those of whole faces."""
+    entries, networks = about.params.regions.weights, about.params.networks
     maps = of_params(found.weight_maps, entries)
+    whole = {f"cosine:{name}" for name, network in networks.items() if network.patches is None}
+    rows = [row for row in found.rows if row["kind"] != NETWORK or row["score"] in whole]
     return {
-        "regions": regions_table(found.rows, of_params(found.fits, entries)),
+        "regions": regions_table(rows, of_params(found.fits, entries)),
         "weight_maps": {name: data_uri(picture) for name, picture in maps.items()},
     }

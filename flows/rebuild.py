@@ -91,7 +91,9 @@ def rebuild(root: str = ".", retries: int = 1, retry_delay_s: float = 10.0) -> d
     )
     graph = stage_graph(folder)
     stale = stale_stages(folder, graph)
-    if stale and (folder / PARAMS_FILE).is_file():
+    if (
+        stale and (folder / "pipeline_lib" / "check.py").is_file()
+    ):  # another pipeline's parameters are not ours to check
         from pipeline_lib.check import check_params  # imports torch, which a flow that has nothing to do need not
 
         check_params(folder / PARAMS_FILE)

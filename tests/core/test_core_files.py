@@ -78,7 +78,7 @@ def test_sha256_of_abc(tmp_path: Path) -> None:
 
 def test_a_table_comes_back_and_another_schema_is_refused(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [
-        {"protocol": "lfw", "fold": 0, "image_a": "a", "image_b": "b", "genuine": True},
+        {"protocol": "lfw", "fold": 0, "image_a": "a", "image_b": "b", "genuine": True, "group": None},
     ]
     table = table_from_rows(rows, PAIRS)
     write_table(tmp_path / "pairs.parquet", table, PAIRS)

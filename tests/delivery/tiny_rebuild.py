@@ -7,7 +7,17 @@ import yaml
 from tiny_networks import KEYS, POSITIONS, RESNET, UNTRAINED, tiny_network, tiny_region_network
 
 from pipeline_lib.networks.backbones.shared.checkpoints import save_network
-from stages import align, build_anchors, embed, embed_regions, fit_region_weights, ingest, score, verify
+from stages import (
+    align,
+    build_anchors,
+    draw_region_pairs,
+    embed,
+    embed_regions,
+    fit_region_weights,
+    ingest,
+    score,
+    verify,
+)
 
 GROUP = "p56"
 FIT = {"num_pairs": 20, "num_cross_validation_folds": 2, "strengths": [1.0], "num_bootstrap": 2, "seed": 1}
@@ -66,12 +76,16 @@ def rebuild() -> None:
         save_network(DATA / "region_networks" / GROUP / name, tiny_region_network(seed))
     (DATA / "networks_over").mkdir()
     regions = DATA / "region_embeddings"
+    drawn = DATA / "region_pairs" / "logistic.parquet"
+    draw_region_pairs.main(weights="logistic", aligned=DATA / "align", out=drawn)
     embed_regions.main(
-        networks=DATA / "region_networks" / GROUP, aligned=DATA / "align", pairs=pairs, out=regions / GROUP
+        networks=DATA / "region_networks" / GROUP,
+        aligned=DATA / "align",
+        pairs=pairs,
+        training_pairs=drawn.parent,
+        out=regions / GROUP,
     )
-    fit_region_weights.main(
-        weights="logistic", embedded=regions, aligned=DATA / "align", out=DATA / "region_weights" / "logistic"
-    )
+    fit_region_weights.main(weights="logistic", embedded=regions, pairs=drawn, out=DATA / "region_weights" / "logistic")
     build_anchors.main(
         anchors="real", network=DATA / "networks" / "rrfnet", aligned=DATA / "align", out=DATA / "anchors" / "real"
     )

@@ -1,6 +1,5 @@
 """A training stage's networks as an MLflow model: loaded elsewhere, by another process, with its own code."""
 
-import dataclasses
 import json
 import os
 import shutil
@@ -14,22 +13,24 @@ import pytest
 import torch
 from in_mlflow import sent, waiting
 
+from pipeline_lib.networks.backbones.iresnet import Spec
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.checkpoints import load_network, save_network
 from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
+from pipeline_lib.params.networks import Patches
 from pipeline_lib.tracking import network_package
 from pipeline_lib.tracking.logged_model import pinned
 from pipeline_lib.tracking.network_package import REQUIREMENTS, log_networks, signature
 from pipeline_lib.tracking.stage_run import stage_run
 from pipeline_lib.tracking.store import RegistryError, import_mlflow
 
-IRESNET = NetworkSpec("iresnet", (1, 1, 1, 1), 0.125, 8)
+IRESNET = Spec(blocks=(1, 1, 1, 1), width=0.125, embedding_dim=8)
 SPECS = {
     "iresnet": IRESNET,
-    "rrfnet56": NetworkSpec("rrfnet", (1, 1, 1, 1), 0.125, 8, 56, "cross5"),
-    "p28_x0_y14": dataclasses.replace(IRESNET, input_px=28),
-    "p28_x14_y0": dataclasses.replace(IRESNET, input_px=28),
-    "p56_x28_y28": dataclasses.replace(IRESNET, input_px=56),
+    "rrfnet56": IRESNET.model_copy(update={"patches": Patches(side_px=56, layout="cross5")}),
+    "p28_x0_y14": IRESNET.model_copy(update={"input_px": 28}),
+    "p28_x14_y0": IRESNET.model_copy(update={"input_px": 28}),
+    "p56_x28_y28": IRESNET.model_copy(update={"input_px": 56}),
 }
 # Each batch is float32 arithmetic in another process, with its own thread count and batch split: the order of sums differs.
 FLOAT32 = 1e-5

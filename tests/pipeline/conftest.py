@@ -8,9 +8,10 @@ from checkout import Checkout
 
 @pytest.fixture(scope="session")
 def built(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A checkout in which `make repro SCALE=smoke`'s command has run."""
+    """A checkout in which `make repro SCALE=smoke`'s command has run, with a network that explains itself as its model."""
     checkout = Checkout(repository, tmp_path_factory.mktemp("demo") / "checkout")
-    checkout.run("dvc", "exp", "run", "--set-param", "scale=smoke")
+    candidates = "register.candidates=['cosine:rrfnet56']"
+    checkout.run("dvc", "exp", "run", "--set-param", "scale=smoke", "--set-param", candidates)
     return checkout
 
 

@@ -137,6 +137,7 @@ def copied(built: Checkout, folder: Path, **tables: dict) -> Checkout:
     """A copy of the rebuild with other tables of params; those that are not given are empty, or absent for every second."""
     shutil.copytree(built.folder, folder, symlinks=True)
     params = yaml.safe_load((folder / "params.yaml").read_text()) | EMPTY | tables
+    params["register"]["candidates"] = "auto"
     for name in list(EMPTY)[::2]:
         if not params[name]:
             del params[name]

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,8 +19,21 @@ class StageFailed(PipelineError):
     """A stage's command ended with an error; its last lines are in the message."""
 
 
-def stage_graph(root: Path) -> dict[str, list[str]]:
-    """Each stage's name with the names of those directly upstream, in an order in which they can run.
+@dataclass(frozen=True)
+class Pipeline:
+    """The stages of dvc.yaml, and which of them a rebuild has to look at.
+
+    Attributes:
+        graph: each stage's name with the names of those directly upstream, in an order in which they can run.
+        stale: the stages that changed, and all downstream of them.
+    """
+
+    graph: dict[str, list[str]]
+    stale: set[str]
+
+
+def read_pipeline(root: Path) -> Pipeline:
+    """One look at all stages, which takes as long as one process that finds nothing to do in one of them.
 
     Raises:
         PipelineError: dvc.yaml is missing or wrong; the message is DVC's.
@@ -30,37 +44,22 @@ def stage_graph(root: Path) -> dict[str, list[str]]:
     from networkx import topological_sort
 
     try:
-        graph = Repo(str(root)).index.graph
+        repo = Repo(str(root))
+        graph = repo.index.graph
+        # A `.dvc` file (dvc add) is a node too, but has no name and nothing to run.
+        upstream_first = [node for node in reversed(list(topological_sort(graph))) if isinstance(node, PipelineStage)]
+        with repo.lock:
+            stale = {stage.name for stage in upstream_first if stage.status(check_updates=True)}
     except DvcException as error:
         raise PipelineError("DVC cannot read the pipeline.", got=error, where=root / "dvc.yaml") from error
-    # A `.dvc` file (dvc add) is a node too, but has no name and nothing to run.
-    upstream_first = [node for node in reversed(list(topological_sort(graph))) if isinstance(node, PipelineStage)]
-    return {
+    names = {
         stage.name: sorted(up.name for up in graph.successors(stage) if isinstance(up, PipelineStage))
         for stage in upstream_first
     }
-
-
-def stale_stages(root: Path, graph: Mapping[str, list[str]]) -> set[str]:
-    """The stages that a rebuild has to look at: those that changed, and all downstream of them.
-
-    One look at everything takes as long as one process that finds nothing to do in one stage.
-
-    Raises:
-        PipelineError: dvc.yaml is missing or wrong, or names a file that does not exist; the message is DVC's.
-    """
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
-    try:
-        # Names are addresses where the repository is not the working folder: ../there/dvc.yaml:train
-        stale = {address.rpartition(":")[2] for address in Repo(str(root)).status()}
-    except DvcException as error:
-        raise PipelineError("DVC cannot tell what changed.", got=error, where=root / "dvc.yaml") from error
-    for stage, upstream in graph.items():  # upstream first
+    for stage, upstream in names.items():
         if stale & set(upstream):
             stale.add(stage)
-    return stale
+    return Pipeline(names, stale)
 
 
 def run_stage(

@@ -13,7 +13,7 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.dvc_graph import StageFailed, read_metrics, run_stage, stage_graph, stale_stages
+from flows.dvc_graph import StageFailed, read_metrics, read_pipeline, run_stage
 from flows.gpus import GpuPool, visible_gpus
 from flows.processes import Processes
 from pipeline_lib.params.load import PARAMS_FILE
@@ -89,19 +89,17 @@ def rebuild(root: str = ".", retries: int = 1, retry_delay_s: float = 10.0) -> d
     one_stage = build_stage.with_options(
         retries=retries, retry_delay_seconds=retry_delay_s, retry_condition_fn=lambda *_: not processes.stopped
     )
-    graph = stage_graph(folder)
-    stale = stale_stages(folder, graph)
-    if (
-        stale and (folder / "pipeline_lib" / "check.py").is_file()
-    ):  # another pipeline's parameters are not ours to check
+    pipeline = read_pipeline(folder)
+    ours = (folder / "pipeline_lib" / "check.py").is_file()  # another pipeline's parameters are not ours to check
+    if pipeline.stale and ours:
         from pipeline_lib.check import check_params  # imports torch, which a flow that has nothing to do need not
 
         check_params(folder / PARAMS_FILE)
     futures: dict[str, PrefectFuture[Any]] = {}
     try:
-        for stage, upstream in graph.items():
+        for stage, upstream in pipeline.graph.items():
             waits = [futures[name] for name in upstream]
-            if stage in stale:
+            if stage in pipeline.stale:
                 futures[stage] = one_stage.submit(folder, stage, processes, wait_for=waits, return_state=False)
             else:
                 futures[stage] = unchanged_stage.submit(stage, wait_for=waits, return_state=False)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from tiny_pipeline import LONG_AND_SHORT_YAML, make_tiny_pipeline
 
-from flows.dvc_graph import StageFailed, run_stage, stage_graph, stale_stages
+from flows.dvc_graph import StageFailed, read_pipeline, run_stage
 from flows.processes import Processes, stop
 from pipeline_lib.core.errors import PipelineError
 
@@ -77,7 +77,7 @@ def api(server: dict[str, str], path: str, **body) -> list[dict]:
 
 
 def test_graph_lists_upstream_before_downstream(tmp_path: Path) -> None:
-    graph = stage_graph(make_tiny_pipeline(tmp_path))
+    graph = read_pipeline(make_tiny_pipeline(tmp_path)).graph
     assert graph == {"first": [], "left": ["first"], "right": ["first"], "last": ["left", "right"]}
     order = list(graph)
     assert all(order.index(up) < order.index(stage) for stage, ups in graph.items() for up in ups)
@@ -87,7 +87,7 @@ def test_broken_dvc_yaml_is_named(tmp_path: Path) -> None:
     make_tiny_pipeline(tmp_path)
     (tmp_path / "dvc.yaml").write_text("stages: [")
     with pytest.raises(PipelineError, match=r"dvc\.yaml"):
-        stage_graph(tmp_path)
+        read_pipeline(tmp_path)
 
 
 def test_stage_runs_once_and_failure_shows_its_output(tmp_path: Path) -> None:
@@ -103,13 +103,13 @@ def test_stage_runs_once_and_failure_shows_its_output(tmp_path: Path) -> None:
 
 def test_what_is_stale_is_what_changed_and_all_below_it(tmp_path: Path) -> None:
     make_tiny_pipeline(tmp_path)
-    graph = stage_graph(tmp_path)
-    assert stale_stages(tmp_path, graph) == set(graph)
+    graph = read_pipeline(tmp_path).graph
+    assert read_pipeline(tmp_path).stale == set(graph)
     for stage in graph:
         run_stage(tmp_path, stage, lambda line: None, Processes(20.0))
-    assert stale_stages(tmp_path, graph) == set()
+    assert read_pipeline(tmp_path).stale == set()
     (tmp_path / "left.txt").unlink()  # an output that is gone
-    assert stale_stages(tmp_path, graph) == {"left", "last"}
+    assert read_pipeline(tmp_path).stale == {"left", "last"}
 
 
 @pytest.mark.slow
@@ -142,7 +142,7 @@ def test_flow_runs_then_is_cached_and_publishes(server: dict[str, str], reposito
 def test_stages_that_wait_for_others_keep_no_slot(server: dict[str, str], repository: Path, tmp_path: Path) -> None:
     """Two at once: `second` and `third` are submitted before `short`, but only `slow` runs when it could."""
     folder = make_tiny_pipeline(tmp_path, pause_s=6, dvc_yaml=LONG_AND_SHORT_YAML)
-    order = list(stage_graph(folder))
+    order = list(read_pipeline(folder).graph)
     assert order.index("second") < order.index("short"), "else this test tests nothing"
     environment = {name: value for name, value in server.items() if name != "OMP_NUM_THREADS"}
     result = rebuild(environment, repository, folder)

@@ -5,10 +5,11 @@ from pathlib import Path
 from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.core.kinds import kind_settings, load_kind
 from pipeline_lib.networks.backbones.shared.build import network_spec
+from pipeline_lib.networks.heads.shared.settings import head_settings
+from pipeline_lib.networks.over.shared.settings import over_settings
 from pipeline_lib.params.load import PARAMS_FILE
-from pipeline_lib.params.networks import Head, Network
+from pipeline_lib.params.networks import Network
 from pipeline_lib.params.regions import REGION_NAME
-from pipeline_lib.params.section import NONE
 from pipeline_lib.params.whole import Params, load_params
 
 
@@ -32,8 +33,8 @@ def check_params(path: Path = PARAMS_FILE, files: bool = True) -> Params:
         for size in sorted(sizes):
             _check_network(params.regions.network, f"{path}, regions.network", files, input_px=size)
     for name, over in params.networks_over.items():
-        kind_settings("networks.over", over.kind, over.own, f"{path}, networks_over.{name}")
-        _check_head(over.head, f"{path}, networks_over.{name}.head")
+        over_settings(over, f"{path}, networks_over.{name}")
+        head_settings(over.head, f"{path}, networks_over.{name}.head")
     for name, score in params.scores.items():
         kind_settings("matching.scores", score.kind, score.own, f"{path}, scores.{name}")
     for name, protocol in params.verify.protocols.items():
@@ -51,14 +52,9 @@ def check_params(path: Path = PARAMS_FILE, files: bool = True) -> Params:
 
 def _check_network(network: Network, where: str, files: bool, input_px: int | None = None) -> None:
     network_spec(network, where) if input_px is None else network_spec(network, where, input_px)
-    _check_head(network.head, f"{where}.head")
+    head_settings(network.head, f"{where}.head")
     if files:
         _check_file(network.checkpoint_file, f"{where}.checkpoint")
-
-
-def _check_head(head: Head, where: str) -> None:
-    if head.kind != NONE:
-        kind_settings("networks.heads", head.kind, {"kind": head.kind, **head.own}, where)
 
 
 def _check_file(path: Path | None, where: str) -> None:

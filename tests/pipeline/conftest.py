@@ -8,10 +8,9 @@ from checkout import Checkout
 
 @pytest.fixture(scope="session")
 def built(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A checkout in which `make repro SCALE=smoke`'s command has run, with a network that explains itself as its model."""
+    """A checkout in which `make repro SCALE=smoke`'s command has run."""
     checkout = Checkout(repository, tmp_path_factory.mktemp("demo") / "checkout")
-    candidates = "register.candidates=['cosine:rrfnet56']"
-    checkout.run("dvc", "exp", "run", "--set-param", "scale=smoke", "--set-param", candidates)
+    checkout.run("dvc", "exp", "run", "--set-param", "scale=smoke")
     return checkout
 
 

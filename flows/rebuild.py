@@ -16,8 +16,10 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.dvc_graph import StageFailed, read_metrics, read_pipeline, run_stage
 from flows.gpus import GpuPool, visible_gpus
 from flows.processes import Processes
+from pipeline_lib.leftovers import remove_leftovers
 from pipeline_lib.params.load import PARAMS_FILE
 from pipeline_lib.params.machine import STAGES_AT_ONCE, Machine, load_machine
+from pipeline_lib.params.whole import load_params
 
 # Groups of stages that compute on a GPU where there is one; the others are shown none.
 GPU_STAGES = {"align", "build_anchors", "explain", "rerank"}
@@ -89,8 +91,11 @@ def rebuild(root: str = ".", retries: int = 1, retry_delay_s: float = 10.0) -> d
     one_stage = build_stage.with_options(
         retries=retries, retry_delay_seconds=retry_delay_s, retry_condition_fn=lambda *_: not processes.stopped
     )
-    pipeline = read_pipeline(folder)
     ours = (folder / "pipeline_lib" / "check.py").is_file()  # another pipeline's parameters are not ours to check
+    if ours:
+        for path in remove_leftovers(load_params(folder / PARAMS_FILE), folder / "data"):
+            get_run_logger().info("Removed %s: params.yaml no longer names it.", path)
+    pipeline = read_pipeline(folder)
     if pipeline.stale and ours:
         from pipeline_lib.check import check_params  # imports torch, which a flow that has nothing to do need not
 

@@ -30,10 +30,15 @@ Data = Annotated[Path, typer.Option(help="The rebuild's data folder.")]
 
 @app.command()
 def check() -> None:
-    """Check params.yaml before the first stage: every key, every kind, and that the files it names exist."""
-    from pipeline_lib.check import check_params
+    """Check params.yaml before the first stage: every key, every kind, and that the files it names exist.
 
-    check_params()
+    Outputs of entries that it no longer names are removed from data/; DVC's cache keeps them.
+    """
+    from pipeline_lib.check import check_params
+    from pipeline_lib.leftovers import remove_leftovers
+
+    for path in remove_leftovers(check_params(), Path("data")):
+        typer.echo(f"Removed {path}: params.yaml no longer names it.")
     typer.echo("params.yaml is as it should be.")
 
 

@@ -142,12 +142,13 @@ def copied(built: Checkout, folder: Path, **tables: dict) -> Checkout:
         if not params[name]:
             del params[name]
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    return built.copy(folder)
+    checkout = built.copy(folder)
+    checkout.run("face-verifier", "check")  # removes what earlier entries left
+    return checkout
 
 
 def headline(checkout: Checkout) -> set[str]:
     """The columns that the summary shows."""
-    checkout.run("face-verifier", "check")
     shown = checkout.run("face-verifier", "summary").stdout
     metrics = json.loads((checkout.folder / "data/verify/metrics.json").read_text())
     columns = set(metrics.get("synthetic", {}))

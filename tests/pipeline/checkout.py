@@ -45,9 +45,9 @@ class Checkout:
             self.run(*command)
 
     def copy(self, folder: Path) -> "Checkout":
-        """The checkout that lies in `folder`, a copy of this one's."""
+        """The checkout that lies in `folder`, a copy of this one's, whose own code the console command runs."""
         other = copy.copy(self)
-        other.folder = folder
+        other.folder, other.environment = folder, {**self.environment, "PYTHONPATH": str(folder)}
         return other
 
     def run(self, *command: str, check: bool = True, timeout_s: float = 1800) -> subprocess.CompletedProcess[str]:

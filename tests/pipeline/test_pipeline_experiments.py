@@ -34,7 +34,7 @@ def checkout(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Chec
     made = Checkout(repository, tmp_path_factory.mktemp("experiments") / "checkout", OMP_NUM_THREADS="1")
     document = yaml.safe_load((made.folder / "dvc.yaml").read_text())
     document["stages"] = {name: document["stages"][name] for name in STAGES}
-    document["stages"]["train"]["foreach"] = {"iresnet": {}}
+    document["stages"]["train"]["foreach"] = {"iresnet": "${networks.iresnet}"}
     (made.folder / "dvc.yaml").write_text(yaml.safe_dump(document))
     scale = made.folder / "conf" / "scale" / "demo.yaml"
     settings = yaml.safe_load(scale.read_text())

@@ -8,7 +8,7 @@ import typer
 from pipeline_lib.matching.scores.shared.columns import open_entry, scored_columns
 from pipeline_lib.matching.scores.shared.pairs import read_pairs
 from pipeline_lib.matching.scores.shared.reads import Reads
-from pipeline_lib.matching.verification.score_table import ScoreColumn, score_table, write_scores
+from pipeline_lib.matching.scores.shared.table import ScoreColumn, score_table, write_scores
 from pipeline_lib.params.load import read_entry
 from pipeline_lib.params.scores import Score
 from pipeline_lib.tracking.stage_run import stage_run

@@ -10,10 +10,10 @@ import typer
 
 from pipeline_lib.core.files import atomic_file, write_json
 from pipeline_lib.matching.scores.shared.pairs import read_pairs
+from pipeline_lib.matching.scores.shared.table import joined, write_scores
 from pipeline_lib.matching.verification.calibration import write_calibrations
 from pipeline_lib.matching.verification.figures import all_calibrations, all_metrics, curve_rows, flat_metrics
 from pipeline_lib.matching.verification.region_table import REGION_COLUMNS, region_rows
-from pipeline_lib.matching.verification.score_table import joined, write_scores
 from pipeline_lib.params.load import read_section
 from pipeline_lib.params.verify import Verify
 from pipeline_lib.tracking.stage_run import stage_run

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline_lib.core.tables import table_from_rows, write_table
-from pipeline_lib.matching.verification.score_table import ScoreColumn, score_table, write_scores
+from pipeline_lib.matching.scores.shared.table import ScoreColumn, score_table, write_scores
 from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.pairs import PAIRS
 

@@ -14,8 +14,8 @@ from pipeline_lib.core.roc import Doubles
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.delivery.claims.networks import Trained, read_trained
+from pipeline_lib.matching.scores.shared.table import read_scores, score_columns
 from pipeline_lib.matching.verification.paired_bootstrap import PairBootstrap
-from pipeline_lib.matching.verification.score_table import read_scores, score_columns
 from pipeline_lib.schemas.manifest import MANIFEST
 
 
@@ -38,7 +38,7 @@ class Evidence:
     ) -> None:
         """
         Args:
-            scores: as matching.verification.score_table has it.
+            scores: as matching.scores.shared.table has it.
             manifest: schemas.manifest.MANIFEST; who is on which image.
             num_bootstrap: resamples a protocol.
         """

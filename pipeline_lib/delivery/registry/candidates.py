@@ -10,7 +10,7 @@ from pipeline_lib.matching.scores.shared.columns import open_entry
 from pipeline_lib.matching.scores.shared.faces import Needs
 from pipeline_lib.matching.scores.shared.reads import reads_below
 from pipeline_lib.matching.scores.shared.scorer import Scorer
-from pipeline_lib.matching.verification.score_table import read_entries
+from pipeline_lib.matching.scores.shared.table import read_entries
 from pipeline_lib.networks.backbones.shared.checkpoints import DESCRIPTION
 
 NETWORK_FOLDERS = ("networks", "networks_over")

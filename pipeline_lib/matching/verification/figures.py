@@ -13,8 +13,8 @@ from pipeline_lib.core.kinds import kind_settings
 from pipeline_lib.core.roc import roc_curve, thinned
 from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.matching.scores.shared.pairs import protocol_rows
+from pipeline_lib.matching.scores.shared.table import headline, score_columns
 from pipeline_lib.matching.verification.calibration import Calibration, fit_calibration
-from pipeline_lib.matching.verification.score_table import headline, score_columns
 from pipeline_lib.params.verify import Protocol, Verify
 
 KINDS = "matching.verification.protocols"

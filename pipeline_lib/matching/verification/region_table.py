@@ -6,8 +6,8 @@ import pyarrow as pa
 
 from pipeline_lib.matching.regions.fits import reading_order
 from pipeline_lib.matching.scores.shared.pairs import protocol_rows
+from pipeline_lib.matching.scores.shared.table import score_columns
 from pipeline_lib.matching.verification.figures import Metrics, evaluation
-from pipeline_lib.matching.verification.score_table import score_columns
 from pipeline_lib.params.verify import Verify
 
 REGION_FIGURES = ("accuracy_mean", "accuracy_std", "auc", "eer", "num_genuine", "num_impostor")

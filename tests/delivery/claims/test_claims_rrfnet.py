@@ -7,7 +7,7 @@ from made_run import FAIR, GOOD, bagnet, network, rrf, write_run
 from pipeline_lib.core.roc import area_under, roc_curve
 from pipeline_lib.delivery.claims.evidence import read_evidence
 from pipeline_lib.delivery.claims.ledger import judge_all
-from pipeline_lib.matching.verification.score_table import read_scores
+from pipeline_lib.matching.scores.shared.table import read_scores
 
 # What each claim compares: the networks (or none, for regions), A's columns and B's.
 WHOLE = {"whole": network()}

@@ -20,8 +20,8 @@ from pipeline_lib.delivery.verifier.verifier import Verifier
 from pipeline_lib.matching.scores.shared.pairs import PairSet, read_pairs
 from pipeline_lib.matching.scores.shared.reads import reads_below
 from pipeline_lib.matching.scores.shared.stored import StoredFaces
+from pipeline_lib.matching.scores.shared.table import read_entries, read_scores
 from pipeline_lib.matching.verification.calibration import read_calibrations
-from pipeline_lib.matching.verification.score_table import read_entries, read_scores
 from pipeline_lib.params.align import Align
 from pipeline_lib.params.embed import Embed
 from pipeline_lib.schemas.manifest import MANIFEST

@@ -12,7 +12,7 @@ import yaml
 from pipeline_lib.core.cosine import cosine
 from pipeline_lib.core.files import read_json
 from pipeline_lib.core.tables import read_table, table_from_rows, write_table
-from pipeline_lib.matching.verification.score_table import ScoreColumn, read_entries, read_scores, score_columns
+from pipeline_lib.matching.scores.shared.table import ScoreColumn, read_entries, read_scores, score_columns
 from pipeline_lib.networks.embeddings.store import read_embeddings
 from pipeline_lib.schemas.pairs import PAIRS
 from tests.matching.scores.made import PAIR_ROWS, write_data

@@ -7,9 +7,9 @@ import pytest
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.data.sources.shared.aligned_pairs import usable_pairs
+from pipeline_lib.matching.scores.shared.table import ScoreColumn, score_table
 from pipeline_lib.matching.verification.figures import all_calibrations, all_metrics, curve_rows, flat_metrics
 from pipeline_lib.matching.verification.protocols import kfold
-from pipeline_lib.matching.verification.score_table import ScoreColumn, score_table
 from pipeline_lib.params.verify import Verify
 from pipeline_lib.schemas.pairs import PAIRS
 

@@ -9,10 +9,10 @@ import pytest
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.data.patches.grid import unique_regions
+from pipeline_lib.matching.scores.shared.table import ScoreColumn, headline
+from pipeline_lib.matching.scores.shared.table import score_table as table_of
 from pipeline_lib.matching.verification.figures import Evaluation, all_calibrations, all_metrics, curve_rows
 from pipeline_lib.matching.verification.region_table import REGION_COLUMNS, region_rows
-from pipeline_lib.matching.verification.score_table import ScoreColumn, headline
-from pipeline_lib.matching.verification.score_table import score_table as table_of
 from pipeline_lib.params.verify import Verify
 from pipeline_lib.schemas.pairs import PAIRS
 

@@ -16,8 +16,8 @@ from pipeline_lib.core.tables import read_table, table_from_rows, write_table
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.matching.regions.fits import read_region_fits
+from pipeline_lib.matching.scores.shared.table import read_scores, score_columns
 from pipeline_lib.matching.verification.calibration import read_calibrations
-from pipeline_lib.matching.verification.score_table import read_scores, score_columns
 from pipeline_lib.networks.backbones.shared.build import build_network, network_spec
 from pipeline_lib.networks.backbones.shared.checkpoints import save_network
 from pipeline_lib.params.networks import Network

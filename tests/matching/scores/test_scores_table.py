@@ -9,7 +9,7 @@ import pytest
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import table_from_rows
-from pipeline_lib.matching.verification.score_table import (
+from pipeline_lib.matching.scores.shared.table import (
     ScoreColumn,
     headline,
     joined,

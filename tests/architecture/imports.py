@@ -107,16 +107,17 @@ def unit(file: Path) -> str:
     room, *inside = rest
     if not inside:
         return str(file)
-    if f"{wing}.{room}" in WHOLE:
-        return str(Path("pipeline_lib", wing, room))
-    if (REPOSITORY / "pipeline_lib" / wing / room / "shared").is_dir():
-        return str(file.parent) if inside[0] == "shared" else str(file)
+    if inside[0] == "shared":
+        return str(file.parent)
+    if f"{wing}.{room}" not in WHOLE and (REPOSITORY / "pipeline_lib" / wing / room / "shared").is_dir():
+        return str(file)
     return str(Path("pipeline_lib", wing, room))
 
 
 def code_units(stage: dict) -> set[str]:
     """What a stage's deps must list of our code, but for the kinds that params name."""
-    return {unit(file) for file in import_closure(stage_file(stage))}
+    units = {unit(file) for file in import_closure(stage_file(stage))}
+    return {name for name in units if not any(name.startswith(f"{other}/") for other in units)}
 
 
 def packages(stage: dict) -> list[str]:

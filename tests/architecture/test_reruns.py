@@ -116,6 +116,19 @@ def test_a_new_kind_that_nobody_names_reruns_nothing(changed: Checkout, file: st
     assert stale(changed) == set()
 
 
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("pipeline_lib/data/sources/toy.py", {"ingest"}),
+        ("pipeline_lib/matching/verification/protocols/toy.py", {"verify", "register", "claims", "report"}),
+        ("pipeline_lib/delivery/report/chapters/toy.py", {"report"}),
+    ],
+)
+def test_a_new_kind_of_which_a_stage_opens_several(changed: Checkout, file: str, expected: set[str]) -> None:
+    (changed.folder / file).write_text('"""A toy."""\n')
+    assert stale(changed) == expected
+
+
 def change_pictures(params: dict) -> None:
     params["explain"]["num_pictures"] += 1
 

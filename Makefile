@@ -40,7 +40,7 @@ params: setup
 	compose_and_dump("params.yaml", "$(CURDIR)/conf", None, "config", None, sys.argv[1:])' data=$(DATA) scale=$(SCALE)
 
 test: setup retinaface lint
-	pytest -n 2 --dist loadfile
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	ruff check .

@@ -12,6 +12,12 @@ from pipeline_lib.tracking.store import open_client
 REPOSITORY = Path(__file__).parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first, so that no process is left alone with one of them at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path.parent.name != "pipeline", item.path not in slow))
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The repository's root."""

@@ -297,6 +297,7 @@ def test_what_does_not_fit_is_refused_before_the_first_step(tmp_path: Path) -> N
         (4, None, 3, r"does not divide among[\s\S]*4 over 3[\s\S]*multiple of 3"),
         (12, None, 2, r"larger than the training set[\s\S]*12[\s\S]*1 to 10"),
         (2, None, 4, r"does not divide among"),  # a rank would be empty
+        (4, None, 4, r"Batch normalisation needs more than one sample[\s\S]*4 over 4 processes[\s\S]*8 or more"),
         (8, 3, 2, r"does not divide into micro-batches[\s\S]*8 / 2 = 4 in micro-batches of 3"),
     ],
 )

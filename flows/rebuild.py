@@ -16,6 +16,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.dvc_graph import StageFailed, read_metrics, read_pipeline, run_stage
 from flows.gpus import GpuPool, visible_gpus
 from flows.processes import Processes
+from pipeline_lib.data.photos.bad_entries import check_entries
 from pipeline_lib.leftovers import remove_leftovers
 from pipeline_lib.params.load import PARAMS_FILE
 from pipeline_lib.params.machine import STAGES_AT_ONCE, Machine, load_machine
@@ -83,7 +84,7 @@ def rebuild(root: str = ".", retries: int = 1, retry_delay_s: float = 10.0) -> d
         stage -> "ran" or "cached".
 
     Raises:
-        ParamsError: params.yaml is wrong; no stage was started.
+        ParamsError, DataError: params.yaml or the photographs are wrong; no stage was started.
         StageFailed: a stage failed after its retries; stages that do not depend on it have run.
     """
     folder = Path(root).resolve()
@@ -93,13 +94,18 @@ def rebuild(root: str = ".", retries: int = 1, retry_delay_s: float = 10.0) -> d
     )
     ours = (folder / "pipeline_lib" / "check.py").is_file()  # another pipeline's parameters are not ours to check
     if ours:
-        for path in remove_leftovers(load_params(folder / PARAMS_FILE), folder / "data"):
+        params = load_params(folder / PARAMS_FILE)
+        if (folder / params.ingest.root).is_dir():
+            check_entries(folder / params.ingest.root)  # DVC, which hashes them, names none
+        for path in remove_leftovers(params, folder / "data"):
             get_run_logger().info("Removed %s: params.yaml no longer names it.", path)
     pipeline = read_pipeline(folder)
     if pipeline.stale and ours:
-        from pipeline_lib.check import check_params  # imports torch, which a flow that has nothing to do need not
+        from pipeline_lib.check import check_params, check_processes  # they import torch, which a flow that has
+        from pipeline_lib.check_photos import check_photos  # nothing to do need not
 
-        check_params(folder / PARAMS_FILE)
+        check_processes(check_params(folder / PARAMS_FILE), machine)
+        check_photos(params, folder)
     futures: dict[str, PrefectFuture[Any]] = {}
     try:
         for stage, upstream in pipeline.graph.items():

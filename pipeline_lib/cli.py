@@ -30,14 +30,20 @@ Data = Annotated[Path, typer.Option(help="The rebuild's data folder.")]
 
 @app.command()
 def check() -> None:
-    """Check params.yaml before the first stage: every key, every kind, and that the files it names exist.
+    """Check params.yaml before the first stage: every key, every kind, that the files it names exist and that no later stage
+    refuses the photographs, for what they are called or how few they are.
 
     Outputs of entries that it no longer names are removed from data/; DVC's cache keeps them.
     """
-    from pipeline_lib.check import check_params
+    from pipeline_lib.check import check_params, check_processes
+    from pipeline_lib.check_photos import check_photos
     from pipeline_lib.leftovers import remove_leftovers
+    from pipeline_lib.params.machine import load_machine
 
-    for path in remove_leftovers(check_params(), Path("data")):
+    params = check_params()
+    check_processes(params, load_machine())
+    check_photos(params, Path())
+    for path in remove_leftovers(params, Path("data")):
         typer.echo(f"Removed {path}: params.yaml no longer names it.")
     typer.echo("params.yaml is as it should be.")
 

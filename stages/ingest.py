@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import write_table
 from pipeline_lib.data.sources.shared.manifest import build_manifest
+from pipeline_lib.data.sources.shared.probe import TooManyRejects
 from pipeline_lib.data.sources.shared.read import read_sources
 from pipeline_lib.params.ingest import Ingest
 from pipeline_lib.params.load import PARAMS_FILE, read_section, read_yaml
@@ -23,10 +25,15 @@ def main(root: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Optio
     kinds = {source.kind for source in ingest.sources}
     sections = {name: section for name, section in read_yaml(PARAMS_FILE).items() if name in kinds}
     with stage_run("ingest", params={"ingest": ingest.model_dump(), **sections}, inputs={"root": root}) as run:
-        built = build_manifest(read_sources(ingest.sources, sections, root, out / "photos"), ingest)
+        rejects = out / "rejects.parquet"
+        try:
+            built = build_manifest(read_sources(ingest.sources, sections, root, out / "photos"), ingest)
+        except TooManyRejects as error:
+            write_table(rejects, error.rejects, REJECTS)
+            raise DataError(f"{error}\n  each of them: {rejects}") from error
         write_table(out / "manifest.parquet", built.manifest, MANIFEST)
         write_table(out / "pairs.parquet", built.pairs, PAIRS)
-        write_table(out / "rejects.parquet", built.rejects, REJECTS)
+        write_table(rejects, built.rejects, REJECTS)
         run.log_metrics({name: float(value) for name, value in built.counts.items()})
 
 

@@ -1,5 +1,9 @@
 """Section `anchors`: sets of strangers that DAM measures how crowded a face's neighbourhood is with."""
 
+from typing import Self
+
+from pydantic import model_validator
+
 from pipeline_lib.params.section import AboveZero, Positive, Section
 
 
@@ -22,3 +26,9 @@ class Anchors(Section):
     max_anchors: Positive
     lid: Lid
     seed: int
+
+    @model_validator(mode="after")
+    def _neighbours_are_others(self) -> Self:
+        if self.num_neighbours >= self.max_anchors:
+            raise ValueError(f"num_neighbours {self.num_neighbours} needs a larger max_anchors than {self.max_anchors}")
+        return self

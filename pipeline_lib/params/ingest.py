@@ -1,8 +1,8 @@
 """Sections `ingest` and `synthetic`: where photographs come from."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline_lib.params.section import Positive, Section, Share
 
@@ -24,11 +24,17 @@ class Ingest(Section):
     test_share: Share
     pairs_per_fold: Annotated[int, Field(ge=2, multiple_of=2)]
     num_folds: Annotated[int, Field(ge=2)]
-    max_identities: Positive | None
+    max_identities: Annotated[int, Field(ge=2)] | None
     max_folds: Annotated[int, Field(ge=2)] | None
     max_pixels: Positive
     max_reject_share: Share
     seed: int
+
+    @model_validator(mode="after")
+    def _shares_are_of_one_whole(self) -> Self:
+        if self.val_share + self.test_share > 1:
+            raise ValueError(f"val_share and test_share are {self.val_share + self.test_share:g}, together at most 1")
+        return self
 
 
 class Synthetic(Section):
@@ -40,3 +46,10 @@ class Synthetic(Section):
     two_faces_share: Share
     no_face_share: Share
     seed: int
+
+    @model_validator(mode="after")
+    def _shares_are_of_one_whole(self) -> Self:
+        share = self.two_faces_share + self.no_face_share
+        if share > 1:
+            raise ValueError(f"two_faces_share and no_face_share are {share:g}, together at most 1")
+        return self

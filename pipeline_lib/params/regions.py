@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from pipeline_lib.core.geometry import FACE_PX
 from pipeline_lib.params.networks import Network
-from pipeline_lib.params.section import AboveZero, NonNegative, Positive, Section
+from pipeline_lib.params.section import AboveZero, Name, NonNegative, Positive, Section
 
 REGION_NAME = re.compile(r"p(?P<size>28|56)_x(?P<x>\d+)_y(?P<y>\d+)")
 
@@ -41,8 +41,8 @@ class Regions(Section):
     margin_px: NonNegative = 5
     images_per_shard: Positive = 1000
     alone: dict[str, Alone] = {}
-    groups: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
-    weights: dict[str, RegionWeights] = {}
+    groups: dict[Name, Annotated[list[str], Field(min_length=1)]] = {}
+    weights: dict[Name, RegionWeights] = {}
 
     @property
     def positions(self) -> list[str]:

@@ -11,4 +11,4 @@ class Register(Section):
     """`candidates`: columns of the score table, or auto for all that can be served; the best on the val pairs is registered."""
 
     candidates: Literal["auto"] | Annotated[list[str], Field(min_length=1)]
-    model_name: str
+    model_name: Annotated[str, Field(pattern=r"^[^/:]+$")]  # MLflow's rule

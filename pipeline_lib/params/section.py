@@ -8,6 +8,8 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[int, Field(ge=0)]
 AboveZero = Annotated[float, Field(gt=0.0)]
+# The name of an entry becomes that of a stage, a folder and a column: DVC allows no other punctuation in it.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 # DVC knows no dependency that may be absent, so "no file" is a file, too: data/none.
 NONE = "none"

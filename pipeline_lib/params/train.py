@@ -6,14 +6,16 @@ from pydantic import Field
 
 from pipeline_lib.params.section import AboveZero, NonNegative, Positive, Section, Share
 
+Two = Annotated[int, Field(ge=2)]
+
 
 class Train(Section):
     """What all training stages share.
 
     Args:
         batch_size: samples of a step, over all processes. Each works through its share in micro-batches.
-        micro_batch_size: samples of one forward pass, over which batch normalisation takes its statistics (null: a
-            process's whole share). With the same micro-batch any number of processes learns the same.
+        micro_batch_size: samples of one forward pass, over which batch normalisation takes its statistics, so two at
+            least (null: a process's whole share). With the same micro-batch any number of processes learns the same.
         learning_rate: peak rate, reached at the end of the warm-up.
         momentum, weight_decay: SGD's; the decay acts on every trained value, as in ArcFace's public code.
         clip_norm: upper bound of the backbone's gradient norm.
@@ -28,8 +30,8 @@ class Train(Section):
         seed: of initial weights, order and augmentation.
     """
 
-    batch_size: Positive
-    micro_batch_size: Positive | None
+    batch_size: Two
+    micro_batch_size: Two | None
     learning_rate: AboveZero
     momentum: Share
     weight_decay: Annotated[float, Field(ge=0)]

@@ -22,9 +22,12 @@ from pipeline_lib.params.register import Register
 from pipeline_lib.params.report import Report
 from pipeline_lib.params.rerank import Rerank
 from pipeline_lib.params.scores import Score
-from pipeline_lib.params.section import Section
+from pipeline_lib.params.section import NONE, Name, Section
 from pipeline_lib.params.train import Train
 from pipeline_lib.params.verify import Verify
+
+# What may stand in an entry of `scores` as `of`: a folder below data/, and whether one of its folders is named.
+FOLDERS_SCORED = {("align", False), ("embed", False), ("embed", True), ("region_embeddings", False)}
 
 
 class Params(Section):
@@ -35,55 +38,73 @@ class Params(Section):
     align: Align
     occlude: Occlude
     train: Train
-    networks: dict[str, Network] = {}
-    networks_over: dict[str, NetworkOver] = {}
+    networks: dict[Name, Network] = {}
+    networks_over: dict[Name, NetworkOver] = {}
     regions: Regions = Regions()
     embed: Embed
-    anchors: dict[str, Anchors] = {}
-    scores: dict[str, Score] = {}
+    anchors: dict[Name, Anchors] = {}
+    scores: dict[Name, Score] = {}
     verify: Verify
-    galleries: dict[str, Gallery] = {}
-    rerank: dict[str, Rerank] = {}
+    galleries: dict[Name, Gallery] = {}
+    rerank: dict[Name, Rerank] = {}
     explain: Explain
-    explanations: dict[str, Explanation] = {}
+    explanations: dict[Name, Explanation] = {}
     register_: Register = Field(alias="register")
     claims: Claims
     report: Report
 
     @model_validator(mode="after")
     def _named_entries_exist(self) -> "Params":
-        networks = {*self.networks, *self.networks_over}
-        twice = sorted(set(self.networks) & set(self.networks_over))
-        if twice:
+        if twice := sorted(set(self.networks) & set(self.networks_over)):
             raise ValueError(f"networks and networks_over both define {', '.join(twice)}")
-        named = {f"galleries.{name}": name for name in self.galleries}
-        named |= {f"anchors.{name}.network": entry.network for name, entry in self.anchors.items()}
-        named |= {f"rerank.{name}.network": entry.network for name, entry in self.rerank.items()}
-        named |= {f"explanations.{name}.network": entry.network for name, entry in self.explanations.items()}
-        named |= {
-            f"networks_over.{name}.over": over for name, entry in self.networks_over.items() for over in entry.over
-        }
-        named |= {
-            f"scores.{name}.of": entry.of.removeprefix("embed/")
-            for name, entry in self.scores.items()
-            if entry.of.startswith("embed/")
-        }
-        for key, name in named.items():
-            if name not in networks:
+        # (key, what it names): their stages read data/networks, in which those over others are not.
+        named = [(f"galleries.{name}", name) for name in self.galleries]
+        named += [(f"anchors.{name}.network", entry.network) for name, entry in self.anchors.items()]
+        named += [(f"rerank.{name}.network", entry.network) for name, entry in self.rerank.items()]
+        named += [(f"explanations.{name}.network", entry.network) for name, entry in self.explanations.items()]
+        named += [
+            (f"networks_over.{name}.over", over) for name, entry in self.networks_over.items() for over in entry.over
+        ]
+        for key, name in named:
+            if name not in self.networks:
                 raise ValueError(f"{key} names {name}, which networks does not define")
-        for key, over in self.networks_over.items():
-            strangers = [name for name in over.over if name not in self.networks]
-            if strangers:
-                raise ValueError(f"networks_over.{key}.over names {strangers[0]}, which networks does not define")
         for key, reranked in self.rerank.items():
             if reranked.network not in self.galleries:
                 raise ValueError(f"rerank.{key}.network names {reranked.network}, which galleries does not")
-        tables: dict[str, Mapping[str, Section]] = {"anchors": self.anchors, "region_weights": self.regions.weights}
-        for key, entry in self.scores.items():
-            folder, _, name = entry.with_.partition("/")
-            if folder in tables and name not in tables[folder]:
-                raise ValueError(f"scores.{key}.with names {entry.with_}, which is not defined")
+        if self.rerank and not self.occlude.kinds:
+            raise ValueError("rerank has no queries: occlude.kinds is empty")
         return self
+
+    @model_validator(mode="after")
+    def _scores_read_what_is_there(self) -> "Params":
+        networks = {*self.networks, *self.networks_over}
+        for key, entry in self.scores.items():
+            folder, _, network = entry.of.partition("/")
+            if (folder, bool(network)) not in FOLDERS_SCORED:
+                raise ValueError(
+                    f"scores.{key}.of is {entry.of}; it may be align, embed, embed/<network>, region_embeddings"
+                )
+            if network and network not in networks:
+                raise ValueError(f"scores.{key}.of names {network}, which networks does not define")
+            if folder == "embed" and not networks:
+                raise ValueError(f"scores.{key}.of is embed, and there are no networks")
+            if folder == "region_embeddings" and not self.regions.positions:
+                raise ValueError(
+                    f"scores.{key}.of is region_embeddings, and regions.alone and regions.groups are empty"
+                )
+            self._check_with(key, entry)
+        return self
+
+    def _check_with(self, key: str, entry: Score) -> None:
+        table, _, name = entry.with_.partition("/")
+        if entry.with_ == NONE:
+            return
+        defined: Mapping[str, Mapping[str, Section]] = {"anchors": self.anchors, "region_weights": self.regions.weights}
+        if name not in defined.get(table, {}):
+            raise ValueError(f"scores.{key}.with names {entry.with_}, which is not defined")
+        wanted = f"embed/{self.anchors[name].network}" if table == "anchors" else "region_embeddings"
+        if entry.of != wanted:
+            raise ValueError(f"scores.{key} is of {entry.of} with {entry.with_}, which are of {wanted}")
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:

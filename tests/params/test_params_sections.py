@@ -1,5 +1,6 @@
 """params.yaml: what is refused, and with which words; what may be absent."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,14 +8,18 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline_lib.check import check_params
+from pipeline_lib.check import check_params, check_processes
 from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.params.load import read_entries, read_entry, read_section
+from pipeline_lib.params.machine import Machine
 from pipeline_lib.params.networks import Network
 from pipeline_lib.params.regions import Regions
 from pipeline_lib.params.train import Train
 from pipeline_lib.params.whole import load_params
 
+LOGISTIC = {
+    "logistic": {"num_pairs": 9, "num_cross_validation_folds": 2, "strengths": [1.0], "num_bootstrap": 2, "seed": 1}
+}
 Change = Callable[[Callable[[Any], None]], Path]
 
 
@@ -50,7 +55,24 @@ def put(keys: str, value: object) -> Callable[[Any], None]:
         ("align.detector", "haar", r"align\.detector: Input should be 'dlib'"),
         ("rerank.apc.alpha", 1.5, r"rerank\.apc\.alpha: Input should be less than or equal to 1"),
         ("rerank.apc.network", "rrfnet56", r"rerank\.apc\.network names rrfnet56, which galleries does not"),
-        ("train.batch_size", 0, r"train\.batch_size"),
+        ("train.batch_size", 1, r"train\.batch_size: Input should be greater than or equal to 2"),
+        ("train.micro_batch_size", 1, r"train\.micro_batch_size: Input should be greater than or equal to 2"),
+        ("ingest.max_identities", 1, r"ingest\.max_identities"),
+        ("ingest.val_share", 0.8, r"ingest: Value error, val_share and test_share are 1\.1, together at most 1"),
+        ("synthetic.no_face_share", 0.99, r"synthetic: Value error, two_faces_share and no_face_share are 1\.01"),
+        ("anchors.real.max_anchors", 10, r"anchors\.real: Value error, num_neighbours 10 needs a larger max_anchors than 10"),
+        ("register.model_name", "a/b", r"register\.model_name"),
+        ("occlude.kinds", [], r"rerank has no queries: occlude\.kinds is empty"),
+        *((table, {name: {}}, rf"{table}\.{re.escape(name)}\.\[key\]: String should match pattern")
+          for table in ("networks", "networks_over", "scores", "anchors", "rerank", "explanations", "galleries")
+          for name in ("r50+", "mobile0.25", "a b", "-a", "")),
+        ("regions.groups", {"p.28": ["p28_x28_y28"]}, r"regions\.groups\.p\.28\.\[key\]"),
+        ("regions.weights", {"all+": {}}, r"regions\.weights\.all\+\.\[key\]"),
+        ("regions", {"alone": {}, "groups": {}}, r"of is region_embeddings, and regions\.alone and regions\.groups are"),
+        ("regions", {"alone": {}, "groups": {}, "weights": LOGISTIC}, r"regions\.weights has no regions to weigh"),
+        ("scores.cosine.of", "embedded", r"scores\.cosine\.of is embedded; it may be align, embed"),
+        ("scores.cosine.with", "anchor/real", r"scores\.cosine\.with names anchor/real, which is not defined"),
+        ("scores.dam.of", "embed/rrfnet56", r"scores\.dam is of embed/rrfnet56 with anchors/real, which are of embed/iresnet"),
         ("regions.alone", {"p56_x56_y0": {}}, "p56_x56_y0 is no unique patch position"),
         ("regions.alone", {"p56_x0_y0": {}}, "twice"),
         ("regions.network", None, r"positions need regions\.network"),
@@ -84,6 +106,12 @@ def test_a_wrong_value_is_named(changed: Change, keys: str, value: object, messa
         ("verify.protocols", {"val": {"kind": "ijbc"}}, r"no such kind[\s\S]*kfold[\s\S]*verify\.protocols\.val"),
         ("ingest.sources", [{"kind": "zip", "path": "", "split": "test"}], r"no such kind[\s\S]*lfw[\s\S]*ingest\.sources\[0\]"),
         ("train.shift_px", 6, r"train\.shift_px"),
+        ("align.weights", "params.yaml", r"dlib detector takes no weights[\s\S]*align\.weights"),
+        ("align.detector", "retinaface_mobilenet", r"a probability[\s\S]*align\.min_score"),
+        ("explanations.rrfnet28_random", {"kind": "additive", "network": "iresnet"}, r"additive network[\s\S]*rrfnet28_random"),
+        ("register.candidates", ["cosine:resnet"], r"no score[\s\S]*cosine:resnet[\s\S]*cosine:iresnet[\s\S]*candidates"),
+        ("register.candidates", ["cosin:iresnet"], r"no score that is computed[\s\S]*cosin:iresnet"),
+        ("scores.cosine.networks", ["iresnet", "resnet"], r"not embedded[\s\S]*resnet[\s\S]*scores\.cosine\.networks"),
     ],
 )  # fmt: skip
 def test_what_kinds_refuse_is_named_before_the_first_stage(
@@ -93,6 +121,58 @@ def test_what_kinds_refuse_is_named_before_the_first_stage(
     load_params(path)  # the sections alone know nothing of it
     with pytest.raises(ParamsError, match=message):
         check_params(path)
+
+
+def test_a_network_over_others_is_not_where_galleries_and_explanations_look(changed: Change) -> None:
+    over = {"kind": "x", "over": ["iresnet"], "epochs": 0, "head": {"kind": "none"}}
+
+    def edit(document: Any) -> None:
+        document["networks_over"] = {"pair": over}
+        document["galleries"] = {"iresnet": {}, "pair": {}}
+
+    with pytest.raises(ParamsError, match=r"galleries\.pair names pair, which networks does not define"):
+        load_params(changed(edit))
+
+
+def test_a_patch_grid_that_cannot_be_pooled_is_named(changed: Change) -> None:
+    def pool(document: Any) -> None:
+        document["galleries"]["rrfnet28"] = {}
+        document["rerank"]["apc"] |= {"network": "rrfnet28", "pool": 2}
+
+    with pytest.raises(ParamsError, match=r"full patch grid[\s\S]*rerank\.apc\.pool"):
+        check_params(changed(pool))
+
+
+def test_partial_fc_wants_a_softmax(changed: Change) -> None:
+    def edit(document: Any) -> None:
+        document["train"]["partial_fc_rate"] = 0.5
+        document["networks"]["rrfnet56"]["head"] = {"kind": "uniface", "scale": 32.0, "margin": 0.3}
+
+    with pytest.raises(ParamsError, match=r"PartialFC needs a softmax[\s\S]*networks\.rrfnet56\.head\.kind"):
+        check_params(changed(edit))
+
+
+@pytest.mark.parametrize(
+    ("train", "machine", "fits"),
+    [
+        ({}, {}, True),
+        ({"micro_batch_size": 3}, {}, False),
+        ({}, {"processes": 2}, True),
+        ({}, {"processes": 4}, False),  # 16 in micro-batches of 8
+        ({"micro_batch_size": None}, {"processes": 8}, True),
+        ({"micro_batch_size": None}, {"processes": 16}, False),  # one sample each
+        ({"micro_batch_size": None}, {"processes": 4, "nodes": {"count": 4}}, False),
+    ],
+)
+def test_a_batch_that_the_machine_s_processes_cannot_share(
+    changed: Change, train: dict[str, Any], machine: dict[str, Any], fits: bool
+) -> None:
+    params = load_params(changed(lambda document: document["train"].update(train)))
+    if fits:
+        check_processes(params, Machine.model_validate(machine))
+    else:
+        with pytest.raises(ParamsError, match=r"train\.batch_size, train\.micro_batch_size"):
+            check_processes(params, Machine.model_validate(machine))
 
 
 def test_the_parameters_of_the_repository_pass(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from checkout import Checkout
 
-from pipeline_lib.data.sources.shared.records import normalise_name
+from pipeline_lib.data.sources.shared.names import normalise_name
 
 pytestmark = [pytest.mark.slow, pytest.mark.faces, pytest.mark.timeout(1800)]
 

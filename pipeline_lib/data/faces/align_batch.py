@@ -15,7 +15,7 @@ from pipeline_lib.data.faces.align_photo import align_chosen
 from pipeline_lib.data.faces.detection.build import make_detector
 from pipeline_lib.data.faces.detection.face import Detector, Face, Image
 from pipeline_lib.data.faces.rejects import FaceReject, reject_row
-from pipeline_lib.data.photos.photo import PhotoError, decode_photo
+from pipeline_lib.data.photos.photo import PhotoError, decode_photo, read_photo
 from pipeline_lib.params.align import Align
 
 # Photographs are decoded and detected in runs of about this size: a batch of 32 gigantic ones must not fill the memory.
@@ -91,11 +91,9 @@ def _decoded_runs(rows: Sequence[Row], root: Path, max_pixels: int) -> Iterator[
 
 def _decode(path: Path, max_pixels: int) -> Image | PhotoError:
     try:
-        return decode_photo(path.read_bytes(), max_pixels)
-    except PhotoError as error:
+        return decode_photo(read_photo(path, max_pixels), max_pixels)
+    except PhotoError as error:  # also where it is gone or has grown since the manifest was written
         return error
-    except OSError as error:  # gone or unreadable since the manifest was written
-        return PhotoError("unreadable", f"the operating system says: {error.strerror or error}")
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, make_image_id, normalise_name
+from pipeline_lib.data.photos.folder import visible
+from pipeline_lib.data.sources.shared.names import normalise_name
+from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, make_image_id
 
 # The archive calls the numbered lists Pair_list_*, copies of it image_list_*.
 LIST_NAMES = ("Pair_list_{view}.txt", "image_list_{view}.txt")
@@ -29,7 +31,7 @@ def read(folder: Path) -> SourceFaces:
         raise DataError("CFP's list of names has a name twice.", got=double, where=folder / "Data/list_name.txt")
     photos = [
         _photo(path, names, folder)
-        for path in sorted((folder / "Data/Images").glob("*/*/*.jpg"))
+        for path in visible(folder / "Data/Images", "*/*/*.jpg")
         if path.parent.name in ("frontal", "profile")
     ]
     if not photos:
@@ -89,7 +91,7 @@ def _image_list(folder: Path, view: str) -> dict[int, str]:
 def _pairs(
     folder: Path, protocol: str, lists: Mapping[str, Mapping[int, str]], identities: Mapping[str, str]
 ) -> list[PairRecord]:
-    folds = sorted((folder / "Protocol/Split" / protocol).glob("*/"))
+    folds = visible(folder / "Protocol/Split" / protocol, "*/")
     if not folds:
         raise DataError("A protocol of CFP is missing.", where=folder / "Protocol/Split" / protocol)
     pairs = []

@@ -1,63 +1,69 @@
 """A folder of photographs, one folder an identity."""
 
+import logging
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces, make_image_id, normalise_name
-from pipeline_lib.schemas.manifest import SPLITS
+from pipeline_lib.data.photos.folder import PHOTO_SUFFIXES, entries
+from pipeline_lib.data.sources.shared.names import normalise_name
+from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces, make_image_id
+from pipeline_lib.data.sources.shared.split_folders import splits_of_folders
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
+log = logging.getLogger("face_verifier")
 
 
 def read(folder: Path) -> SourceFaces:
     """List `folder`/<identity>/<file> and `folder`/<identity>/<group>/<file>; nothing is opened.
 
-    - Every file in an identity's folder counts as a photograph, whatever its name: one that is none becomes a reject with its
-      reason. Names that begin with a dot are left out (systems put them there), and files without a photograph's suffix beside
-      the identity folders (a README).
+    - A file counts as a photograph by its name (data.photos.folder); of those, one that is none becomes a reject with its
+      reason. What systems and programs put beside photographs is left out, and how much that is is logged.
     - A folder with one photograph is kept: it can be in impostor pairs and in training.
     - A group folder (a video, a session) becomes `media`; other photographs are their own.
-    - If the folders on top are called train, val or test, all of them, they are the splits and hold the identity folders.
+    - If the folders on top are called as splits are (split_folders), they hold the identity folders.
     - The identity is the folder's name through normalise_name; image ids begin with the name of `folder`.
 
     Raises:
-        DataError: no such folder or none in it, a photograph beside the identity folders, folders nested deeper, two folders
-            of one split whose names are one identity.
+        DataError: no such folder or none in it, a photograph beside the identity folders, folders nested deeper, folders
+            of one split whose names are one identity (all of them), folders called as splits among others.
     """
-    tops = _folders(folder)
+    left_out: Counter[str] = Counter()
+    tops, stray = _entries(folder, left_out)
+    _check_stray(stray, folder)
     if not tops:
         raise DataError(
             "An image folder holds no identity folder.", allowed="<folder>/<identity>/<photograph>", where=folder
         )
-    if all(top.name in SPLITS for top in tops):
-        photos = [photo for top in tops for photo in _read_identities(folder, top, top.name)]
+    splits = splits_of_folders([top.name for top in tops], where=folder)
+    photos: list[PhotoRecord] = []
+    if splits is None:
+        photos += _read_identities(folder, tops, None, None, left_out)
     else:
-        photos = list(_read_identities(folder, folder, None))
+        for top, split in zip(tops, splits, strict=True):
+            identity_folders, stray = _entries(top, left_out)
+            _check_stray(stray, top)
+            photos += _read_identities(folder, identity_folders, top.name, split, left_out)
+    others = ", ".join(f"{kind} {count}" for kind, count in left_out.most_common())
     if not photos:
-        raise DataError("An image folder holds no photographs.", got="empty identity folders only", where=folder)
+        raise DataError("An image folder holds no photographs.", got=f"other files: {others or 'none'}", where=folder)
+    if others:
+        log.warning("%s: left out, as their names are no photographs': %s", folder, others)
     return SourceFaces(photos, [], frozenset(photo.identity for photo in photos))
 
 
-def _read_identities(root: Path, parent: Path, split: str | None) -> Iterator[PhotoRecord]:
-    seen: dict[str, Path] = {}
-    for identity_folder in _folders(parent):
-        identity = normalise_name(identity_folder.name)
-        if not identity:
-            raise DataError("An identity folder's name has no letter or digit.", got=identity_folder.name, where=parent)
-        if identity in seen:
-            raise DataError(
-                "Two folders are one identity; join or rename them.",
-                got=f"{seen[identity].name} and {identity_folder.name} (both {identity})",
-                where=parent,
-            )
-        seen[identity] = identity_folder
-        prefix = [root.name or root.resolve().name, *([split] if split else []), identity_folder.name]
-        for path in _files(identity_folder):
+def _read_identities(
+    root: Path, identity_folders: list[Path], top: str | None, split: str | None, left_out: Counter[str]
+) -> Iterator[PhotoRecord]:
+    for identity, identity_folder in _by_identity(identity_folders).items():
+        prefix = [root.name or root.resolve().name, *([top] if top else []), identity_folder.name]
+        groups, files = _entries(identity_folder, left_out)
+        for path in files:
             image_id = make_image_id(*prefix, path.stem)
             yield PhotoRecord(image_id, identity, path, split, image_id)
-        for group in _folders(identity_folder, photos_beside=True):
-            if deeper := _folders(group, photos_beside=True):
+        for group in groups:
+            deeper, files = _entries(group, left_out)
+            if deeper:
                 raise DataError(
                     "An image folder is nested too deep.",
                     got=deeper[0],
@@ -65,29 +71,38 @@ def _read_identities(root: Path, parent: Path, split: str | None) -> Iterator[Ph
                     where=root,
                 )
             media = make_image_id(*prefix, group.name)
-            for path in _files(group):
+            for path in files:
                 yield PhotoRecord(make_image_id(*prefix, group.name, path.stem), identity, path, split, media)
 
 
-def _entries(folder: Path) -> list[Path]:
+def _by_identity(identity_folders: list[Path]) -> dict[str, Path]:
+    found: dict[str, list[Path]] = {}
+    for path in identity_folders:
+        found.setdefault(normalise_name(path.name), []).append(path)
+    if nameless := found.get(""):
+        raise DataError(
+            "An identity folder's name has no letter or digit.", got=nameless[0].name, where=nameless[0].parent
+        )
+    if several := [
+        f"{' and '.join(p.name for p in paths)} ({name})" for name, paths in found.items() if len(paths) > 1
+    ]:
+        raise DataError(
+            "Two folders are one identity; join or rename them.",
+            got="; ".join(several),
+            where=identity_folders[0].parent,
+        )
+    return {identity: path for identity, (path,) in found.items()}
+
+
+def _check_stray(photographs: list[Path], folder: Path) -> None:
+    if stray := [path.name for path in photographs if path.suffix.lower() in PHOTO_SUFFIXES]:
+        raise DataError(
+            "A photograph lies outside an identity folder.", got=stray[0], allowed="<folder>/<identity>/", where=folder
+        )
+
+
+def _entries(folder: Path, left_out: Counter[str]) -> tuple[list[Path], list[Path]]:
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        return entries(folder, left_out)
     except OSError as error:
         raise DataError("An image folder cannot be read.", got=error.strerror, where=folder) from error
-
-
-def _files(folder: Path) -> list[Path]:
-    return [path for path in _entries(folder) if not path.is_dir()]
-
-
-def _folders(folder: Path, photos_beside: bool = False) -> list[Path]:
-    entries = _entries(folder)
-    stray = [path for path in entries if path.suffix.lower() in PHOTO_SUFFIXES and not path.is_dir()]
-    if stray and not photos_beside:
-        raise DataError(
-            "A photograph lies outside an identity folder.",
-            got=stray[0].name,
-            allowed="<folder>/<identity>/",
-            where=folder,
-        )
-    return [path for path in entries if path.is_dir()]

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from pipeline_lib.core.errors import DataError, DownloadError
 from pipeline_lib.core.files import atomic_dir
-from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, make_image_id, normalise_name
+from pipeline_lib.data.photos.folder import visible
+from pipeline_lib.data.sources.shared.names import normalise_name
+from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, make_image_id
 
 # Ours, then what the official archives and scikit-learn's fetcher unpack to.
 IMAGE_FOLDERS = ("images", "lfw_funneled", "lfw-deepfunneled", "lfw")
@@ -41,7 +43,7 @@ def read(folder: Path) -> SourceFaces:
     images = next((folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()), None)
     if images is None:
         raise DataError("LFW's folder of photographs is missing.", allowed=" or ".join(IMAGE_FOLDERS), where=folder)
-    photos = [_photo(path) for path in sorted(images.glob("*/*.jpg"))]
+    photos = [_photo(path) for path in visible(images, "*/*.jpg")]
     identities = {photo.image_id: photo.identity for photo in photos}
     pairs = [_pair(pair) for pair in parse_pairs(_text(folder / "pairs.txt"), folder / "pairs.txt")]
     missing = {image for pair in pairs for image in (pair.image_a, pair.image_b)} - identities.keys()

@@ -1,11 +1,11 @@
 """The demo's source: photographs of people who do not exist, rendered from a seed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_dir
 from pipeline_lib.core.progress import track
 from pipeline_lib.core.tables import table_from_rows, write_table
@@ -31,39 +31,39 @@ def make(settings: Settings, folder: Path) -> SourceFaces:
 
     Returns:
         The photographs, with the true landmarks where exactly one face is in the picture, else None.
-
-    Raises:
-        DataError: the two shares add up to more than 1.
     """
-    if settings.two_faces_share + settings.no_face_share > 1:
-        raise DataError(
-            "The shares of pictures with two faces and with none exceed the whole.",
-            got=settings.two_faces_share + settings.no_face_share,
-            allowed="at most 1",
-            where="params.yaml: synthetic.two_faces_share, synthetic.no_face_share",
-        )
-    names = [f"person-{index:04d}" for index in range(settings.num_identities)]
+    planned = plan(settings, folder)
     photos: list[PhotoRecord] = []
     truth: list[dict[str, object]] = []
     with atomic_dir(folder) as partial:
-        for index, name in track(list(enumerate(names)), "rendering people", total=len(names)):
-            (partial / name).mkdir()
-            for number in range(settings.images_per_identity):
-                image_id = make_image_id(name, f"{number:03d}")
-                picture, faces = render_image(settings, index, number)
-                (partial / name / f"{image_id}.jpg").write_bytes(_encode(picture))
-                landmarks = faces[0].landmarks.reshape(10).tolist() if len(faces) == 1 else None
-                photos.append(PhotoRecord(image_id, name, folder / name / f"{image_id}.jpg", None, image_id, landmarks))
-                truth += [
-                    {
-                        "image_id": image_id,
-                        "face_index": face_index,
-                        "box": face.box.tolist(),
-                        "landmarks": face.landmarks.reshape(10).tolist(),
-                    }
-                    for face_index, face in enumerate(faces)
-                ]
+        for place, photo in track(list(enumerate(planned.photos)), "rendering photographs", total=len(planned.photos)):
+            picture, faces = render_image(settings, *divmod(place, settings.images_per_identity))
+            file = partial / photo.path.relative_to(folder)
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(_encode(picture))
+            landmarks = faces[0].landmarks.reshape(10).tolist() if len(faces) == 1 else None
+            photos.append(replace(photo, landmarks=landmarks))
+            truth += [
+                {
+                    "image_id": photo.image_id,
+                    "face_index": face_index,
+                    "box": face.box.tolist(),
+                    "landmarks": face.landmarks.reshape(10).tolist(),
+                }
+                for face_index, face in enumerate(faces)
+            ]
         write_table(partial / "truth.parquet", table_from_rows(truth, TRUTH), TRUTH)
+    return replace(planned, photos=photos)
+
+
+def plan(settings: Settings, folder: Path) -> SourceFaces:
+    """What `make` would return, but for the landmarks; nothing is rendered."""
+    names = [f"person-{index:04d}" for index in range(settings.num_identities)]
+    photos = []
+    for name in names:
+        for number in range(settings.images_per_identity):
+            image_id = make_image_id(name, f"{number:03d}")
+            photos.append(PhotoRecord(image_id, name, folder / name / f"{image_id}.jpg", None, image_id))
     return SourceFaces(photos=photos, all_names=frozenset(names))
 
 

@@ -4,10 +4,8 @@ import base64
 import binascii
 from pathlib import Path
 
-from pipeline_lib.data.photos.photo import PhotoError
+from pipeline_lib.data.photos.photo import MAX_BYTES_A_PIXEL, PhotoError
 
-# An uncompressed TIFF with four 16-bit channels needs 8 bytes a pixel; a longer file holds more pixels than are allowed.
-MAX_BYTES_A_PIXEL = 8
 MAX_PATH_CHARACTERS = 4096
 ALLOWED = "bytes, the path of an existing file, base64 text, or a data: URL with base64"
 

@@ -14,11 +14,13 @@ from pipeline_lib.core.world import World, roll_call
 from pipeline_lib.params.train import Train
 
 ROLL_CALL_S = 10.0
+MIN_SAMPLES = 2  # of a forward pass: batch normalisation has no spread over one
 
 
 def divides(train: Train, num_processes: int) -> bool:
-    """Whether the global batch divides into so many equal shares, and these into micro-batches."""
-    return train.batch_size % (num_processes * (train.micro_batch_size or 1)) == 0
+    """Whether the global batch divides into so many equal shares of two samples or more, and these into micro-batches."""
+    share, rest = divmod(train.batch_size, num_processes)
+    return rest == 0 and share >= MIN_SAMPLES and share % (train.micro_batch_size or share) == 0
 
 
 def batch_shares(train: Train, num_samples: int, world: World) -> tuple[int, int]:
@@ -27,7 +29,7 @@ def batch_shares(train: Train, num_samples: int, world: World) -> tuple[int, int
     Shares are equal, so the mean of the ranks' gradients is that of the batch.
 
     Raises:
-        ParamsError: the batch does not divide into ranks or micro-batches, or is larger than the data.
+        ParamsError: the batch does not divide into ranks or micro-batches, is one sample of a rank, or larger than the data.
     """
     batch, places = train.batch_size, "train.batch_size, or processes in machine.yaml"
     if batch % world.size:
@@ -41,6 +43,13 @@ def batch_shares(train: Train, num_samples: int, world: World) -> tuple[int, int
         )
     share = batch // world.size
     micro = train.micro_batch_size or share
+    if micro < MIN_SAMPLES:
+        raise ParamsError(
+            "Batch normalisation needs more than one sample in a forward pass.",
+            got=f"{batch} over {world.size} processes",
+            allowed=f"a batch of {MIN_SAMPLES * world.size} or more, or fewer processes",
+            where=places,
+        )
     if share % micro:
         raise ParamsError(
             "A process's share of the global batch does not divide into micro-batches.",

@@ -15,7 +15,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline_lib.data.photos.photo import REASONS, PhotoError, Probe, decode_photo, probe_photo
+from pipeline_lib.data.photos.photo import (
+    MAX_BYTES_A_PIXEL,
+    REASONS,
+    PhotoError,
+    Probe,
+    decode_photo,
+    probe_photo,
+    read_photo,
+)
 
 MAX_PIXELS = 10_000
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -323,3 +331,32 @@ def test_damage_gives_pixels_or_a_photo_error_and_nothing_else(kind: str) -> Non
         outcomes[outcome(bytes(data[: rng.integers(1, len(data) + 1)] if rng.random() < 0.3 else data))] += 1
     assert set(outcomes) <= {"pixels", *REASONS}
     assert outcomes["truncated"] > 0
+
+
+def test_a_file_longer_than_its_pixels_can_be_is_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "long.jpg"
+    path.write_bytes(encode(np.zeros((4, 4, 3), np.uint8), "JPEG"))
+    os.truncate(path, MAX_BYTES_A_PIXEL * MAX_PIXELS + 1)  # sparse: it takes no disk
+    monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("it was opened"))
+    for look in (read_photo, probe_photo):
+        with pytest.raises(PhotoError, match=r"too_large.*bytes are more than") as caught:
+            look(path, MAX_PIXELS)
+        assert caught.value.reason == "too_large"
+
+
+def test_read_photo_gives_the_bytes_and_refuses_what_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert read_photo(tmp_path / "a", 1) == b"abc"
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "circle").symlink_to("circle")
+    for name, reason in (
+        ("pipe", "unreadable"),
+        ("circle", "unreadable"),
+        ("gone", "unreadable"),
+        ("caf\udce9", "bad_name"),
+    ):
+        with pytest.raises(PhotoError) as caught:
+            read_photo(tmp_path / name, 1)
+        assert caught.value.reason == reason

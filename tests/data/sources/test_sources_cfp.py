@@ -95,3 +95,11 @@ def test_missing_files(tmp_path: Path, name: str) -> None:
 def test_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"(?s)A file of CFP is missing.*list_name"):
         cfp.read(tmp_path / "nowhere")
+
+
+def test_what_systems_put_beside_the_files_is_none_of_them(tmp_path: Path) -> None:
+    before = cfp.read(make_cfp(tmp_path))
+    for name in ("Images/001/frontal/._01.jpg", "Images/@eaDir/frontal/01.jpg", "Images/001/.x/01.jpg"):
+        write(tmp_path / "Data" / name, "x")
+    write(tmp_path / "Protocol/Split/FF/@eaDir/same.txt", "x")
+    assert cfp.read(tmp_path) == before

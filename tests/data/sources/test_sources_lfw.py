@@ -86,6 +86,14 @@ def test_names_file_adds_people_without_photographs(tmp_path: Path) -> None:
     assert lfw.read(root).all_names == {"ann_lee", "bob_ray_jr", "cem", "zoe"}
 
 
+def test_what_systems_put_beside_the_files_is_none_of_them(tmp_path: Path) -> None:
+    before = lfw.read(make_lfw(tmp_path / "lfw"))
+    for name in ("Cem/._Cem_0001.jpg", "@eaDir/thumb.jpg", "__MACOSX/Cem_0001.jpg", "Cem/Cem_0001.jpg.xmp"):
+        (tmp_path / "lfw/images" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "lfw/images" / name).write_bytes(b"x")
+    assert lfw.read(tmp_path / "lfw") == before
+
+
 def test_mistakes_of_the_folder(tmp_path: Path) -> None:
     root = make_lfw(tmp_path / "lfw")
     (root / "images/Bob_Ray_Jr/Bob_Ray_Jr_0003.jpg").unlink()

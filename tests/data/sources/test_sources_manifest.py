@@ -13,7 +13,8 @@ from pipeline_lib.core.files import sha256_file
 from pipeline_lib.core.tables import read_table, table_from_rows, write_table
 from pipeline_lib.data.sources import image_folder
 from pipeline_lib.data.sources.shared.manifest import BuiltManifest, build_manifest, check_manifest
-from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, make_image_id, normalise_name
+from pipeline_lib.data.sources.shared.names import normalise_name
+from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, make_image_id
 from pipeline_lib.params.ingest import Ingest, Source
 from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.pairs import PAIRS
@@ -42,8 +43,10 @@ def source(kind: str = "image_folder", split: str = "by_identity", path: str = "
 
 
 def photograph(path: Path, width: int = 6, height: int = 4) -> Path:
+    """A picture of its own: every path has other pixels."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.zeros((height, width, 3), np.uint8)).save(path)
+    rng = np.random.default_rng(list(str(path).encode()))
+    Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)).save(path)
     return path
 
 
@@ -164,8 +167,9 @@ def test_identity_in_two_splits(tmp_path: Path) -> None:
 
 def test_two_photographs_with_one_id(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "faces")
-    Image.open(root / "p00/0.png").save(root / "p00/0.bmp")
-    with pytest.raises(DataError, match=r"(?s)one id.*0\.bmp and .*0\.png"):
+    for person in ("p00", "p01"):
+        Image.open(root / person / "0.png").save(root / person / "0.bmp")
+    with pytest.raises(DataError, match=r"(?s)2 image ids.*p00/0\.bmp and .*p00/0\.png.*p01/0\.bmp and .*p01/0\.png"):
         build_folder(root)
 
 
@@ -261,7 +265,7 @@ def test_nothing_to_take_in(tmp_path: Path) -> None:
 
 def test_names_and_ids() -> None:
     assert normalise_name("Aaron_Eckhart") == normalise_name("  aaron  ECKHART ") == "aaron_eckhart"
-    assert normalise_name("Zlatan Ibrahimović") == "zlatan_ibrahimovic"
+    assert normalise_name("Zlatan Ibrahimović") == "zlatan_ibrahimović"
     assert normalise_name("50 Cent") == "50_cent"
     assert normalise_name("O'Brien, J.") == "o_brien_j"
     assert make_image_id("cfp", "001", "frontal", "01") == "cfp-001-frontal-01"

@@ -1,5 +1,6 @@
 """The ingest stage on a folder of photographs: three tables that keep their contract, or none."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,8 @@ def workplace(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch)
     for person in range(12):
         (tmp_path / f"raw/p{person:02d}").mkdir(parents=True)
         for image in range(2):
-            Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / f"raw/p{person:02d}/{image}.png")
+            pixels = np.full((4, 4, 3), 2 * person + image, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / f"raw/p{person:02d}/{image}.png")
     (tmp_path / "raw/p00/empty.jpg").touch()
     params = yaml.safe_load((repository / "params.yaml").read_text())
     params["ingest"]["sources"] = [{"kind": "image_folder", "path": "", "split": "by_identity"}]
@@ -70,12 +72,31 @@ def test_writes_its_tables_twice_alike(workplace: tuple[Path, Run]) -> None:
     assert {path.name for path in Path("out").iterdir()} == {*before, "photos"}
 
 
-def test_too_many_rejects_write_no_table(workplace: tuple[Path, Run]) -> None:
+def test_too_many_rejects_leave_their_table_alone(workplace: tuple[Path, Run]) -> None:
     folder, _ = workplace
     edit(folder, "max_reject_share: 0.05", "max_reject_share: 0.01")
-    with pytest.raises(DataError, match=r"(?s)1 of 25.*empty: 1"):
+    with pytest.raises(DataError, match=r"(?s)1 of 25.*empty: 1.*each of them: out/rejects\.parquet"):
         ingest.main(root=Path("raw"), out=Path("out"))
-    assert not list(Path("out").glob("*.parquet"))
+    assert [path.name for path in Path("out").glob("*.parquet")] == ["rejects.parquet"]
+    (reject,) = read_table(Path("out/rejects.parquet"), REJECTS).to_pylist()
+    assert (reject["reason"], reject["uri"]) == ("empty", "raw/p00/empty.jpg")
+
+
+def test_names_that_are_no_utf8_become_rejects(workplace: tuple[Path, Run]) -> None:
+    folder, _ = workplace
+    Path(os.fsdecode(b"raw/p01/caf\xe9.png")).write_bytes((folder / "raw/p01/0.png").read_bytes())
+    edit(folder, "max_reject_share: 0.05", "max_reject_share: 0.1")
+    ingest.main(root=Path("raw"), out=Path("out"))
+    rejects = {row["reason"]: row["uri"] for row in read_table(Path("out/rejects.parquet"), REJECTS).to_pylist()}
+    assert rejects == {"empty": "raw/p00/empty.jpg", "bad_name": r"raw/p01/caf\udce9.png"}
+
+
+def test_files_of_one_stem_come_out_under_two_ids(workplace: tuple[Path, Run]) -> None:
+    Image.fromarray(np.full((4, 4, 3), 200, np.uint8)).save("raw/p01/0.jpg")
+    ingest.main(root=Path("raw"), out=Path("out"))
+    ids = {row["uri"]: row["image_id"] for row in read_table(Path("out/manifest.parquet"), MANIFEST).to_pylist()}
+    assert ids["raw/p01/1.png"] == "raw-p01-1"
+    assert len({ids["raw/p01/0.png"], ids["raw/p01/0.jpg"], "raw-p01-0"}) == 3
 
 
 def test_wrong_key(workplace: tuple[Path, Run]) -> None:

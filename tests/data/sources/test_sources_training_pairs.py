@@ -54,5 +54,14 @@ def test_too_few_identities_or_images():
         draw_training_pairs(IMAGES, IDENTITIES, TRAIN, 60, 7, np.random.default_rng(0))
     with pytest.raises(DataError, match="too few"):
         draw_training_pairs(IMAGES, IDENTITIES, ["test"] * 36, 60, 2, np.random.default_rng(0))
-    with pytest.raises(DataError, match="no genuine pair"):
+    with pytest.raises(DataError, match="0 of them with two images"):
         draw_training_pairs(IMAGES[::3], IDENTITIES[::3], TRAIN[::3], 60, 2, np.random.default_rng(0))
+
+
+def test_every_fold_gets_an_identity_with_two_images_where_there_are_enough():
+    identities = ["a", "a", "b", "b", "c", "c", *(f"single{n}" for n in range(30))]
+    images = [f"image{n}" for n in range(len(identities))]
+    for seed in range(20):
+        pairs = draw_training_pairs(images, identities, ["train"] * 36, 60, 3, np.random.default_rng(seed))
+        genuine = pairs.filter(pairs["genuine"])
+        assert set(genuine["fold"].to_pylist()) == {0, 1, 2}

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.geometry import TEMPLATE
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.data.sources import synthetic
@@ -127,8 +126,8 @@ def test_all_pictures_can_hold_two_faces_or_none() -> None:
 
 
 def test_shares_above_one_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="two_faces_share"):
-        synthetic.make(make_params(two_faces_share=0.7, no_face_share=0.4), tmp_path / "photos")
+    with pytest.raises(ValueError, match="two_faces_share"):
+        make_params(two_faces_share=0.7, no_face_share=0.4)
     assert not (tmp_path / "photos").exists()
 
 

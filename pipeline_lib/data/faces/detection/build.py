@@ -42,23 +42,11 @@ def make_detector(kind: str, weights: Path | None, min_score: float, device: str
             package that is not installed.
         CheckpointError, DownloadError: the weights are missing or wrong.
     """
+    check_detector(kind, weights, min_score)
     if kind == "dlib":
-        if weights is not None:
-            raise ParamsError(
-                "The dlib detector takes no weights.", got=weights, allowed="data/none", where="align.weights"
-            )
         from pipeline_lib.data.faces.detection.dlib import DlibDetector
 
         return DlibDetector(min_score)
-    if kind not in KINDS:
-        raise ParamsError("There is no such face detector.", got=kind, allowed=", ".join(KINDS), where="align.detector")
-    if not 0.0 < min_score < 1.0:
-        raise ParamsError(
-            f"The score of {kind} is a probability.",
-            got=min_score,
-            allowed="0 < min_score < 1, usually 0.9",
-            where="align.min_score",
-        )
     if kind == "retinaface_pytorch":
         from pipeline_lib.data.faces.detection.retinaface_package import RetinafacePytorchDetector
 
@@ -66,3 +54,37 @@ def make_detector(kind: str, weights: Path | None, min_score: float, device: str
     from pipeline_lib.data.faces.detection.retinaface import RetinafaceDetector
 
     return RetinafaceDetector.from_weights(kind.removeprefix("retinaface_"), weights, min_score, device)
+
+
+def check_detector(kind: str, weights: Path | None, min_score: float) -> None:
+    """What make_detector refuses before it reads anything; see there.
+
+    Raises:
+        ParamsError: see make_detector.
+    """
+    if kind not in KINDS:
+        raise ParamsError("There is no such face detector.", got=kind, allowed=", ".join(KINDS), where="align.detector")
+    if kind == "dlib":
+        if weights is not None:
+            raise ParamsError(
+                "The dlib detector takes no weights.", got=weights, allowed="data/none", where="align.weights"
+            )
+        return
+    if not 0.0 < min_score < 1.0:
+        raise ParamsError(
+            f"The score of {kind} is a probability.",
+            got=min_score,
+            allowed="0 < min_score < 1, usually 0.9",
+            where="align.min_score",
+        )
+    if kind == "retinaface_mobilenet" and weights is None:
+        raise ParamsError(
+            "retinaface_mobilenet has no download of its own.",
+            got="data/none",
+            allowed="the path of a MobileNet-0.25 checkpoint (.pth)",
+            where="align.weights",
+        )
+    if kind == "retinaface_pytorch":
+        from pipeline_lib.data.faces.detection.retinaface_package import check_package
+
+        check_package()

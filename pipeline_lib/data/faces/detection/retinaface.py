@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.data.faces.detection.face import Face, Image
 from pipeline_lib.data.faces.detection.resize import limit_longest_side
 from pipeline_lib.data.faces.detection.retinaface_boxes import (
@@ -52,16 +51,8 @@ class RetinafaceDetector:
         """Build from a checkpoint; without one, resnet50 fetches retinaface-pytorch's.
 
         Raises:
-            ParamsError: mobilenet without weights.
             CheckpointError, DownloadError: see read_state and resnet50_weights.
         """
-        if variant == "mobilenet" and weights is None:
-            raise ParamsError(
-                "retinaface_mobilenet has no download of its own.",
-                got="data/none",
-                allowed="the path of a MobileNet-0.25 checkpoint (.pth)",
-                where="align.weights",
-            )
         path = weights or resnet50_weights()
         return cls(load_retinaface(variant, read_state(path), path), min_score, device)
 

@@ -84,8 +84,18 @@ def import_package() -> Any:
     """Import retinaface.predict_single, mending torchvision's missing operators beside a CPU build of torch.
 
     Raises:
-        ParamsError: the package or something it needs is not installed.
+        ParamsError: see check_package.
     """
+    check_package()
+    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # albumentations asks PyPI for newer versions when imported
+    _supply_torchvision_operators()
+    from retinaface import predict_single
+
+    return predict_single
+
+
+def check_package() -> None:
+    """Raises ParamsError where the package or something it needs is not installed; nothing is imported."""
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise ParamsError(
@@ -94,11 +104,6 @@ def import_package() -> Any:
             allowed="pip install --no-deps -r requirements-retinaface.txt",
             where="align.detector",
         )
-    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # albumentations asks PyPI for newer versions when imported
-    _supply_torchvision_operators()
-    from retinaface import predict_single
-
-    return predict_single
 
 
 def _supply_torchvision_operators() -> None:

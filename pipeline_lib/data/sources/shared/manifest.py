@@ -4,19 +4,18 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.core.files import sha256_file
-from pipeline_lib.core.progress import track
 from pipeline_lib.core.tables import table_from_rows
-from pipeline_lib.data.photos.photo import PhotoError, Probe, probe_photo
+from pipeline_lib.data.sources.shared.image_ids import check_image_ids
+from pipeline_lib.data.sources.shared.names import join_names
 from pipeline_lib.data.sources.shared.pairs import draw_pairs
+from pipeline_lib.data.sources.shared.probe import probe_photos
 from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces
 from pipeline_lib.data.sources.shared.splits import Assignment, SourceNames, assign_splits
 from pipeline_lib.params.ingest import Ingest, Source
@@ -24,8 +23,6 @@ from pipeline_lib.schemas.manifest import MANIFEST, SPLITS
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.rejects import REJECTS
 
-NUM_PROBE_THREADS = 8  # they wait for the disk, not for a core
-PROBE_WINDOW = 4096
 KEY = re.compile(r"[A-Za-z0-9_-]+")
 log = logging.getLogger("face_verifier")
 
@@ -39,14 +36,30 @@ class BuiltManifest(NamedTuple):
     counts: dict[str, int]
 
 
+class ChosenPhotos(NamedTuple):
+    """What build_manifest takes in, before a photograph is looked at.
+
+    The sources with each person under one name, the split of each identity and of each image id, the sources' pairs and the
+    photographs that count.
+    """
+
+    sources: Sequence[tuple[Source, SourceFaces]]
+    assigned: Assignment
+    split_of: dict[str, str]
+    own_pairs: list[PairRecord]
+    photos: list[PhotoRecord]
+
+
 def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest) -> BuiltManifest:
     """Make one manifest of all sources: splits by identity, protocols, and a row in rejects for what cannot be used.
 
-    1. Splits: see assign_splits; the same name in two sources is one person. Identities left out take their photographs along.
+    1. Splits: see assign_splits; the same name in two sources is one person (see join_names). Identities left out take their
+       photographs along.
     2. Protocols: a source's own pairs count where both photographs are test ones. Of each protocol at most `max_folds` folds
        stay, and none where genuine or impostor pairs only are left (a warning says so). A source with pairs of its own then
        keeps only those test photographs that are in a remaining one.
-    3. Each remaining photograph is probed (header and SHA-256); the rest of this function sees those that passed.
+    3. Each remaining photograph is probed (see probe_photos); the rest of this function sees those that passed. A source's
+       pairs of a copy are those of the photograph that stays; a pair of two copies of one photograph is left out.
     4. Pairs are drawn (see draw_pairs) for val, and for the test identities of each kind of source without own pairs; the
        protocol is called val, or as the kind.
 
@@ -54,10 +67,51 @@ def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest
         manifest, pairs and rejects (core/tables), where photographs probed = manifest rows + rejects rows; and counts.
 
     Raises:
-        DataError: two photographs with one id, a broken split (see assign_splits), more rejects than max_reject_share, no
-            genuine or no impostor pair to draw (see draw_pairs), or no photograph at all.
+        TooManyRejects: see probe_photos.
+        DataError: see choose_photos; no genuine or no impostor pair to draw (see draw_pairs), or only one.
     """
-    _check_ids([photo for _, faces in sources for photo in faces.photos])
+    sources, assigned, split_of, own_pairs, photos = choose_photos(sources, ingest)
+    rows, rejects, stays = probe_photos(photos, split_of, ingest.max_pixels, ingest.max_reject_share)
+    manifest = table_from_rows(rows, MANIFEST)
+    check_manifest(manifest)
+
+    usable = set(manifest["image_id"].to_pylist())
+    renamed = [_of_those_that_stay(pair, stays) for pair in own_pairs]
+    different = [pair for pair in renamed if pair.image_a != pair.image_b]
+    unrejected = [pair for pair in different if pair.image_a in usable and pair.image_b in usable]
+    kept = _two_sided(unrejected)
+    pairs = _number_folds(kept + _drawn_pairs(sources, photos, split_of, usable, ingest))
+    pair_rows: list[dict[str, object]] = [vars(pair) for pair in pairs]
+    counts = {
+        "num_input": len(photos),
+        "num_photos": len(rows),
+        "num_rejects": len(rejects),
+        "num_copies": len(stays),
+        "num_identities": len({row["identity"] for row in rows}),
+        "num_overlaps_joined": assigned.num_joined,
+        "num_overlaps_removed": assigned.num_removed,
+        "num_train_identities_cut": assigned.num_cut,
+        "num_photos_cut": sum(len(faces.photos) for _, faces in sources) - len(photos),
+        "num_own_pairs_cut": sum(len(faces.pairs) for _, faces in sources) - len(own_pairs),
+        "num_own_pairs_of_copies": len(own_pairs) - len(different),
+        "num_own_pairs_rejected": len(different) - len(unrejected),
+        "num_own_pairs_one_sided": len(unrejected) - len(kept),
+        "num_pairs": len(pairs),
+    }
+    _log(counts, assigned, pairs)
+    return BuiltManifest(manifest, table_from_rows(pair_rows, PAIRS), table_from_rows(rejects, REJECTS), counts)
+
+
+def choose_photos(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest) -> ChosenPhotos:
+    """Steps 1 and 2 of build_manifest; nothing is opened.
+
+    Raises:
+        DataError: two photographs with one id, a broken split (see assign_splits), nobody in a split that has a share, or no
+            photograph at all.
+    """
+    check_image_ids([faces for _, faces in sources])
+    joined = join_names([faces for _, faces in sources])
+    sources = [(source, faces) for (source, _), faces in zip(sources, joined, strict=True)]
     assigned = assign_splits(
         [_source_names(source, faces) for source, faces in sources],
         ingest.val_share,
@@ -71,35 +125,8 @@ def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest
     own_pairs, photos = _cut_folds(sources, split_of, ingest.max_folds)
     if not photos:
         raise DataError("There is no photograph to take in.", where="ingest.sources, ingest.root")
-
-    rows, rejects = _probe_all(photos, split_of, ingest.max_pixels)
-    if len(rows) + len(rejects) != len(photos):
-        raise RuntimeError(f"{len(photos)} photographs became {len(rows)} rows and {len(rejects)} rejects")
-    _check_rejects(rejects, len(photos), ingest.max_reject_share)
-    manifest = table_from_rows(rows, MANIFEST)
-    check_manifest(manifest)
-
-    usable = set(manifest["image_id"].to_pylist())
-    unrejected = [pair for pair in own_pairs if pair.image_a in usable and pair.image_b in usable]
-    kept = _two_sided(unrejected)
-    pairs = _number_folds(kept + _drawn_pairs(sources, photos, split_of, usable, ingest))
-    pair_rows: list[dict[str, object]] = [vars(pair) for pair in pairs]
-    counts = {
-        "num_input": len(photos),
-        "num_photos": len(rows),
-        "num_rejects": len(rejects),
-        "num_identities": len({row["identity"] for row in rows}),
-        "num_overlaps_joined": assigned.num_joined,
-        "num_overlaps_removed": assigned.num_removed,
-        "num_train_identities_cut": assigned.num_cut,
-        "num_photos_cut": sum(len(faces.photos) for _, faces in sources) - len(photos),
-        "num_own_pairs_cut": sum(len(faces.pairs) for _, faces in sources) - len(own_pairs),
-        "num_own_pairs_rejected": len(own_pairs) - len(unrejected),
-        "num_own_pairs_one_sided": len(unrejected) - len(kept),
-        "num_pairs": len(pairs),
-    }
-    _log(counts, assigned, pairs)
-    return BuiltManifest(manifest, table_from_rows(pair_rows, PAIRS), table_from_rows(rejects, REJECTS), counts)
+    _check_shares(assigned, ingest)
+    return ChosenPhotos(sources, assigned, split_of, own_pairs, photos)
 
 
 def check_manifest(table: pa.Table) -> None:
@@ -122,17 +149,6 @@ def check_manifest(table: pa.Table) -> None:
         if split_of.setdefault(identity, split) != split:
             got = f"{identity} in {split_of[identity]} and {split}"
             raise DataError("An identity stands in two splits.", got=got, where="manifest.split")
-
-
-def _check_ids(photos: Sequence[PhotoRecord]) -> None:
-    paths: dict[str, Path] = {}
-    for photo in photos:
-        if photo.image_id in paths:
-            raise DataError(
-                "Two photographs would have one id; rename one of them.",
-                got=f"{paths[photo.image_id]} and {photo.path} (both {photo.image_id})",
-            )
-        paths[photo.image_id] = photo.path
 
 
 def _source_names(source: Source, faces: SourceFaces) -> SourceNames:
@@ -166,50 +182,22 @@ def _cut_folds(
     return pairs, photos
 
 
-def _probe_all(
-    photos: Sequence[PhotoRecord], split_of: Mapping[str, str], max_pixels: int
-) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
-    def probe(photo: PhotoRecord) -> tuple[Probe, str] | PhotoError:
-        try:
-            return probe_photo(photo.path, max_pixels), sha256_file(photo.path)
-        except PhotoError as error:
-            return error
-        except OSError as error:  # it was there for the header and is gone, or the disk fails
-            return PhotoError("unreadable", f"the operating system says: {error.strerror or error}")
-
-    rows: list[dict[str, object]] = []
-    rejects: list[dict[str, object]] = []
-    with ThreadPoolExecutor(NUM_PROBE_THREADS) as threads:
-        # in windows, so that an interrupt does not have to wait for a million photographs already submitted
-        windows = (photos[start : start + PROBE_WINDOW] for start in range(0, len(photos), PROBE_WINDOW))
-        results = (result for window in windows for result in threads.map(probe, window))
-        for photo, result in zip(photos, track(results, "probe photographs", len(photos)), strict=True):
-            row: dict[str, object] = {"image_id": photo.image_id, "uri": str(photo.path)}
-            if isinstance(result, PhotoError):
-                rejects.append({**row, "stage": "ingest", "reason": result.reason, "detail": result.detail})
-                continue
-            size, sha256 = result
-            row |= {
-                "identity": photo.identity,
-                "split": split_of[photo.image_id],
-                "media": photo.media,
-                "sha256": sha256,
-            }
-            landmarks = None if photo.landmarks is None else [float(value) for value in photo.landmarks]
-            rows.append({**row, "width": size.width, "height": size.height, "landmarks": landmarks})
-    return rows, rejects
+def _check_shares(assigned: Assignment, ingest: Ingest) -> None:
+    counts = Counter(split for splits in assigned.splits for split in splits.values())
+    for split, share in (("val", ingest.val_share), ("test", ingest.test_share)):
+        if share > 0 and not counts[split]:
+            raise DataError(
+                f"Nobody is in {split}, on which later stages "
+                + ("calibrate and choose." if split == "val" else "measure."),
+                got=", ".join(f"{name} {counts[name]}" for name in SPLITS) + " identities",
+                allowed=f"a folder {split}/ where the photographs lie in split folders, or {split}_share: 0 to do without",
+                where=f"ingest.{split}_share: {share}",
+            )
 
 
-def _check_rejects(rejects: Sequence[Mapping[str, object]], num_input: int, max_reject_share: float) -> None:
-    if len(rejects) <= max_reject_share * num_input:
-        return
-    reasons = Counter(str(row["reason"]) for row in rejects)
-    raise DataError(
-        f"{len(rejects)} of {num_input} photographs cannot be used.",
-        got=", ".join(f"{reason}: {count}" for reason, count in reasons.most_common()),
-        allowed=f"a share of {max_reject_share}",
-        where=f"ingest.max_reject_share; the first is {rejects[0]['uri']}: {rejects[0]['detail']}",
-    )
+def _of_those_that_stay(pair: PairRecord, stays: Mapping[str, str]) -> PairRecord:
+    a, b = (stays.get(image, image) for image in (pair.image_a, pair.image_b))
+    return pair if (a, b) == (pair.image_a, pair.image_b) else replace(pair, image_a=a, image_b=b)
 
 
 def _drawn_pairs(
@@ -234,6 +222,13 @@ def _drawn_pairs(
         rng = np.random.default_rng([ingest.seed, *protocol.encode()])
         ids, identities = [photo.image_id for photo in group], [photo.identity for photo in group]
         drawn = draw_pairs(ids, identities, num_folds, ingest.pairs_per_fold, rng, protocol)
+        if len({pair.fold for pair in drawn}) < 2:
+            raise DataError(
+                f"The protocol {protocol} has one genuine pair; K-fold verification needs two folds.",
+                got=f"{len(ids)} photographs of {len(set(identities))} identities",
+                allowed="two identities with two photographs, or one with three beside another",
+                where="ingest: add photographs, or raise val_share or test_share",
+            )
         pairs += [PairRecord(protocol, pair.fold, pair.image_a, pair.image_b, pair.genuine) for pair in drawn]
     return pairs
 

@@ -4,7 +4,8 @@ A kind is a module of data/sources, its name the one in ingest.sources. It offer
 
     read(folder) -> SourceFaces            lists the photographs that lie below a folder
     make(settings, folder) -> SourceFaces  puts photographs of its own making into an empty folder; its `Settings` are the
-                                           section of params.yaml that has the kind's name
+                                           section of params.yaml that has the kind's name, and plan(settings, folder)
+                                           lists the same photographs without making them
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_dir
 from pipeline_lib.core.kinds import checked, load_kind
+from pipeline_lib.data.sources.shared.image_ids import distinct_image_ids
 from pipeline_lib.data.sources.shared.records import SourceFaces
 from pipeline_lib.params.ingest import Source
 
@@ -24,6 +26,8 @@ def read_sources(
     sources: Sequence[Source], sections: Mapping[str, object], root: Path, photos: Path
 ) -> list[tuple[Source, SourceFaces]]:
     """Read every source below `root`; what a kind makes goes into `photos`, which is whole or absent.
+
+    No two photographs have one image id (distinct_image_ids).
 
     Args:
         sources: of ingest.sources.
@@ -47,10 +51,10 @@ def read_sources(
             module = modules[source.kind]
             if source.kind in made:
                 settings = checked(module.Settings, sections.get(source.kind, {}), where=f"params.yaml, {source.kind}")
-                read.append((source, _moved(module.make(settings, partial / source.kind), partial, photos)))
+                read.append(_moved(module.make(settings, partial / source.kind), partial, photos))
             else:
-                read.append((source, module.read(root / source.path)))
-        return read
+                read.append(module.read(root / source.path))
+        return list(zip(sources, distinct_image_ids(read, root), strict=True))
 
 
 def _moved(faces: SourceFaces, old: Path, new: Path) -> SourceFaces:

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,9 +48,3 @@ def _key_part(part: str) -> str:
     key = re.sub(r"[^A-Za-z0-9_-]", "-", part)
     # Without the hash "Jörg" and "Jürg", or any two names in Chinese, would be one key.
     return key if part.isascii() else f"{key}-{hashlib.sha256(part.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
-
-
-def normalise_name(name: str) -> str:
-    """The identity of a name, however a source writes it: accents off, lower case, words joined by "_"."""
-    plain = "".join(char for char in unicodedata.normalize("NFKD", name) if not unicodedata.combining(char))
-    return "_".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFC", plain).casefold()))

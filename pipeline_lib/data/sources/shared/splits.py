@@ -52,7 +52,7 @@ def assign_splits(
     3. An identity two sources state differently stays in the first of test, val, train and is left out of the others.
     4. The remaining free identities, sorted by name and permuted by `seed`, give round(test_share * n) to test, then
        round(val_share * n) to val, at least two each where the share is not zero (one person makes no impostor pair); the rest
-       trains.
+       trains, and is two people at least (with those stated) unless the shares are the whole.
     5. Of all training identities, `max_identities` are kept: the first of another seeded permutation.
 
     Raises:
@@ -67,7 +67,8 @@ def assign_splits(
             stated.update(dict.fromkeys(names | (source.all_names if source.split == split else frozenset()), split))
 
     free = sorted({name for own in fixed for name, split in own.items() if split is None and name not in stated})
-    drawn = _draw(free, val_share, test_share, np.random.default_rng([seed, 0]))
+    num_stated = sum(split == "train" for split in stated.values())
+    drawn = _draw(free, val_share, test_share, num_stated, np.random.default_rng([seed, 0]))
     wanted = {**drawn, **stated}
     train = sorted({name for own in fixed for name in own if wanted[name] == "train"})
     order = np.random.default_rng([seed, 1]).permutation(len(train))
@@ -113,15 +114,18 @@ def _fixed_splits(source: SourceNames) -> dict[str, str | None]:
     return result
 
 
-def _draw(free: Sequence[str], val_share: float, test_share: float, rng: np.random.Generator) -> dict[str, str]:
+def _draw(
+    free: Sequence[str], val_share: float, test_share: float, num_stated: int, rng: np.random.Generator
+) -> dict[str, str]:
     if not free:
         return {}
     num_test, num_val = (max(2, round(share * len(free))) if share > 0 else 0 for share in (test_share, val_share))
-    if num_test + num_val > len(free):
+    num_train = len(free) - num_test - num_val
+    if num_train < 0 or (val_share + test_share < 1 and num_train + num_stated < 2):
         raise DataError(
             "There are too few identities for the shares.",
-            got=f"{len(free)} free identities, {num_test} for test and {num_val} for val",
-            allowed="test_share + val_share <= 1, and two identities in each that is not zero",
+            got=f"{len(free)} identities to draw from: {num_test} for test, {num_val} for val, {num_train} to train on",
+            allowed="test_share + val_share <= 1, and two identities at least in each split that has a share",
             where="ingest.test_share, ingest.val_share",
         )
     order = [free[i] for i in rng.permutation(len(free))]

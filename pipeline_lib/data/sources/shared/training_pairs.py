@@ -36,9 +36,10 @@ def draw_training_pairs(
 ) -> pa.Table:
     """Draw pairs of training images, half genuine, half impostor, in folds of disjoint identities.
 
-    The training identities are dealt to the folds at random; a fold's pairs are of its own identities. A genuine pair
-    is of an identity drawn uniformly among those with two images, and two of its images; an impostor pair is of two
-    identities and one image of each. Pairs are drawn independently, so one may come twice.
+    The training identities are dealt to the folds at random, those with two images or more first, so that each fold gets
+    its share of them; a fold's pairs are of its own identities. A genuine pair is of an identity drawn uniformly among
+    those with two images, and two of its images; an impostor pair is of two identities and one image of each. Pairs are
+    drawn independently, so one may come twice.
 
     Args:
         image_ids, identities, splits: N, of the images; only those of split "train" are drawn.
@@ -60,11 +61,15 @@ def draw_training_pairs(
     shared = sorted(others & set(rows_of))
     if shared:
         raise DataError("Region weights may see training identities only.", got=shared[:10], allowed="no test identity")
-    if len(rows_of) < 2 * num_folds:
-        allowed = f"at least two for each of {num_folds} folds"
-        where = "regions.weights: num_cross_validation_folds"
-        raise DataError("There are too few training identities.", got=len(rows_of), allowed=allowed, where=where)
-    names = rng.permutation(sorted(rows_of))
+    several = sorted(name for name, rows in rows_of.items() if len(rows) > 1)
+    if len(rows_of) < 2 * num_folds or len(several) < num_folds:
+        raise DataError(
+            "There are too few training identities.",
+            got=f"{len(rows_of)}, {len(several)} of them with two images or more",
+            allowed=f"at least two for each of {num_folds} folds, one of the two with two images",
+            where="regions.weights: num_cross_validation_folds",
+        )
+    names = [*rng.permutation(several), *rng.permutation(sorted(rows_of.keys() - set(several)))]
     num_each = max(num_pairs // (2 * num_folds), 1)
     parts = []
     for fold in range(num_folds):
@@ -87,9 +92,6 @@ def pair_labels(pairs: pa.Table) -> PairLabels:
 
 def _genuine(own: list[Rows], num: int, rng: np.random.Generator) -> Rows:
     several = [rows for rows in own if len(rows) > 1]
-    if not several:
-        got = f"a fold of {len(own)} identities with one image each"
-        raise DataError("A fold has no genuine pair.", got=got, allowed="an identity with two images in each fold")
     drawn = [several[index] for index in rng.integers(len(several), size=num)]
     return np.stack([rng.choice(rows, 2, replace=False) for rows in drawn])
 

@@ -1,0 +1,110 @@
+"""The photographs, checked before the first stage: entries nobody can read, and too few people for what params want of them."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline_lib.check import trained
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.kinds import checked, load_kind
+from pipeline_lib.data.photos.bad_entries import check_entries
+from pipeline_lib.data.sources.shared.image_ids import distinct_image_ids
+from pipeline_lib.data.sources.shared.manifest import choose_photos
+from pipeline_lib.data.sources.shared.read import KINDS
+from pipeline_lib.data.sources.shared.records import SourceFaces
+from pipeline_lib.params.whole import Params
+from pipeline_lib.schemas.manifest import SPLITS
+
+
+@dataclass(frozen=True)
+class People:
+    """How many people a split has, how many with two photographs or more, and their photographs, whatever these are worth."""
+
+    num: int
+    num_several: int
+    num_photos: int
+
+
+def check_photos(params: Params, folder: Path) -> None:
+    """Look at what ingest would take in; nothing is opened, fetched or written.
+
+    Photographs that are rejected later are counted here, so a set that passes may still turn out too small. A source that
+    is not here yet (LFW is fetched) is left to ingest, and so are then all numbers.
+
+    Args:
+        folder: the repository's, from which ingest.root starts.
+
+    Raises:
+        DataError: see check_entries, the sources' read, choose_photos, check_people.
+    """
+    root = folder / params.ingest.root
+    if root.is_dir():
+        check_entries(root)
+    sections, listed = params.model_dump(), list[SourceFaces]()
+    for number, source in enumerate(params.ingest.sources):
+        where = f"ingest.sources[{number}]"
+        module, place = load_kind(KINDS, source.kind, where), root / source.path
+        if hasattr(module, "make"):
+            listed.append(
+                module.plan(checked(module.Settings, sections.get(source.kind, {}), where), Path(source.kind))
+            )
+        elif place.is_dir() and any(place.iterdir()):
+            listed.append(module.read(place))
+        else:
+            return
+    sources = list(zip(params.ingest.sources, distinct_image_ids(listed, root), strict=True))
+    chosen = choose_photos(sources, params.ingest)
+    photos: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    for photo in chosen.photos:
+        photos[chosen.split_of[photo.image_id]][photo.identity] += 1
+    check_people(params, {split: _people(counts) for split, counts in photos.items()})
+
+
+def check_people(params: Params, people: Mapping[str, People]) -> None:
+    """Hold the people of each split against what every stage needs of them.
+
+    Raises:
+        DataError: names the key that wants more than there are.
+    """
+    train, test = people["train"], people["test"]
+    for key, entry in trained(params).items():
+        if not entry.epochs:
+            continue
+        _need(train.num >= 2, key, "two identities to train on", train)
+        occluded = params.occlude.train_share if params.train.use_occluded and key != "regions.network" else 0.0
+        most = train.num_photos + math.ceil(occluded * train.num_photos)
+        size = params.train.batch_size
+        _need(most >= size, "train.batch_size", f"{size} photographs to train on, a batch of {key}", train)
+    for name, weights in params.regions.weights.items():
+        folds = weights.num_cross_validation_folds
+        key = f"regions.weights.{name}.num_cross_validation_folds"
+        wanted = f"two training identities for each of {folds} folds, one of the two with two photographs"
+        _need(train.num >= 2 * folds and train.num_several >= folds, key, wanted, train)
+    for name, anchors in params.anchors.items():
+        wanted = f"{anchors.num_neighbours} training identities beside one's own"
+        _need(train.num > anchors.num_neighbours, f"anchors.{name}.num_neighbours", wanted, train)
+    if params.scores:
+        wanted = "identities in val or test to draw pairs from"
+        _need(people["val"].num + test.num > 0, "ingest.val_share, ingest.test_share: scores", wanted, test)
+    for name in params.explanations:
+        _need(
+            test.num >= 2 and test.num_several >= 1, f"explanations.{name}", "a genuine and an impostor test pair", test
+        )
+    for name in params.rerank:
+        _need(test.num_several >= 1, f"rerank.{name}", "a test identity with two photographs", test)
+
+
+def _people(counts: Counter[str]) -> People:
+    return People(len(counts), sum(count > 1 for count in counts.values()), counts.total())
+
+
+def _need(is_met: bool, key: str, wanted: str, there: People) -> None:
+    if not is_met:
+        raise DataError(
+            "There are too few photographs for the parameters; add some, or change the key.",
+            got=f"{there.num} identities, {there.num_several} with two photographs or more, {there.num_photos} in all",
+            allowed=f"at least {wanted}",
+            where=f"params.yaml, {key}",
+        )

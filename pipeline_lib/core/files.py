@@ -1,6 +1,5 @@
 """Files that are either whole or absent."""
 
-import errno
 import hashlib
 import json
 import os
@@ -36,8 +35,8 @@ def output_file(path: Path) -> Iterator[Path]:
         DataError: nothing can be written there; says why.
     """
     try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.exists() and not path.is_file():  # a rename would put a file in the place of /dev/null, too
+            raise DataError("A file cannot be written.", got="a folder, device or pipe of this name", where=path)
         with atomic_file(path, make_folder=False) as partial:
             yield partial
     except OSError as error:

@@ -43,8 +43,8 @@ def verify(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> object:
 @pytest.mark.parametrize(
     ("html", "why"),
     [
-        ("folder", "Is a directory"),
-        (".", "Is a directory"),
+        ("folder", "a folder, device or pipe of this name"),
+        (".", "a folder, device or pipe of this name"),
         ("no/such/folder/v.html", "No such file or directory"),
         ("file/v.html", "Not a directory"),
         ("/proc/v.html", "No such file or directory"),

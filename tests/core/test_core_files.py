@@ -1,6 +1,7 @@
 """Files and tables that are whole or absent."""
 
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,15 +39,17 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("name", ["missing/page.html", "folder", "file/page.html", "n" * 300, "."])
+@pytest.mark.parametrize("name", ["missing/page.html", "folder", "file/page.html", "n" * 300, ".", "pipe"])
 def test_a_path_that_a_person_typed_and_nobody_can_write(name: str, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match="cannot be written"):
         clear_output(tmp_path / name)
     with pytest.raises(DataError, match="cannot be written"), output_file(tmp_path / name) as partial:
         partial.write_text("page")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "pipe"]
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_what_an_earlier_run_left_is_taken_away(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_a_terminal_that_is_no_utf8(asked: list[Path], monkeypatch: pytest.Monke
     patch = {"x": 28, "y": 0, "w": 56, "h": 56, "contribution_a": 0.1, "contribution_b": 0.1}
     monkeypatch.setitem(ANSWER, "contributions", [patch])  # drawn with bars
     bytes_out = io.BytesIO()
-    terminal = io.TextIOWrapper(bytes_out, encoding="ascii")
+    terminal = io.TextIOWrapper(bytes_out, encoding="latin-1")
     monkeypatch.setattr(sys, "stdout", terminal)
     assert verify(monkeypatch, "a.jpg", "b.jpg") == 0
     terminal.flush()

@@ -1,6 +1,7 @@
 """The console command `face-verifier`: check params, compare two photographs, sum up a rebuild, promote, export."""
 
 import base64
+import io
 import json
 import sys
 from collections import Counter
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline_lib.core.errors import DataError, PipelineError
-from pipeline_lib.core.files import atomic_file, read_json
+from pipeline_lib.core.files import clear_output, output_file, read_json
 from pipeline_lib.delivery.registry.ask import ask
 from pipeline_lib.delivery.report.tables import as_text, headline_table
 from pipeline_lib.delivery.verdict import words
@@ -18,6 +19,7 @@ from pipeline_lib.delivery.verdict.page import as_page
 from pipeline_lib.tracking.store import RegistryError, open_client, shown_uri, tracking_uri
 
 MODEL = "models:/face-verifier@champion"
+ESCAPED = "backslashreplace"  # a photograph's name may be no UTF-8, and a terminal may be no UTF-8 either
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 TrackingUri = Annotated[
     str | None,
@@ -53,7 +55,10 @@ def verify(
     a: Annotated[Path, typer.Argument(help="One photograph with one face.")],
     b: Annotated[Path, typer.Argument(help="The other one.")],
     html: Annotated[
-        Path | None, typer.Option("--html", help="Also write the verdict as one self-contained page.")
+        Path | None,
+        typer.Option(
+            "--html", help="Also write the verdict as one self-contained page; without a verdict there is none."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")] = False,
     model: Annotated[str, typer.Option(help="The registered model.")] = MODEL,
@@ -67,14 +72,18 @@ def verify(
     Exit code 0: there is a verdict, match or not (see the text, or "match" in the JSON). 1: there is none, the message
     says why (no face, no such file, no such model). 2: the command line was wrong.
     """
+    if html is not None:
+        if html.resolve() in (a.resolve(), b.resolve()):
+            raise DataError("The page would replace a photograph.", got=html, allowed="another file", where="--html")
+        clear_output(html)  # a failure must not leave the last pair's page, which says Match or No match
     answer = ask(model, _existing_store(tracking), a, b)
     if answer["error"] is not None:
         raise DataError("There is no verdict.", got=answer["error"])
     png = answer.pop("png")
     verdict = _verdict(answer, None if png is None else base64.b64decode(png), model, a, b)
     if html is not None:
-        with atomic_file(html) as partial:
-            partial.write_text(as_page(verdict), encoding="utf-8")
+        with output_file(html) as partial:
+            partial.write_text(as_page(verdict), encoding="utf-8", errors=ESCAPED)
     if as_json:
         typer.echo(json.dumps({**answer, "model": model}, indent=1))
         return
@@ -136,6 +145,8 @@ def export(
 
 def main() -> None:
     """Entry point; errors of ours are printed without a traceback and exit with 1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=ESCAPED)
     try:
         app()
     except PipelineError as error:

@@ -11,12 +11,14 @@ from pipeline_lib.core.files import read_json, write_json
 from pipeline_lib.data.faces.detection.build import detector_weights
 from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.delivery.registry.candidates import best_column, network_folders, servable
+from pipeline_lib.delivery.registry.floor import lead_over_pixels
 from pipeline_lib.delivery.registry.package import log_verifier, write_no_model
 from pipeline_lib.delivery.registry.promote import merit_of, register_version
 from pipeline_lib.delivery.verifier.example import example_photographs
 from pipeline_lib.delivery.verifier.files import Settings, write_verifier
 from pipeline_lib.matching.scores.shared.pairs import read_pairs
 from pipeline_lib.matching.verification.calibration import read_calibrations
+from pipeline_lib.matching.verification.score_table import read_scores
 from pipeline_lib.params.align import Align
 from pipeline_lib.params.embed import Embed
 from pipeline_lib.params.ingest import Ingest
@@ -61,12 +63,13 @@ def main(data: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Optio
         calibration = read_calibrations(data / "verify" / "calibration.json")[column]
         pairs = read_pairs(data / "ingest" / "pairs.parquet", data / "align")
         merit = merit_of(figures[column], pairs, data / "ingest" / "manifest.parquet")
+        lead = lead_over_pixels(read_scores(data / "verify" / "scores.parquet"), column, pairs)
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch, "verifier")
             write_verifier(folder, settings, calibration, scorer, networks, detector_weights(align))
             uri = log_verifier(run, name, folder, example=example_photographs(), out=out / "model")
         tags = {"networks": ", ".join(networks), "score": column, "detector": align.detector}
-        made = register_version(run.client, name, uri, run.run_id, merit, tags)
+        made = register_version(run.client, name, uri, run.run_id, merit, lead, tags)
         write_json(out / "registered.json", {**asdict(made), "metric": {"score": column, **asdict(merit)}})
         run.log_metrics({"version": made.version, "val_auc": merit.auc})
         run.set_tags({"decision": made.reason})

@@ -13,9 +13,10 @@ from pipeline_lib.core.errors import DataError
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path, make_folder: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes `path`'s name only if the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if make_folder:
+        path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
@@ -24,6 +25,33 @@ def atomic_file(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def output_file(path: Path) -> Iterator[Path]:
+    """atomic_file for a path that a person typed, who may have mistyped it: no folder is made.
+
+    Raises:
+        DataError: nothing can be written there; says why.
+    """
+    try:
+        if path.exists() and not path.is_file():  # a rename would put a file in the place of /dev/null, too
+            raise DataError("A file cannot be written.", got="a folder, device or pipe of this name", where=path)
+        with atomic_file(path, make_folder=False) as partial:
+            yield partial
+    except OSError as error:
+        raise DataError("A file cannot be written.", got=error.strerror or error, where=path) from error
+
+
+def clear_output(path: Path) -> None:
+    """Take away what an earlier run left at a path that a person typed, so that a failure does not leave it as its own result.
+
+    Raises:
+        DataError: nothing can be written there, found out before the work is done.
+    """
+    with output_file(path) as partial:
+        partial.touch()
+    path.unlink()
 
 
 @contextmanager
@@ -50,11 +78,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Parse a JSON file; raises DataError if it is missing or not JSON."""
+    """Parse a JSON file; raises DataError if it is missing, cannot be read or is not JSON."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
         raise DataError("A JSON file is missing.", where=path) from None
+    except OSError as error:
+        raise DataError("A JSON file cannot be read.", got=error.strerror or error, where=path) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError("A file is not JSON.", got=error, where=path) from error
 

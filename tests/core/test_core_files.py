@@ -1,6 +1,7 @@
 """Files and tables that are whole or absent."""
 
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,7 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.core.files import atomic_dir, atomic_file, read_json, sha256_file, write_json
+from pipeline_lib.core.files import (
+    atomic_dir,
+    atomic_file,
+    clear_output,
+    output_file,
+    read_json,
+    sha256_file,
+    write_json,
+)
 from pipeline_lib.core.tables import read_table, table_from_rows, write_table
 from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.pairs import PAIRS
@@ -28,6 +37,29 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         interrupted()
     assert path.read_text() == "old"
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["missing/page.html", "folder", "file/page.html", "n" * 300, ".", "pipe"])
+def test_a_path_that_a_person_typed_and_nobody_can_write(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="cannot be written"):
+        clear_output(tmp_path / name)
+    with pytest.raises(DataError, match="cannot be written"), output_file(tmp_path / name) as partial:
+        partial.write_text("page")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "pipe"]
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_what_an_earlier_run_left_is_taken_away(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text("last pair")
+    clear_output(path)
+    assert list(tmp_path.iterdir()) == []
+    with output_file(path) as partial:
+        partial.write_text("this pair")
+    assert path.read_text() == "this pair"
 
 
 def test_a_failed_folder_leaves_the_old_one(tmp_path: Path) -> None:

@@ -85,15 +85,23 @@ print(json.dumps({
     assert "git_commit" in shown["tags"]
 
 
+def test_a_network_at_chance_is_no_champion(built: Checkout) -> None:
+    registered = json.loads((built.folder / "data/register/registered.json").read_text())
+    assert registered["aliases"] == ["challenger"]
+    assert re.search("does not surely beat raw pixels.*To promote it by hand", registered["reason"])
+
+
 def test_champion_serves_outside_the_repository(built: Checkout, tmp_path: Path) -> None:
     manifest = pq.read_table(built.folder / "data/ingest/manifest.parquet").to_pylist()
     aligned = set(pq.read_table(built.folder / "data/align/index.parquet")["image_id"].to_pylist())
     photos = [built.folder / row["uri"] for row in manifest if row["split"] == "test" and row["image_id"] in aligned]
     code = f"""
 import mlflow, pandas as pd, json
+from pathlib import Path
 model = mlflow.pyfunc.load_model("models:/face-verifier@champion")
 import pipeline_lib
-rows = pd.DataFrame({{"image_a": [{str(photos[0])!r}, "no such file"], "image_b": [{str(photos[1])!r}, {str(photos[1])!r}]}})
+photos = Path({str(photos[0])!r}), Path({str(photos[1])!r})
+rows = pd.DataFrame({{"image_a": [photos[0], Path("no such file")], "image_b": [photos[1], photos[1]]}})
 answer = model.predict(rows, params={{"explain": True}})
 first = answer.iloc[0]
 total = sum(patch["contribution_a"] for patch in first["contributions"])

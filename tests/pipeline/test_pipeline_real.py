@@ -55,9 +55,11 @@ def test_the_imported_network_wins_and_the_pulled_model_verifies_lfw(built: Chec
     (built.folder / "lfw.json").write_text(json.dumps(rows))
     code = """
 import json, mlflow, pandas
+from pathlib import Path
 rows = json.load(open("lfw.json"))
 model = mlflow.pyfunc.load_model("models:/face-verifier@champion")
-answers = model.predict(pandas.DataFrame({"image_a": [row[0] for row in rows], "image_b": [row[1] for row in rows]}))
+files = [[Path(name) for name in row[:2]] for row in rows]
+answers = model.predict(pandas.DataFrame(files, columns=["image_a", "image_b"]))
 print(json.dumps([None if match is None else bool(match) for match in answers["match"]]))
 """
     environment = {**built.environment, "MLFLOW_TRACKING_URI": f"sqlite:///{built.folder}/mlflow.db"}

@@ -49,7 +49,11 @@ PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
 class PhotoError(DataError):
-    """A photograph that cannot be used; `reason` is one of REASONS (the rejects table's word), `detail` says it for people."""
+    """A photograph that cannot be used; `reason` is one of REASONS (the rejects table's word), `detail` says it for people.
+
+    Neither repeats what the file holds, as Pillow's messages do (a header's bytes): the file may be no photograph but
+    somebody's secret, and the message goes to who asked a served model.
+    """
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"A photograph cannot be used ({reason}): {detail}")
@@ -124,12 +128,14 @@ def decode_photo(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8]:
         image.load()
         pixels = _rgb_array(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PhotoError("too_large", str(error)) from error
+        raise PhotoError("too_large", "it decodes to more pixels than its header states") from error
     except DAMAGE as error:
         cut = isinstance(error, EOFError) or any(
             word in str(error).lower() for word in ("truncated", "enough", "unrecognized data")
         )
-        raise PhotoError("truncated" if cut or _tiff_ends_early(image, data) else "unreadable", str(error)) from error
+        if cut or _tiff_ends_early(image, data):
+            raise PhotoError("truncated", "its pixels end early") from error
+        raise PhotoError("unreadable", "its pixels are damaged") from error
     return np.ascontiguousarray(_UPRIGHT[_orientation(image.getexif)](pixels))
 
 
@@ -155,11 +161,9 @@ def _open_header(handle: IO[bytes], max_pixels: int) -> ImageFile.ImageFile:
         image = plugin(handle, None)
     except DAMAGE as error:
         if str(error).startswith(("cannot handle", "unknown")):
-            raise PhotoError(
-                "unreadable", f"its header states a kind of pixels that is not supported: {error}"
-            ) from error
+            raise PhotoError("unreadable", "its header states a kind of pixels that is not supported") from error
         reason = "truncated" if magic_is_strong else "not_an_image"
-        raise PhotoError(reason, f"its header ends early or is damaged: {error}") from error
+        raise PhotoError(reason, "its header ends early or is damaged") from error
     width, height = image.size
     if width * height > max_pixels:
         raise PhotoError("too_large", f"{width}x{height} px are more than {max_pixels} pixels")
@@ -179,7 +183,7 @@ def _plugin(prefix: bytes) -> tuple[Callable[[IO[bytes], None], ImageFile.ImageF
         return BmpImageFile, False  # two letters also begin a text
     if prefix[:1] == b"P" and prefix[1:2] in b"123456" and prefix[2:3].isspace():
         return PpmImageFile, False
-    raise PhotoError("not_an_image", f"it starts with {prefix[:8]!r}; readable are {FORMATS}")
+    raise PhotoError("not_an_image", f"it starts as none of the formats that are readable: {FORMATS}")
 
 
 def _png_text_follows_pixels(handle: IO[bytes]) -> bool:
@@ -208,9 +212,8 @@ def _rgb_array(image: ImageFile.ImageFile) -> npt.NDArray[np.uint8]:
         grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
     if image.mode in ("I", "F"):
-        raise ValueError(
-            f"32-bit samples (mode {image.mode}) have no stated range; save the photograph with 8 or 16 bits"
-        )
+        problem = f"32-bit samples (mode {image.mode}) have no stated range; save the photograph with 8 or 16 bits"
+        raise PhotoError("unreadable", problem)
     if image.has_transparency_data:
         picture = image.convert("RGBA")
         ground = Image.new("RGBA", picture.size, (*BACKGROUND, 255))

@@ -12,6 +12,10 @@ from pipeline_lib.delivery.registry import ask_model
 from pipeline_lib.tracking.store import RegistryError, shown_uri
 
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+ALLOWED = (
+    "models:/NAME@ALIAS or models:/NAME/VERSION of the store; where there is no champion yet, "
+    "@challenger is the last one, and `face-verifier promote VERSION` makes one the champion"
+)
 
 
 def ask(model: str, uri: str, a: Path, b: Path) -> dict[str, Any]:
@@ -36,7 +40,5 @@ def ask(model: str, uri: str, a: Path, b: Path) -> dict[str, Any]:
             raise RegistryError("The model failed.", got=done.stderr.strip()[-2000:], where=model)
         answer: dict[str, Any] = json.loads(answer_file.read_text())
     if "failure" in answer:
-        raise RegistryError(
-            "The model cannot be loaded.", got=answer["failure"], allowed="models:/NAME@ALIAS", where=shown_uri(uri)
-        )
+        raise RegistryError("The model cannot be loaded.", got=answer["failure"], allowed=ALLOWED, where=shown_uri(uri))
     return answer

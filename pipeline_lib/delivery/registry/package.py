@@ -33,7 +33,7 @@ REQUIREMENTS = (
 
 
 def signature() -> Any:
-    """image_a, image_b of any type (each cell bytes, path or base64) and the parameter explain; the answer's columns."""
+    """image_a, image_b of any type (a cell: bytes, base64, a pathlib.Path) and the parameter explain; the answer's columns."""
     import_mlflow()
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, Array, ColSpec, DataType, Object, ParamSchema, ParamSpec, Property, Schema

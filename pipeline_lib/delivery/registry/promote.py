@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
+from pipeline_lib.delivery.registry.floor import Lead
 from pipeline_lib.matching.scores.shared.pairs import PairSet
 from pipeline_lib.schemas.manifest import MANIFEST
-from pipeline_lib.tracking.store import RegistryError, import_mlflow
+from pipeline_lib.tracking.store import RegistryError, import_mlflow, registry_errors
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 SIDES = ("image_a", "image_b")
@@ -78,7 +79,7 @@ def decide(challenger: Merit, champion: Merit | None, version: int) -> tuple[boo
 
     It does if it is strictly better on the same pairs.
     """
-    by_hand = f"To promote it by hand: face-verifier promote {version}"
+    by_hand = _by_hand(version)
     if champion is None:
         return False, f"the champion has no validation figure to compare with. {by_hand}"
     if champion.pairs_sha256 != challenger.pairs_sha256:
@@ -93,13 +94,14 @@ def decide(challenger: Merit, champion: Merit | None, version: int) -> tuple[boo
 
 
 def register_version(
-    client: Any, name: str, model_uri: str, run_id: str, merit: Merit, tags: Mapping[str, str]
+    client: Any, name: str, model_uri: str, run_id: str, merit: Merit, lead: Lead, tags: Mapping[str, str]
 ) -> Registered:
-    """Make a logged model a new version: alias challenger always, champion if there is none or it beats it.
+    """Make a logged model a new version: alias challenger always, champion if it surely beats the floor and any champion.
 
     Args:
         client: an MlflowClient.
         model_uri: from package.log_verifier.
+        lead: over the floor; a network that is no better than pixels must not answer, even where no other does.
         tags: what else is kept with the version.
     """
     mlflow = import_mlflow()
@@ -107,8 +109,10 @@ def register_version(
     made = mlflow.register_model(model_uri, name, tags={**tags, **merit.tags(), "run_id": run_id})
     version = int(made.version)
     champion = version_of(client, name, CHAMPION)
-    if champion is None:
-        promoted, reason = True, "there was no champion"
+    if not lead.is_sure:
+        promoted, reason = False, f"{lead.words}. {_by_hand(version)}"
+    elif champion is None:
+        promoted, reason = True, f"there was no champion, and {lead.words}"
     else:
         promoted, reason = decide(merit, Merit.from_tags(champion.tags), version)
     client.set_registered_model_alias(name, CHALLENGER, version)
@@ -122,21 +126,24 @@ def promote(client: Any, name: str, version: int) -> int | None:
     """Make `version` the champion, whatever its figures; returns the version it replaces.
 
     Raises:
-        RegistryError: there is no such version.
+        RegistryError: there is no such version, or the store takes no changes.
     """
     mlflow = import_mlflow()
-    try:
-        client.get_model_version(name, str(version))
-    except mlflow.MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        found = [int(item.version) for item in client.search_model_versions(f"name = '{name}'")]
-        raise RegistryError(
-            "There is no such model version.", got=f"{name} {version}", allowed=sorted(found) or "none is registered"
-        ) from None
-    before = version_of(client, name, CHAMPION)
-    client.set_registered_model_alias(name, CHAMPION, version)
-    client.set_model_version_tag(name, version, "decision", "promoted by hand")
+    with registry_errors("The champion cannot be changed.", client.tracking_uri):
+        try:
+            client.get_model_version(name, str(version))
+        except mlflow.MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            found = [int(item.version) for item in client.search_model_versions(f"name = '{name}'")]
+            raise RegistryError(
+                "There is no such model version.",
+                got=f"{name} {version}",
+                allowed=sorted(found) or "none is registered",
+            ) from None
+        before = version_of(client, name, CHAMPION)
+        client.set_registered_model_alias(name, CHAMPION, version)
+        client.set_model_version_tag(name, version, "decision", "promoted by hand")
     return int(before.version) if before else None
 
 
@@ -150,6 +157,10 @@ def version_of(client: Any, name: str, alias: str) -> Any | None:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
+
+
+def _by_hand(version: int) -> str:
+    return f"To promote it by hand: face-verifier promote {version}"
 
 
 def _digest(face: str, pairs: PairSet, digests: Mapping[str, str], where: Path) -> str | list[str]:

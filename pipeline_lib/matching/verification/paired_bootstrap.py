@@ -1,6 +1,7 @@
 """How sure a difference between two pair scores is: both on the same resamples of the identities."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +45,7 @@ class PairBootstrap:
 
     def __init__(
         self,
-        people: Counts,
+        people: npt.NDArray[Any],
         genuine: Bools,
         num_samples: int,
         rng: np.random.Generator,
@@ -52,7 +53,7 @@ class PairBootstrap:
         """Draw the resamples.
 
         Args:
-            people: int64 (N, 2), a number for each pair's identities; the two are equal where, and only where, genuine.
+            people: (N, 2), a number or a name for each pair's identities; the two are equal where, and only where, genuine.
             genuine: bool (N,).
             num_samples: B >= 2.
             rng: equal states give equal resamples.

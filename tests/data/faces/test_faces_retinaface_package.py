@@ -109,6 +109,24 @@ def test_no_face_is_an_empty_list(package, pictures):
 
 
 @needs_package
+def test_each_picture_has_a_transform_of_its_own():
+    """One that is kept in the shared model is another thread's by the time it is used."""
+    seen = []
+
+    class Model:
+        transform = None
+
+        def predict_jsons(self, image, **_):
+            seen.append((self.transform.transforms[0].max_size, max(image.shape[:2])))
+            return []
+
+    model = Model()
+    RetinafacePytorchDetector(model, 0.6).detect([np.zeros((40, side, 3), np.uint8) for side in (60, 80)])
+    assert seen == [(60, 60), (80, 80)]
+    assert model.transform is None
+
+
+@needs_package
 def test_the_supplied_operator_suppresses():
     import_package()
     boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 9.0], [20.0, 0.0, 30.0, 10.0]])

@@ -268,6 +268,36 @@ def test_max_pixels_is_the_only_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Image.MAX_IMAGE_PIXELS == 10  # and we do not lift it for the rest of the process
 
 
+SECRET = b"root:x:0:0:/root:/bin/bash"
+HEADERS = (
+    b"",
+    b"P2 4 4 255\n",
+    b"P6 ",
+    b"P6 4 ",
+    b"BM",
+    b"II*\0",
+    b"\xff\xd8\xff",
+    b"\x89PNG\r\n\x1a\n",
+    b"RIFF1234WEBP",
+)
+
+
+@pytest.mark.parametrize("header", [*HEADERS, png_header_only(4, 4)])
+def test_messages_repeat_nothing_of_the_file(tmp_path: Path, header: bytes) -> None:
+    """Pillow's do, and a client of a served model would read them."""
+    path = tmp_path / "secret"
+    path.write_bytes(header + SECRET)
+    messages = []
+    for read in (lambda: decode_photo(path.read_bytes(), MAX_PIXELS), lambda: probe_photo(path, MAX_PIXELS)):
+        try:
+            read()
+        except PhotoError as error:
+            messages.append(str(error))
+    assert messages  # some headers alone are as they should be
+    for start in range(len(SECRET) - 3):
+        assert SECRET[start : start + 4].decode() not in " ".join(messages)
+
+
 def test_samples_without_a_range_are_refused() -> None:
     assert reason(encode(Image.fromarray(np.ones((2, 2), np.float32)), "TIFF")) == "unreadable"
     assert reason(encode(Image.fromarray(np.ones((2, 2), np.int32)), "TIFF")) == "unreadable"

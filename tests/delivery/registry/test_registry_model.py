@@ -26,8 +26,8 @@ import mlflow, pandas as pd
 photo_a, photo_b, no_face = (Path(name) for name in sys.argv[1:4])
 model = mlflow.pyfunc.load_model("models:/face-verifier@champion")
 text = base64.b64encode(photo_a.read_bytes()).decode()
-table = pd.DataFrame({"image_a": [photo_a.read_bytes(), text, str(photo_a), str(no_face), 7],
-                      "image_b": [photo_b.read_bytes(), str(photo_b), str(photo_b), str(photo_b), str(photo_b)]})
+table = pd.DataFrame({"image_a": [photo_a.read_bytes(), text, photo_a, no_face, 7, "/etc/passwd"],
+                      "image_b": [photo_b.read_bytes(), photo_b, photo_b, photo_b, photo_b, str(photo_b)]})
 plain = model.predict(table)
 explained = model.predict(table, params={"explain": True})
 import pipeline_lib
@@ -70,7 +70,8 @@ SORTS = (
 )  # cosine:rrfnet above, cosine:iresnet in tests/cli
 ANOTHER_PROCESS = """
 import json, sys, mlflow, pandas as pd
-table = pd.DataFrame({"image_a": ["a.png"], "image_b": ["b.png"]})
+from pathlib import Path
+table = pd.DataFrame({"image_a": [Path("a.png")], "image_b": [Path("b.png")]})
 answers = {}
 for version in range(1, int(sys.argv[1]) + 1):
     model = mlflow.pyfunc.load_model(f"models:/face-verifier/{version}")
@@ -101,9 +102,11 @@ def test_model_answers_in_another_process_and_folder(workplace: Path, tmp_path_f
     assert answer["error"][:3] == [None] * 3
     assert "image_a: not an image" in answer["error"][3]
     assert "got int" in answer["error"][4]
-    assert answer["match"][3:] == [None, None]
+    assert answer["error"][5].count("not base64") == 2  # both texts are paths, and neither is opened
+    assert "root" not in answer["error"][5]
+    assert answer["match"][3:] == [None] * 3
     assert answer["sums"][0] == pytest.approx(first, abs=1e-6)  # float32 features
-    assert answer["sums"][3:] == [None, None]
+    assert answer["sums"][3:] == [None] * 3
     assert answer["png"][:3] == ["89504e47"] * 3
     assert answer["unlike"] == 1
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import table_from_rows, write_table
+from pipeline_lib.delivery.registry.floor import Lead
 from pipeline_lib.delivery.registry.promote import Merit, decide, merit_of, promote, register_version, version_of
 from pipeline_lib.matching.scores.shared.pairs import read_pairs
 from pipeline_lib.schemas.manifest import MANIFEST
@@ -19,6 +22,7 @@ from pipeline_lib.tracking.stage_run import stage_run
 from pipeline_lib.tracking.store import RegistryError, open_client
 
 NAME = "face-verifier"
+SURE, NOT_SURE = Lead(True, "it beats raw pixels"), Lead(False, "it does not surely beat raw pixels")
 
 
 @pytest.mark.parametrize(
@@ -38,12 +42,13 @@ def test_decide(challenger: Merit, champion: Merit | None, promoted: bool, words
     assert promoted or "face-verifier promote 7" in reason
 
 
-def add_version(client: Any, folder: Path, auc: float, pairs: str = "p") -> Any:
+def add_version(client: Any, folder: Path, auc: float, pairs: str = "p", lead: Lead = SURE) -> Any:
     """A version of a model that is only a file: the rules do not look into it."""
     (folder / "MLmodel").write_text("flavors: {}\n")
     with stage_run("register", {}, {}) as run:
         run.client.log_artifacts(run.run_id, str(folder), "model")
-        return register_version(client, NAME, f"runs:/{run.run_id}/model", run.run_id, Merit(auc, pairs), {"k": "v"})
+        uri = f"runs:/{run.run_id}/model"
+        return register_version(client, NAME, uri, run.run_id, Merit(auc, pairs), lead, {"k": "v"})
 
 
 def test_aliases_in_the_registry(workplace: Path) -> None:
@@ -74,6 +79,39 @@ def test_aliases_in_the_registry(workplace: Path) -> None:
         promote(client, NAME, 9)
     with pytest.raises(RegistryError, match="none is registered"):
         promote(client, "other", 1)
+
+
+def test_who_does_not_beat_raw_pixels_stays_challenger(workplace: Path) -> None:
+    """Also where there is no champion, and where the champion is worse."""
+    client = open_client()
+    folder = workplace / "model"
+    folder.mkdir()
+    first = add_version(client, folder, 0.45, lead=NOT_SURE)
+    assert first.aliases == ("challenger",)
+    assert first.reason == f"{NOT_SURE.words}. To promote it by hand: face-verifier promote 1"
+    assert version_of(client, NAME, "champion") is None
+    sure = add_version(client, folder, 0.7)
+    assert sure.aliases == ("champion", "challenger")
+    assert sure.reason == f"there was no champion, and {SURE.words}"
+    assert add_version(client, folder, 0.8, lead=NOT_SURE).aliases == ("challenger",)
+    assert int(version_of(client, NAME, "champion").version) == 2
+    assert promote(client, NAME, 1) == 2
+
+
+def test_a_store_that_takes_no_changes_is_an_error_of_ours(workplace: Path) -> None:
+    client = open_client()
+    (workplace / "model").mkdir()
+    for auc in (0.9, 0.8):
+        add_version(client, workplace / "model", auc)
+    with closing(sqlite3.connect("mlflow.db")) as connection:  # a file's mode does not bind root, who may run the tests
+        for what in ("INSERT", "UPDATE"):
+            refuse = "SELECT RAISE(ABORT, 'attempt to write a readonly database')"
+            connection.execute(
+                f"CREATE TRIGGER no_{what} BEFORE {what} ON registered_model_aliases BEGIN {refuse}; END"
+            )
+        connection.commit()
+    with pytest.raises(RegistryError, match=r"champion cannot be changed[\s\S]*readonly database[\s\S]*mlflow\.db"):
+        promote(client, NAME, 2)
 
 
 def write_tables(folder: Path, sha_of_b: str = "b" * 64, aligned: tuple[str, ...] = ("a", "b", "c")) -> Path:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def test_all_kinds_of_input_mean_the_same(verifier: Verifier, tmp_path: Path, mo
     Path("a.png").write_bytes(A)
     text = base64.b64encode(A).decode()
     in_lines = base64.encodebytes(A).decode()
-    kinds = [A, bytearray(A), memoryview(A), Path("a.png"), "a.png", str(tmp_path / "a.png"), text, in_lines]
+    kinds = [A, bytearray(A), memoryview(A), Path("a.png"), tmp_path / "a.png", text, in_lines]
     answers = verifier.compare([(kind, B) for kind in [*kinds, f"data:image/png;base64,{text}"]])
     assert {answer.error for answer in answers} == {None}
     assert len({answer.similarity for answer in answers}) == 1
@@ -54,6 +55,17 @@ def test_answer_follows_the_calibration(verifier: Verifier) -> None:
     assert same.similarity == pytest.approx(1.0, abs=1e-6)  # float32 unit vectors
     assert same.match is True
     assert (answer.explanation, answer.contributions, answer.png) == (None, (), None)
+
+
+def test_a_score_at_the_threshold_is_no_match(files: Path) -> None:
+    verifier = Verifier.load(files)
+    (score,) = (answer.similarity for answer in verifier.compare([(A, B)]))
+    assert score is not None
+    below = float(np.nextafter(score, -2.0))
+    for threshold, match in ((score, False), (below, True)):
+        verifier.calibration = replace(verifier.calibration, threshold=threshold)
+        (answer,) = verifier.compare([(A, B)])
+        assert (answer.similarity, answer.threshold, answer.match) == (score, threshold, match)
 
 
 def test_contributions_sum_to_the_similarity(verifier: Verifier) -> None:

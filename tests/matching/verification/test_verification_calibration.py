@@ -20,7 +20,8 @@ def test_golden_two_pairs():
     # 1e-8: Newton stops at a mean gradient of 1e-9, and the curvature is 0.22.
     assert found.slope == pytest.approx(np.log(2), abs=1e-8)
     assert found.intercept == pytest.approx(0.0, abs=1e-8)
-    assert (found.threshold, found.accuracy, found.auc, found.num_pairs) == (0.0, 1.0, 1.0, 2)
+    assert found.threshold == pytest.approx(0.0, abs=1e-8)
+    assert (found.accuracy, found.auc, found.num_pairs) == (1.0, 1.0, 2)
     assert found.probability(1.0) == pytest.approx(2 / 3, abs=1e-8)
 
 
@@ -40,15 +41,55 @@ def test_separable_scores_give_a_finite_curve():
     found = fit_calibration([0.9, 0.8, 0.2, 0.1], np.array([True, True, False, False]), "val")
     assert np.isfinite([found.slope, found.intercept]).all()
     assert found.slope > 0
-    assert found.threshold == 0.5
-    assert found.matches([0.51, 0.5]).tolist() == [True, False]
+    assert found.threshold == pytest.approx(0.5, abs=1e-9)  # of what stops Newton
+    assert found.matches([0.51, 0.49]).tolist() == [True, False]
 
 
 def test_equal_scores_give_the_base_rate():
     found = fit_calibration(np.full(6, 0.25), np.array([True, True, True, True, False, False]), "val")
     assert found.slope == 0.0
-    # 4 targets of 5/6 and 2 of 1/4.
+    # 4 targets of 5/6 and 2 of 1/4: above 1/2, so all are a match
     assert found.probability(0.25) == pytest.approx((4 * 5 / 6 + 2 / 4) / 6, abs=1e-9)
+    assert found.matches(0.25)
+    fewer_genuine = fit_calibration(np.full(6, 0.25), np.array([True, True, False, False, False, False]), "val")
+    assert fewer_genuine.probability(0.25) < 0.5
+    assert not fewer_genuine.matches(0.25)
+
+
+@pytest.mark.parametrize("shift", [1.0, 0.2, 0.0, -0.2, -1.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_decision_and_probability_agree(seed, shift):
+    """A match is above 1/2 and no match at most that, and more alike is never less probable, whatever the AUC."""
+    rng = np.random.default_rng(seed)
+    genuine = np.arange(120) < 60
+    scores = rng.normal(size=120) * np.where(genuine, 1.5, 1.0) + shift * genuine
+    found = fit_calibration(scores, genuine, "val")
+    shown = np.sort(np.concatenate([scores, rng.uniform(scores.min(), scores.max(), 500)]))
+    probabilities, matches = found.probability(shown), found.matches(shown)
+    assert (np.diff(probabilities) >= 0).all()
+    assert (probabilities[matches] > 0.5).all()
+    assert (probabilities[~matches] <= 0.5).all()
+    assert found.accuracy == np.mean(found.matches(scores) == genuine)
+    if found.slope:
+        assert found.probability(found.threshold) == pytest.approx(0.5, abs=1e-12)
+
+
+def test_a_score_that_is_the_wrong_way_round_tells_nothing():
+    found = fit_calibration([0.1, 0.2, 0.3, 0.4], np.array([True, True, False, False]), "val")
+    assert (found.auc, found.slope, found.threshold) == (0.0, 0.0, 0.4)
+    np.testing.assert_array_equal(found.probability([0.1, 0.4]), [0.5, 0.5])
+    assert not found.matches([0.1, 0.4]).any()
+
+
+def test_the_threshold_lies_in_the_middle_of_two_normal_classes():
+    """Of one spread: there the odds are even. The threshold of the highest accuracy strays four times as far (0.04)."""
+    thresholds = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        genuine = np.arange(280) < 140
+        thresholds.append(fit_calibration(rng.normal(0.2 * genuine, 0.17), genuine, "val").threshold)
+    assert np.mean(thresholds) == pytest.approx(0.1, abs=0.006)  # 0.010 a fit, over sqrt(30), three times
+    assert np.std(thresholds) < 0.015
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e6])

@@ -27,7 +27,7 @@ class Face:
 
 
 class Detector(Protocol):
-    """Finds the faces of a batch of photographs."""
+    """Finds the faces of a batch of photographs; several threads may ask one detector at once."""
 
     def detect(self, images: Sequence[Image]) -> list[list[Face]]:
         """All faces of each image, the highest score first; an image without faces gives an empty list.

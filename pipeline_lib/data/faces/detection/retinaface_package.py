@@ -1,6 +1,7 @@
 """The PyPI package retinaface-pytorch 0.0.8 behind our interface."""
 
 import contextlib
+import copy
 import importlib.util
 import os
 import warnings
@@ -67,8 +68,11 @@ class RetinafacePytorchDetector:
         image, scale = limit_longest_side(image, LONGEST_SIDE_PX)
         albumentations = importlib.import_module("albumentations")
         keep_size = albumentations.LongestMaxSize(max_size=max(image.shape[:2]), p=1)
-        self._model.transform = albumentations.Compose([keep_size, albumentations.Normalize(p=1)])
-        answers = self._model.predict_jsons(image, confidence_threshold=self._min_score, nms_threshold=MAX_IOU)
+        model = copy.copy(
+            self._model
+        )  # shares the network; the transform is of this picture, whatever other threads ask
+        model.transform = albumentations.Compose([keep_size, albumentations.Normalize(p=1)])
+        answers = model.predict_jsons(image, confidence_threshold=self._min_score, nms_threshold=MAX_IOU)
         return [
             Face(
                 np.array(answer["bbox"], dtype=np.float32) * np.tile(scale, 2),

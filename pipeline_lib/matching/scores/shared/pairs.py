@@ -45,6 +45,10 @@ class PairSet:
         found = (image for face in faces for images in self.media(face) for image in images)
         return list(dict.fromkeys(found))
 
+    def identity(self, face: str) -> str:
+        """Whose face it is."""
+        return self.identities[self.images([face])[0]]
+
     @property
     def people(self) -> set[str]:
         """The identities of all images in the pairs."""

@@ -5,6 +5,7 @@ on one scale for both faces, symmetric around 0. No name and no path ever goes i
 """
 
 import io
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ MAX_OPACITY = 0.75
 NUM_PATCH_PAIRS = 4
 MIN_SHOWN_PX = 28  # of a patch's picture: a smaller patch (a BagNet's cell has 8 px) is outlined in its surroundings
 FACES_INCHES, TERMS_INCHES = 2.75, 2.65  # heights of the picture's two parts
+DRAWING = threading.Lock()  # matplotlib is not thread-safe; a served model draws for several clients at once
 
 Image = npt.NDArray[np.uint8]
 Map = npt.NDArray[np.floating[Any]]
@@ -69,7 +71,7 @@ def heatmap_overlay(image: Image, saliency: Map, limit: float) -> Image:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a calibration makes of a score: from which `threshold` on two faces count as one person, and if these do."""
+    """What a calibration makes of a score: two faces count as one person above the `threshold`, and if these do."""
 
     threshold: float
     match: bool
@@ -89,6 +91,11 @@ def pair_picture(
     Returns:
         PNG bytes; the same input gives the same bytes under the same matplotlib.
     """
+    with DRAWING:
+        return _drawn(images, explanation, decision, caption)
+
+
+def _drawn(images: Image, explanation: Explanation, decision: Decision | None, caption: str) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -15,7 +15,7 @@ from pipeline_lib.delivery.registry.ask import ask
 from pipeline_lib.delivery.report.tables import as_text, headline_table
 from pipeline_lib.delivery.verdict import words
 from pipeline_lib.delivery.verdict.page import as_page
-from pipeline_lib.tracking.store import RegistryError, open_client, shown_uri, tracking_uri
+from pipeline_lib.tracking.store import RegistryError, database_file, open_client, shown_uri, tracking_uri
 
 MODEL = "models:/face-verifier@champion"
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -35,8 +35,10 @@ def check() -> None:
     Outputs of entries that it no longer names are removed from data/; DVC's cache keeps them.
     """
     from pipeline_lib.check import check_params
+    from pipeline_lib.checkout import check_checkout
     from pipeline_lib.leftovers import remove_leftovers
 
+    check_checkout()
     for path in remove_leftovers(check_params(), Path("data")):
         typer.echo(f"Removed {path}: params.yaml no longer names it.")
     typer.echo("params.yaml is as it should be.")
@@ -139,8 +141,8 @@ def main() -> None:
 def _existing_store(given: str | None) -> str:
     """The store's URI; refuses a sqlite file that does not exist, which MLflow would create empty."""
     uri = given or tracking_uri()
-    database = Path(uri.removeprefix("sqlite:///").partition("?")[0])
-    if uri.startswith("sqlite:///") and not database.is_file():
+    database = database_file(uri)
+    if database is not None and not database.is_file():
         raise RegistryError(
             "There is no MLflow store here.",
             got=database,

@@ -1,5 +1,6 @@
 """The whole of params.yaml, for those who look at all of it: the check before the first stage, the report."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ from pipeline_lib.params.section import Section
 from pipeline_lib.params.train import Train
 from pipeline_lib.params.verify import Verify
 
+# A name is part of files' and columns' names, of keys that DVC and MLflow take apart, and of commands that a shell reads.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
 
 class Params(Section):
     """Every section; those with a default may be absent."""
@@ -49,6 +53,22 @@ class Params(Section):
     register_: Register = Field(alias="register")
     claims: Claims
     report: Report
+
+    @model_validator(mode="after")
+    def _names_are_plain(self) -> "Params":
+        tables: dict[str, Mapping[str, Section] | Mapping[str, list[str]]] = {
+            "networks": self.networks, "networks_over": self.networks_over, "regions.groups": self.regions.groups,
+            "regions.weights": self.regions.weights, "anchors": self.anchors, "scores": self.scores,
+            "rerank": self.rerank, "explanations": self.explanations,
+        }  # fmt: skip
+        names = [(f"{table}.{name}", name) for table, entries in tables.items() for name in entries]
+        for key, entry in self.scores.items():
+            names += [(f"scores.{key}.of", part) for part in entry.of.split("/")]
+            names += [(f"scores.{key}.with", part) for part in entry.with_.split("/")]
+        for where, name in names:
+            if not NAME.fullmatch(name):
+                raise ValueError(f"{where}: {name!r} is no name: letters and digits of ASCII, then also _ and -")
+        return self
 
     @model_validator(mode="after")
     def _named_entries_exist(self) -> "Params":

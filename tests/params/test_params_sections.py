@@ -1,5 +1,6 @@
 """params.yaml: what is refused, and with which words; what may be absent."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,22 @@ def test_what_kinds_refuse_is_named_before_the_first_stage(
 def test_the_parameters_of_the_repository_pass(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
     check_params()
+
+
+@pytest.mark.parametrize("name", ["r50+", "mobile0.25", "two words", "it's", "$(id)", "a;b", "-x", "a/b", "ä", ""])
+@pytest.mark.parametrize("table", ["networks", "anchors", "scores", "rerank", "explanations"])
+def test_a_name_that_a_shell_or_dvc_would_take_apart_is_refused(changed: Change, table: str, name: str) -> None:
+    def rename(document: Any) -> None:
+        document[table][name] = next(iter(document[table].values()))
+
+    with pytest.raises(ParamsError, match=rf"{table}\.{re.escape(name)}: .* is no name"):
+        load_params(changed(rename))
+
+
+@pytest.mark.parametrize("key", ["of", "with"])
+def test_a_place_is_made_of_names(changed: Change, key: str) -> None:
+    with pytest.raises(ParamsError, match=rf"scores\.cosine\.{key}: .* is no name"):
+        load_params(changed(put(f"scores.cosine.{key}", "embed/'; touch x; '")))
 
 
 def test_an_unknown_section_and_a_missing_one_are_named(changed: Change) -> None:

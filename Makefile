@@ -9,13 +9,19 @@ export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup repro params test lint bench ui retinaface
+.PHONY: setup own repro params test lint bench ui retinaface
 .DEFAULT_GOAL := repro
 
 setup: .venv/.installed
 
+# The commands of an environment run what lies in the folder that it was made for, which a renamed or copied checkout is not.
+own:
+	@made="$$(sed -n 's/^command = .* -m venv //p' .venv/pyvenv.cfg 2>/dev/null)"; \
+	if [ -n "$$made" ] && [ "$$made" != "$$(pwd -P)/.venv" ] && [ ! -L .venv ]; then \
+	echo "This .venv was made as $$made and runs what lies there. Make this checkout's own: rm -r .venv && make setup" >&2; exit 1; fi
+
 # torch first and pinned: an open range would bring gigabytes of CUDA where none is wanted.
-.venv/.installed: requirements.lock pyproject.toml
+.venv/.installed: requirements.lock pyproject.toml | own
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	pip install --quiet $$(grep '^torch==' requirements.lock)
@@ -30,14 +36,14 @@ ifeq ($(DATA)-$(SCALE),demo-demo)
 else
 	$(MAKE) --no-print-directory params
 	face-verifier check
-	dvc exp run --set-param data=$(DATA) --set-param scale=$(SCALE)
+	dvc exp run --set-param 'data=$(DATA)' --set-param 'scale=$(SCALE)'
 endif
 	face-verifier summary
 
 # params.yaml from conf/, for plain dvc and for the flow; repro composes its own.
 params: setup
-	python -c 'import sys; from dvc.utils.hydra import compose_and_dump; \
-	compose_and_dump("params.yaml", "$(CURDIR)/conf", None, "config", None, sys.argv[1:])' data=$(DATA) scale=$(SCALE)
+	python -c 'import os, sys; from dvc.utils.hydra import compose_and_dump; \
+	compose_and_dump("params.yaml", os.path.abspath("conf"), None, "config", None, sys.argv[1:])' 'data=$(DATA)' 'scale=$(SCALE)'
 
 test: setup retinaface lint
 	pytest -n 2 --dist loadfile --no-loadscope-reorder

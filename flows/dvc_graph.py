@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from flows.processes import Processes
+from pipeline_lib.checkout import check_checkout
 from pipeline_lib.core.errors import PipelineError
 
 UNCHANGED = "didn't change, skipping"  # the line DVC prints for a stage whose inputs are those of dvc.lock
@@ -36,13 +37,14 @@ def read_pipeline(root: Path) -> Pipeline:
     """One look at all stages, which takes as long as one process that finds nothing to do in one of them.
 
     Raises:
-        PipelineError: dvc.yaml is missing or wrong; the message is DVC's.
+        PipelineError: dvc.yaml is missing or wrong, the message is DVC's; or there is no git.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.stage import PipelineStage
     from networkx import topological_sort
 
+    check_checkout(root)
     try:
         repo = Repo(str(root))
         graph = repo.index.graph

@@ -10,18 +10,26 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from flows.processes import stop
 from pipeline_lib.core.errors import PipelineError
+from pipeline_lib.tracking.moved import follow_folder
+from pipeline_lib.tracking.store import tracking_uri
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 20.0
 CANCEL_TIMEOUT_S = 60.0  # the worker sees a cancelled run within 10 s, and its stages have 25 to save their work
+PENDING_TIMEOUT_S = 10.0  # a run that the worker has taken has a process by then
 WORK_POOL = "face-verifier-local"
+FLOW_RUN = "PREFECT__FLOW_RUN_ID"  # Prefect's worker sets it for the process of a flow run
+OTHER_DATABASE = ("PREFECT_HOME", "PREFECT_API_DATABASE_CONNECTION_URL")  # unset: only this checkout's sessions use it
 
 
 def free_port(wanted: int) -> int:
@@ -68,10 +76,25 @@ def ask(url: str, body: dict[str, Any]) -> Any:
         raise error.reason if isinstance(error.reason, ConnectionError) else error from None
 
 
-def cancel_rebuilds(api: str) -> None:
-    """Cancel the rebuilds that run and wait until they have ended.
+def flow_runs_of(processes: Iterable[psutil.Process]) -> set[str]:
+    """The ids of the flow runs that these processes compute."""
+    found = set()
+    for process in processes:
+        with contextlib.suppress(psutil.Error):  # it ended, or is another user's
+            found.add(process.environ().get(FLOW_RUN, ""))
+    return found - {""}
+
+
+def cancel_rebuilds(api: str, worker: psutil.Process, is_own_database: bool) -> None:
+    """Cancel the rebuilds that the worker started and wait until they have ended; others of the same server go on.
 
     A worker that is stopped kills its flows at once, and their stages would go on without anybody who knows of them.
+
+    Args:
+        api: of the server.
+        worker: its process, whose children the rebuilds are.
+        is_own_database: only sessions of this checkout on this machine use the server's database: a run without a process
+            here is what a killed session left, and is ended, too. It would keep the deployment's only slot for good.
     """
 
     def unfinished() -> list[dict[str, Any]]:
@@ -82,29 +105,38 @@ def cancel_rebuilds(api: str) -> None:
     def put(run: dict[str, Any], state: str) -> None:
         ask(f"{api}/flow_runs/{run['id']}/set_state", {"state": {"type": state, "name": state.capitalize()}})
 
-    deadline = time.monotonic() + CANCEL_TIMEOUT_S
-    while (runs := unfinished()) and time.monotonic() < deadline:
-        for run in runs:
+    begun, started = time.monotonic(), set[str]()
+    while (elapsed_s := time.monotonic() - begun) < CANCEL_TIMEOUT_S:
+        started |= flow_runs_of(worker.children(recursive=True))
+        runs = unfinished()
+        mine = [run for run in runs if run["id"] in started]
+        if not mine and (elapsed_s > PENDING_TIMEOUT_S or all(run["state"]["type"] != "PENDING" for run in runs)):
+            break
+        for run in mine:
             if run["state"]["type"] == "RUNNING":  # one that is starting runs in a moment
                 print(f"Stopping the rebuild {run['name']}; Ctrl-C again does not wait for it.", flush=True)
                 put(run, "CANCELLING")
         time.sleep(0.5)
-    for run in runs:
-        put(run, "CANCELLED")  # the worker does not know it: a killed session left it in the database, or it hangs
-        print(f"The rebuild {run['name']} did not end; see whether stages of it still run.", flush=True)
+    for run in unfinished():
+        if run["id"] in started or (is_own_database and run["id"] not in flow_runs_of(psutil.process_iter())):
+            put(run, "CANCELLED")  # the worker does not know it, or it hangs
+            print(f"The rebuild {run['name']} did not end; see whether stages of it still run.", flush=True)
 
 
 def before_the_worker_ends(worker: "subprocess.Popen[bytes]", api: str) -> None:
     """Cancel its rebuilds, unless it or the server is gone already."""
     if worker.poll() is None:
-        with contextlib.suppress(ConnectionError, KeyboardInterrupt):  # no server; a second Ctrl-C
-            cancel_rebuilds(api)
+        # no server; no worker any more; a second Ctrl-C
+        with contextlib.suppress(ConnectionError, psutil.NoSuchProcess, KeyboardInterrupt):
+            cancel_rebuilds(api, psutil.Process(worker.pid), not any(name in os.environ for name in OTHER_DATABASE))
 
 
 def main(root: Path = Path()) -> None:
     """Start everything, print the addresses, and stop everything at Ctrl-C or SIGTERM."""
     root = root.resolve()
     prefect_port, mlflow_port = free_port(4200), free_port(5000)
+    store = tracking_uri()
+    follow_folder(store)
     api = f"http://{HOST}:{prefect_port}/api"
     bin_dir = Path(sys.executable).parent
     environment = {
@@ -146,7 +178,7 @@ def main(root: Path = Path()) -> None:
             )
             mlflow = start(
                 "mlflow", "ui", "--host", HOST, "--port", str(mlflow_port), "--workers", "1",
-                "--backend-store-uri", os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"),
+                "--backend-store-uri", store,
             )  # fmt: skip
             wait_until_up(f"{api}/health", server)
             call("prefect", "work-pool", "create", WORK_POOL, "--type", "process", "--overwrite")

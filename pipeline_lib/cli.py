@@ -16,7 +16,7 @@ from pipeline_lib.delivery.registry.ask import ask
 from pipeline_lib.delivery.report.tables import as_text, headline_table
 from pipeline_lib.delivery.verdict import words
 from pipeline_lib.delivery.verdict.page import as_page
-from pipeline_lib.tracking.store import RegistryError, open_client, shown_uri, tracking_uri
+from pipeline_lib.tracking.store import RegistryError, database_file, open_client, shown_uri, tracking_uri
 
 MODEL = "models:/face-verifier@champion"
 ESCAPED = "backslashreplace"  # a photograph's name may be no UTF-8, and a terminal may be no UTF-8 either
@@ -39,9 +39,11 @@ def check() -> None:
     """
     from pipeline_lib.check import check_params, check_processes
     from pipeline_lib.check_photos import check_photos
+    from pipeline_lib.checkout import check_checkout
     from pipeline_lib.leftovers import remove_leftovers
     from pipeline_lib.params.machine import load_machine
 
+    check_checkout()
     params = check_params()
     check_processes(params, load_machine())
     check_photos(params, Path())
@@ -156,8 +158,8 @@ def main() -> None:
 def _existing_store(given: str | None) -> str:
     """The store's URI; refuses a sqlite file that does not exist, which MLflow would create empty."""
     uri = given or tracking_uri()
-    database = Path(uri.removeprefix("sqlite:///").partition("?")[0])
-    if uri.startswith("sqlite:///") and not database.is_file():
+    database = database_file(uri)
+    if database is not None and not database.is_file():
         raise RegistryError(
             "There is no MLflow store here.",
             got=database,

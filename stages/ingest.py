@@ -19,9 +19,10 @@ from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 
 
-def main(root: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Option()]) -> None:
-    """Read the sources below ROOT; write manifest, pairs and rejects tables and the photographs made to OUT."""
+def main(out: Annotated[Path, typer.Option()], root: Annotated[Path | None, typer.Option()] = None) -> None:
+    """Read the sources below ROOT (default: ingest.root); write manifest, pairs, rejects and the photographs made to OUT."""
     ingest = read_section("ingest", Ingest)
+    root = root or Path(ingest.root)
     kinds = {source.kind for source in ingest.sources}
     sections = {name: section for name, section in read_yaml(PARAMS_FILE).items() if name in kinds}
     with stage_run("ingest", params={"ingest": ingest.model_dump(), **sections}, inputs={"root": root}) as run:

@@ -13,6 +13,7 @@ from typing import Any
 from pipeline_lib.params.load import PARAMS_FILE
 from pipeline_lib.params.machine import load_machine
 from pipeline_lib.tracking import lineage
+from pipeline_lib.tracking.digests import data_digests
 from pipeline_lib.tracking.spool import process_started
 
 log = logging.getLogger("face_verifier")
@@ -20,6 +21,7 @@ log = logging.getLogger("face_verifier")
 MAX_VALUE_CHARACTERS = 500
 EXPERIMENT_NAME = "DVC_EXP_NAME"  # `dvc exp run` sets it to the name that `dvc exp show` lists
 LOCK_FILE = Path("dvc.lock")
+DIGEST_FROM = "digest_from"  # of a dataset: digests.DataDigest.source
 PROCESS_TAGS = ("stage", "host", "pid", "process_started")  # of a stage's run, not of its rebuild's
 
 
@@ -30,7 +32,7 @@ def origin(
 
     Args:
         stage, params, inputs, live: as stage_run.stage_run.
-        notes: folder in which lineage.hardware may keep what it found.
+        notes: folder in which lineage.hardware and digests.data_digests may keep what they found.
 
     Raises:
         ParamsError: machine.yaml, which names the experiment, is wrong.
@@ -59,18 +61,18 @@ def origin(
         "tags": tags | dict(zip(PROCESS_TAGS, process, strict=True)),
         "params": flatten(params),
         "params_text": params_text.decode(errors="replace"),
-        "datasets": _datasets(inputs),
+        "datasets": _datasets(inputs, notes),
     }
 
 
-def _datasets(inputs: Mapping[str, Path]) -> list[dict[str, str]]:
+def _datasets(inputs: Mapping[str, Path], notes: Path) -> list[dict[str, str]]:
     try:
-        found = lineage.data_digests(inputs, LOCK_FILE)
+        found = data_digests(inputs, LOCK_FILE, notes)
     except OSError as error:  # if the stage cannot read them either, it says so
         log.warning("The digests of the inputs are not recorded: %s", error)
         return []
     return [
-        {"name": item.name, "digest": item.digest, "path": str(item.path), "digest_from": item.source} for item in found
+        {"name": item.name, "digest": item.digest, "path": str(item.path), DIGEST_FROM: item.source} for item in found
     ]
 
 

@@ -8,10 +8,17 @@ import urllib.request
 from contextlib import closing
 from urllib.parse import urlsplit
 
+from pipeline_lib.tracking.moved import follow_folder
 from pipeline_lib.tracking.store import RegistryError, database_file, shown_uri
 
 ANSWERS_WITHIN_S = 3.0
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+def find_store(uri: str) -> None:
+    """What comes before MLflow opens a store: it answers, and knows where its artifacts are; raises as both say."""
+    check_reach(uri)
+    follow_folder(uri)
 
 
 def check_reach(uri: str) -> None:

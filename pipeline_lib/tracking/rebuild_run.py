@@ -2,13 +2,14 @@
 
 import logging
 import platform
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
 from pipeline_lib.tracking.origin import PROCESS_TAGS, flatten
-from pipeline_lib.tracking.spool import process_started
+from pipeline_lib.tracking.spool import SILENT_S, process_started
 from pipeline_lib.tracking.store import artifact_folder
 
 log = logging.getLogger("face_verifier")
@@ -20,7 +21,8 @@ def find_experiment(client: Any, uri: str, name: str) -> str:
     """The id of the experiment, which is made if there is none, and restored if somebody deleted it."""
     found = client.get_experiment_by_name(name)
     if found is None:
-        return str(client.create_experiment(name, artifact_location=artifact_folder(uri)))
+        folder = artifact_folder(uri)
+        return str(client.create_experiment(name, artifact_location=folder.as_uri() if folder else None))
     if found.lifecycle_stage == "deleted":
         log.warning("MLflow experiment %r was deleted; it is restored for the runs to come.", name)
         client.restore_experiment(found.experiment_id)
@@ -41,17 +43,17 @@ def find_rebuild(client: Any, experiment_id: str, start: Mapping[str, Any]) -> s
     made = client.create_run(
         experiment_id, start["begun_ms"], {**tags, "kind": "rebuild"}, f"rebuild-{tags['rebuild']}"
     )
-    log_params(client, made.info.run_id, flatten(_mapping(start["params_text"])))
+    log_params(client, made.info.run_id, parsed_params(start["params_text"]))
     return str(made.info.run_id)
 
 
-def _mapping(text: str) -> dict[str, Any]:
-    """params.yaml's; none where a user broke the file, which the stages say."""
+def parsed_params(text: str) -> dict[str, str]:
+    """params.yaml, flat; none where a user broke the file, which the stages say."""
     try:
         loaded = yaml.safe_load(text)
     except yaml.YAMLError:
         return {}
-    return loaded if isinstance(loaded, dict) else {}
+    return flatten(loaded) if isinstance(loaded, dict) else {}
 
 
 def log_params(client: Any, run_id: str, params: Mapping[str, str]) -> None:
@@ -64,21 +66,36 @@ def log_params(client: Any, run_id: str, params: Mapping[str, str]) -> None:
 
 
 def mark_killed(client: Any, experiment_id: str, parent: str, stage: str) -> None:
-    """End the RUNNING runs of `stage` whose process is gone (or sits on another machine, where nobody can ask)."""
+    """End the RUNNING runs of `stage` whose process is gone; of another host's, those that gave no sign for SILENT_S."""
     wanted = f" and tags.stage = '{stage}' and attributes.status = 'RUNNING'"
     for run in _children(client, experiment_id, parent, wanted):
         tags = run.data.tags
-        alive = tags["host"] == platform.node() and process_started(int(tags["pid"])) == tags["process_started"]
-        if not alive:
+        if tags["host"] == platform.node():
+            is_gone = process_started(int(tags["pid"])) != tags["process_started"]
+        else:
+            is_gone = time.time() - _last_sign_s(client, run) > SILENT_S
+        if is_gone:
             client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _last_sign_s(client: Any, run: Any) -> float:
+    """When a run last logged a figure, or began; the figures of the machine come at least once a minute."""
+    times = [run.info.start_time]
+    for key in run.data.metrics:
+        times += [point.timestamp for point in client.get_metric_history(run.info.run_id, key)]
+    return float(max(times)) / 1000
 
 
 def close_rebuild(client: Any, experiment_id: str, parent: str, is_going_on: bool) -> None:
     """Give the rebuild the state of its stages' latest runs: RUNNING while one runs, else FAILED if one failed.
 
+    One that somebody deleted meanwhile stays as it is; the next run of it makes another.
+
     Args:
         is_going_on: a stage of it runs, of which MLflow need not know yet.
     """
+    if not client.search_runs([experiment_id], f"attributes.run_id = '{parent}'"):
+        return
     latest: dict[str, Any] = {}
     for child in _children(client, experiment_id, parent):
         latest.setdefault(child.data.tags["stage"], child.info)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline_lib.tracking.network_package import log_spooled_networks
+from pipeline_lib.tracking.origin import DIGEST_FROM
 from pipeline_lib.tracking.rebuild_run import find_experiment, find_rebuild, log_params, mark_killed
 from pipeline_lib.tracking.spool import Record
 
@@ -83,7 +84,7 @@ class Replay:
         datasets = [
             DatasetInput(
                 Dataset(item["name"], item["digest"], "local", json.dumps({"uri": item["path"]})),
-                [context, InputTag("digest_from", item["digest_from"])],
+                [context, InputTag(DIGEST_FROM, item[DIGEST_FROM])],
             )
             for item in start["datasets"]
         ]

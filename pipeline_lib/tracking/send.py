@@ -7,6 +7,7 @@ import time
 
 from pipeline_lib.core.errors import PipelineError
 from pipeline_lib.tracking.background import AWAY_FILE
+from pipeline_lib.tracking.moved import follow_folder
 from pipeline_lib.tracking.sender import Sender  # now: a copy of the repository in which DVC runs us may go
 from pipeline_lib.tracking.spool import records, running, spool_folder
 from pipeline_lib.tracking.store import RegistryError, file_lock, tracking_uri
@@ -22,10 +23,14 @@ POLL_S, RETRY_S = 1.0, 30.0  # between two looks into the spool; after a store t
 def send_all(uri: str | None = None) -> int:
     """Send what waits in the spool of a store (default: tracking_uri()); returns how many runs were sent.
 
+    Also where nothing waits, a store that was moved learns where its artifacts are.
+
     Raises:
         RegistryError: the store is away; what was not sent stays in the spool.
     """
-    return Sender(uri or tracking_uri()).send()
+    uri = uri or tracking_uri()
+    follow_folder(uri)
+    return Sender(uri).send()
 
 
 def send_beside_stages(uri: str, after_s: float) -> None:

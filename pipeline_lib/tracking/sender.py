@@ -15,6 +15,7 @@ from pipeline_lib.tracking.store import import_mlflow, open_client, registry_err
 log = logging.getLogger("face_verifier")
 
 REFUSED_STATUSES = (400, 409, 422)  # MLflow's answer to a record that it will never take; errors of types are another
+GONE_STATUS = 404  # its answer for a run that `mlflow gc` removed, or of a server that is no MLflow
 
 
 class Sender:
@@ -63,7 +64,7 @@ class Sender:
         """Send what the own run has recorded since; raises as send."""
         assert self._own is not None
         with store_lock(self.uri), registry_errors("MLflow did not take this run.", self.uri):
-            self._replays[self._own.path].catch_up(is_running=True)
+            self._caught_up(self._own, is_running=True)
 
     def run_id_of(self, record: Record) -> str:
         """The MLflow run of a record that this sender has begun to send."""
@@ -79,17 +80,16 @@ class Sender:
     def _send_one(self, record: Record, is_running: bool, going_on: set[str], more: bool) -> bool:
         """Returns whether it was sent to its end; `more` records of its rebuild follow, so that need not be closed yet."""
         mlflow = import_mlflow()
-        replay = self._replays.setdefault(record.path, Replay(self.client, self.uri, record))
         with store_lock(self.uri), registry_errors("MLflow did not take a run; it stays in the spool.", self.uri):
             if not record.path.exists():  # another sender was faster
-                del self._replays[record.path]
+                self._replays.pop(record.path, None)
                 return False
             try:
-                replay.catch_up(is_running)
+                replay = self._caught_up(record, is_running)
             except (DataError, KeyError, TypeError, AttributeError, mlflow.MlflowException) as error:
                 if isinstance(error, mlflow.MlflowException) and error.get_http_status_code() not in REFUSED_STATUSES:
                     raise
-                self._refuse(record, replay, is_running, error, going_on)
+                self._refuse(record, is_running, error, going_on)
                 return False
             self._unclosed[replay.rebuild] = replay
             if not more:
@@ -99,11 +99,32 @@ class Sender:
                 del self._replays[record.path]
             return not is_running
 
+    def _caught_up(self, record: Record, is_running: bool) -> Replay:
+        """The record's replay, with all that is new sent.
+
+        A run, experiment or rebuild may be deleted while its stage goes on: what takes no more is begun anew.
+        """
+        mlflow = import_mlflow()
+        replay = self._replays.get(record.path)
+        if replay is not None and replay.run_id:
+            try:
+                replay.catch_up(is_running)
+            except mlflow.MlflowException as error:
+                if error.get_http_status_code() not in (*REFUSED_STATUSES, GONE_STATUS):
+                    raise
+                log.warning("MLflow run %s takes no more and is sent anew: %s", replay.run_id, error)
+            else:
+                return replay
+        replay = self._replays[record.path] = Replay(self.client, self.uri, record)
+        replay.catch_up(is_running)
+        return replay
+
     def _close(self, replay: Replay, going_on: set[str]) -> None:
         close_rebuild(self.client, replay.experiment_id, replay.parent, replay.rebuild in going_on)
         self._unclosed.pop(replay.rebuild, None)
 
-    def _refuse(self, record: Record, replay: Replay, is_running: bool, error: Exception, going_on: set[str]) -> None:
+    def _refuse(self, record: Record, is_running: bool, error: Exception, going_on: set[str]) -> None:
+        replay = self._replays[record.path]
         if record == self._own and is_running:
             raise error
         if is_running:

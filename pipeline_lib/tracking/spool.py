@@ -28,7 +28,8 @@ log = logging.getLogger("face_verifier")
 FOLDER, REFUSED, SUFFIX = ".tracking", "refused", ".jsonl"
 START_KEYS = {"stage", "live", "begun_ms", "experiment", "tags", "params", "params_text", "datasets"}  # see origin.py
 START_TAGS = {"rebuild", "stage", "host", "pid", "process_started"}
-SILENT_S = 600.0  # of a record of another machine, where nobody can ask: a living run writes at least once a minute
+# Another host's processes cannot be asked for. A living run touches its record each BEAT_S; who is silent for SILENT_S is gone.
+BEAT_S, SILENT_S = 60.0, 600.0
 END_BYTES = 200  # an `end` line is shorter
 
 
@@ -44,15 +45,15 @@ class Journal:
     def __init__(self, spool: Path, start: Mapping[str, object]) -> None:
         self.path = spool / f"{start['begun_ms']:015d}-{uuid.uuid4().hex[:8]}{SUFFIX}"
         self._handle: int | None = None
-        self._lock = (
-            threading.Lock()
-        )  # the machine's figures come from a thread of their own, which may outlast the run
+        # the machine's figures come from a thread of their own, which may outlast the run
+        self._lock, self._ended = threading.Lock(), threading.Event()
         try:
             spool.mkdir(parents=True, exist_ok=True)
             partial = self.path.with_suffix(".partial")
             self._handle = os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o644)
             self.write("start", start)
             partial.rename(self.path)  # readers never see a record without its start
+            threading.Thread(target=self._beat, name="RecordBeat", daemon=True).start()
         except OSError as error:
             self._give_up(error)
 
@@ -103,9 +104,21 @@ class Journal:
             self._close()
 
     def _close(self) -> None:
+        self._ended.set()
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+    def _beat(self) -> None:
+        """A sign of life for other hosts, whether there is something to write or not."""
+        while not self._ended.wait(BEAT_S):
+            with self._lock:
+                if self._handle is None:
+                    return
+                try:
+                    os.utime(self._handle)
+                except OSError as error:
+                    self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
         log.warning("This run is not recorded any further: %s: %s", type(error).__name__, error)

@@ -11,13 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 
 from pipeline_lib.core.errors import PipelineError
 from pipeline_lib.params.machine import load_machine
 
 LOCK_WAIT_S = 120.0  # another process sends a large model under it, or makes a new database's tables
-SERVER_ANSWERS_WITHIN_S, SERVER_RETRIES = 30, 1  # MLflow's own are 120 s and 7, with pauses that double
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+DEFAULTS = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # seconds; MLflow's own are 120 and 7 retries, with pauses that double
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+}
 
 
 class RegistryError(PipelineError):
@@ -39,7 +44,17 @@ def tracking_uri() -> str:
         ParamsError: machine.yaml is wrong.
     """
     given = os.environ.get("MLFLOW_TRACKING_URI") or load_machine().tracking.uri
-    return given or f"sqlite:///{repository() / 'mlflow.db'}"
+    return given or database_uri(repository() / "mlflow.db")
+
+
+def database_uri(file: Path) -> str:
+    """The sqlite URI of a file, which SQLAlchemy opens under just that name: it unquotes nothing, but ends the path at a `?`.
+
+    A path with a `?` goes in the form that sqlite itself unquotes; it names the driver, for MLflow would make a folder `file:`.
+    """
+    if "?" in str(file):
+        return f"sqlite+pysqlite:///file:{quote(str(file))}?uri=true"
+    return f"sqlite:///{file}"
 
 
 def shown_uri(uri: str) -> str:
@@ -52,24 +67,28 @@ def shown_uri(uri: str) -> str:
 
 def database_file(uri: str) -> Path | None:
     """The file of a sqlite URI, as an absolute path; None for any other."""
-    if not uri.startswith("sqlite:///"):
+    scheme, found, rest = uri.partition(":///")
+    if not found or scheme.partition("+")[0] != "sqlite":
         return None
-    return Path(uri.removeprefix("sqlite:///").partition("?")[0]).absolute()
+    path, _, query = rest.partition("?")
+    is_quoted = parse_qs(query).get("uri") == ["true"]
+    return Path(unquote(path.removeprefix("file:")) if is_quoted else path).absolute()
 
 
-def artifact_folder(uri: str) -> str | None:
-    """`mlartifacts` beside a sqlite database as an absolute path; None for a server, which knows its own place."""
+def artifact_folder(uri: str) -> Path | None:
+    """`mlartifacts` beside a sqlite database; None for a server, which knows its own place."""
     database = database_file(uri)
-    return None if database is None else str(database.parent / "mlartifacts")
+    return None if database is None else database.parent / "mlartifacts"
+
+
+def mlflow_environment() -> dict[str, str]:
+    """This process's, in which MLflow is quiet and waits for a server half a minute, unless the variables say otherwise."""
+    return {**DEFAULTS, **os.environ, **QUIET}
 
 
 def import_mlflow() -> ModuleType:
     """Import MLflow (1.5 to 4 s) with its telemetry off, its chatter silenced and its patience with a server bounded."""
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ["DO_NOT_TRACK"] = "true"
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(SERVER_ANSWERS_WITHIN_S))
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(SERVER_RETRIES))
+    os.environ.update(mlflow_environment())
     import mlflow
 
     for name in ("mlflow", "alembic"):
@@ -83,10 +102,10 @@ def open_client(uri: str | None = None) -> Any:
     Raises:
         RegistryError: the store cannot be reached or opened; a server that is away is found out within seconds.
     """
-    from pipeline_lib.tracking.reach import check_reach
+    from pipeline_lib.tracking.reach import find_store
 
     uri = uri or tracking_uri()
-    check_reach(uri)
+    find_store(uri)
     mlflow = import_mlflow()
     with store_lock(uri), registry_errors("The MLflow store cannot be opened.", uri):
         # under the lock: the client creates missing tables at once; two stages that start together must not both

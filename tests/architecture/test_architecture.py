@@ -140,8 +140,17 @@ def test_paths_of_a_command_are_declared(name: str) -> None:
         for key in ("deps", "outs", "metrics", "plots")
         for path in stage.get(key, [])
     ]
-    for path in re.findall(r'(?:^|[\s"])(data(?:/[^\s"]+)?)', stage["cmd"]):
+    for path in re.findall(r"(?:^|[\s'])(data(?:/[^\s']+)?)", stage["cmd"]):
         assert any(entry == path or entry.startswith(f"{path}/") for entry in declared), f"{path} is not declared"
+
+
+@pytest.mark.parametrize("name", list(STAGES))
+def test_a_shell_reads_no_more_of_params_than_names(name: str) -> None:
+    """In single quotes, which no name holds (params.whole): entries, and the fields that name entries or their places."""
+    command = STAGES[name]["cmd"]
+    inside = re.findall(r"'[^']*'", command)
+    assert command.count("${") == sum(text.count("${") for text in inside)
+    assert set(re.findall(r"\$\{(.*?)\}", command)) <= {"key", "item.network", "item.of", "item.with"}
 
 
 def test_params_are_the_composed_demo(tmp_path: Path) -> None:

@@ -6,13 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
+import psutil
 import pytest
 from tiny_pipeline import make_tiny_pipeline
 
 from flows import serve
+from flows.processes import stop
 
 
 @pytest.mark.slow
@@ -70,23 +74,67 @@ def test_ui_answers_and_stops(repository: Path, tmp_path: Path, sent: signal.Sig
             httpx.get(address)
 
 
-def test_a_run_that_no_worker_knows_is_ended_after_the_wait(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As a killed session leaves it in the database: nobody would ever end it."""
-    run = {"id": "7", "name": "stale", "state": {"type": "RUNNING"}}
-    asked: list[tuple[str, str]] = []
+class Server:
+    """Stands in for Prefect's: flow runs by id, and what is asked of it."""
 
-    def ask(url: str, body: dict) -> list[dict]:
+    def __init__(self, **states: str) -> None:
+        self.states = states
+        self.asked: list[tuple[str, str]] = []
+
+    def ask(self, url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
         if url.endswith("/flow_runs/filter"):
             wanted = body["flow_runs"]["state"]["type"]["any_"]
-            return [dict(run)] if run["state"]["type"] in wanted else []
-        asked.append((url, body["state"]["type"]))
-        run["state"] = body["state"]
+            runs = [{"id": key, "name": f"run-{key}", "state": {"type": state}} for key, state in self.states.items()]
+            return [run for run in runs if run["state"]["type"] in wanted]
+        (key,) = re.findall(r"api/flow_runs/(\w+)/set_state", url)
+        self.states[key] = body["state"]["type"]
+        self.asked.append((key, self.states[key]))
         return []
 
-    monkeypatch.setattr(serve, "ask", ask)
-    monkeypatch.setattr(serve, "CANCEL_TIMEOUT_S", 1.0)
-    serve.cancel_rebuilds("api")
-    assert asked == [("api/flow_runs/7/set_state", "CANCELLING"), ("api/flow_runs/7/set_state", "CANCELLED")]
-    assert "The rebuild stale did not end" in capsys.readouterr().out
+
+@pytest.fixture
+def worker() -> Iterator[psutil.Process]:
+    """A process with a child that computes flow run `mine`."""
+    script = "import subprocess, sys; subprocess.run(['sleep', '60'], env={'PREFECT__FLOW_RUN_ID': 'mine'})"
+    process = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
+    known = psutil.Process(process.pid)
+    while not serve.flow_runs_of(known.children(recursive=True)):
+        time.sleep(0.05)
+    yield known
+    stop(process, grace_s=1.0)
+
+
+def test_only_the_runs_that_the_worker_started_are_cancelled(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], worker: psutil.Process
+) -> None:
+    """Others of the same server are computed elsewhere; the one that is only taken yet may be ours."""
+    server = Server(mine="RUNNING", foreign="RUNNING", taken="PENDING", ending="CANCELLING")
+    monkeypatch.setattr(serve, "ask", server.ask)
+    monkeypatch.setattr(serve, "CANCEL_TIMEOUT_S", 1.5)
+    monkeypatch.setattr(serve, "PENDING_TIMEOUT_S", 0.2)
+    serve.cancel_rebuilds("api", worker, is_own_database=False)
+    assert server.asked == [("mine", "CANCELLING"), ("mine", "CANCELLED")]  # it did not end by itself
+    assert server.states == {"mine": "CANCELLED", "foreign": "RUNNING", "taken": "PENDING", "ending": "CANCELLING"}
+    assert "The rebuild run-mine did not end" in capsys.readouterr().out
+
+
+def test_a_foreign_run_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, worker: psutil.Process) -> None:
+    server = Server(foreign="RUNNING")
+    monkeypatch.setattr(serve, "ask", server.ask)
+    started = time.monotonic()
+    serve.cancel_rebuilds("api", worker, is_own_database=False)
+    assert time.monotonic() - started < 1.0
+    assert not server.asked
+
+
+def test_what_a_killed_session_left_in_our_own_database_is_ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], worker: psutil.Process
+) -> None:
+    """Nobody else would ever end it. The run of another session, which has its process, goes on."""
+    server = Server(stale="RUNNING", mine="RUNNING")
+    monkeypatch.setattr(serve, "ask", server.ask)
+    with subprocess.Popen(["sleep", "60"]) as idle:
+        serve.cancel_rebuilds("api", psutil.Process(idle.pid), is_own_database=True)
+        idle.kill()
+    assert server.asked == [("stale", "CANCELLED")]
+    assert "The rebuild run-stale did not end" in capsys.readouterr().out

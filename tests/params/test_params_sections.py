@@ -65,7 +65,7 @@ def put(keys: str, value: object) -> Callable[[Any], None]:
         ("occlude.kinds", [], r"rerank has no queries: occlude\.kinds is empty"),
         *((table, {name: {}}, rf"{table}\.{re.escape(name)}\.\[key\]: String should match pattern")
           for table in ("networks", "networks_over", "scores", "anchors", "rerank", "explanations", "galleries")
-          for name in ("r50+", "mobile0.25", "a b", "-a", "")),
+          for name in ("r50+", "mobile0.25", "a b", "it's", "$(id)", "a;b", "a/b", "ä", "-a", "")),
         ("regions.groups", {"p.28": ["p28_x28_y28"]}, r"regions\.groups\.p\.28\.\[key\]"),
         ("regions.weights", {"all+": {}}, r"regions\.weights\.all\+\.\[key\]"),
         ("regions", {"alone": {}, "groups": {}}, r"of is region_embeddings, and regions\.alone and regions\.groups are"),
@@ -178,6 +178,12 @@ def test_a_batch_that_the_machine_s_processes_cannot_share(
 def test_the_parameters_of_the_repository_pass(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
     check_params()
+
+
+@pytest.mark.parametrize("key", ["of", "with"])
+def test_a_place_that_a_shell_would_take_apart_is_refused(changed: Change, key: str) -> None:
+    with pytest.raises(ParamsError, match=rf"scores\.cosine\.{key} names .*, which"):
+        load_params(changed(put(f"scores.cosine.{key}", "embed/'; touch x; '")))
 
 
 def test_an_unknown_section_and_a_missing_one_are_named(changed: Change) -> None:

@@ -1,15 +1,18 @@
 """Runs: lineage, states, the shared parent, processes at once."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from in_mlflow import all_runs, parents, sent, stage_runs, start_stage, waiting
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.tracking import spool
 from pipeline_lib.tracking.origin import MAX_VALUE_CHARACTERS
 from pipeline_lib.tracking.send import send_all
 from pipeline_lib.tracking.stage_run import flatten, stage_run
@@ -152,6 +155,51 @@ def test_run_whose_record_was_lost_is_marked_by_the_next_one(workplace: Path) ->
     assert client.get_run(lost.info.run_id).info.status == "KILLED"
 
 
+@pytest.mark.parametrize(("silent_s", "status"), [(0.0, "RUNNING"), (300.0, "RUNNING"), (700.0, "KILLED")])
+def test_run_of_another_host_is_killed_by_its_silence_alone(workplace: Path, silent_s: float, status: str) -> None:
+    """Its processes cannot be asked for; a living run logs the machine's figures once a minute."""
+    hour_ago_ms, sign_ms = (int((time.time() - ago_s) * 1000) for ago_s in (3600.0, silent_s))
+    with stage_run("train@a", {}, {}) as run:
+        pass
+    client, found, parent = sent(run)
+    tags = {**found.data.tags, "host": "another", "record": "another", "mlflow.parentRunId": parent.info.run_id}
+    other = client.create_run(found.info.experiment_id, hour_ago_ms, tags)
+    client.log_metric(other.info.run_id, "loss", 1.0, hour_ago_ms)
+    client.log_metric(other.info.run_id, "system/cpu_utilization_percentage", 1.0, sign_ms)
+    with stage_run("train@a", {}, {}):
+        pass
+    send_all()
+    assert client.get_run(other.info.run_id).info.status == status
+
+
+@pytest.mark.parametrize(("silent_s", "num_sent"), [(300.0, 0), (700.0, 1)])
+def test_record_of_another_host_waits_for_it(workplace: Path, silent_s: float, num_sent: int) -> None:
+    """In a spool that machines share."""
+    process = start_stage("train@a", 600.0)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "open\n"
+    process.kill()
+    process.communicate(timeout=30)
+    (path,) = waiting()
+    path.write_text(path.read_text().replace(f'"host": "{platform.node()}"', '"host": "another"'))
+    os.utime(path, (time.time() - silent_s,) * 2)
+    assert send_all() == num_sent
+    assert len(waiting()) == 1 - num_sent
+
+
+def test_living_run_touches_its_record(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the machine's figures cannot be read: other hosts judge it by that."""
+    monkeypatch.setattr(spool, "BEAT_S", 0.05)
+    monkeypatch.setattr("psutil.net_io_counters", lambda: None)
+    with stage_run("align", {}, {}) as run:
+        os.utime(run.record.path, (0.0, 0.0))
+        time.sleep(0.5)
+        assert time.time() - run.record.path.stat().st_mtime < 10.0
+    os.utime(run.record.path, (0.0, 0.0))
+    time.sleep(0.2)
+    assert run.record.path.stat().st_mtime == 0.0
+
+
 def test_many_params_metrics_and_tags_go_in_batches(workplace: Path) -> None:
     """More than MLflow takes at once: 100 params, 1000 metrics, 100 tags."""
     with stage_run("align", {f"p{number}": number for number in range(230)}, {}) as run:
@@ -194,7 +242,7 @@ def test_uris_and_their_artifacts(workplace: Path, monkeypatch: pytest.MonkeyPat
     assert tracking_uri() == f"sqlite:///{workplace}/mlflow.db"
     monkeypatch.setenv("DVC_ROOT", "/srv/x")  # set by DVC, also in the copy in which its queue runs an experiment
     assert tracking_uri() == "sqlite:////srv/x/mlflow.db"
-    assert artifact_folder("sqlite:////srv/x/mlflow.db") == "/srv/x/mlartifacts"
+    assert artifact_folder("sqlite:////srv/x/mlflow.db") == Path("/srv/x/mlartifacts")
     assert artifact_folder("http://host:5000") is None
     assert shown_uri("http://user:secret@host:5000/x") == "http://host:5000/x"
     Path("machine.yaml").write_text("tracking: {uri: 'http://machine:5000'}\n")

@@ -205,6 +205,30 @@ def test_deleted_rebuild_is_made_anew(workplace: Path) -> None:
     assert other.info.run_id != parent.info.run_id
 
 
+@pytest.mark.parametrize("deleted", ["run", "rebuild", "experiment"])
+def test_what_is_deleted_while_a_stage_goes_on_is_no_error(workplace: Path, deleted: str) -> None:
+    """In the UI, say. The stage's run is whole in the end; a deleted rebuild stays deleted, the next stage has another."""
+    with stage_run("train@a", {"a": 1}, {}) as run:
+        run.log_metrics({"loss": 2.0}, 1)
+        client, run_id = run.client, run.run_id
+        found = client.get_run(run_id)
+        if deleted == "experiment":
+            client.delete_experiment(found.info.experiment_id)
+        else:
+            client.delete_run(run_id if deleted == "run" else found.data.tags["mlflow.parentRunId"])
+        run.log_metrics({"loss": 1.0}, 2)
+        assert run.client.get_run(run.run_id).data.metrics["loss"] == 1.0
+    assert not waiting()
+    with stage_run("train@b", {}, {}):
+        pass
+    client, found, parent = sent(run)
+    assert (found.info.status, parent.info.lifecycle_stage == "deleted") == ("FINISHED", deleted == "rebuild")
+    assert found.data.params == {"a": "1"}
+    assert [point.value for point in client.get_metric_history(found.info.run_id, "loss")] == [2.0, 1.0]
+    assert {item.info.status for item in all_runs(client)} == {"FINISHED"}
+    assert len(parents(client)) == 1
+
+
 def test_record_that_mlflow_refuses_is_set_aside(workplace: Path, caplog: pytest.LogCaptureFixture) -> None:
     with stage_run("a", {}, {}) as refused:
         refused.log_metrics({"a name with ?": 1.0})

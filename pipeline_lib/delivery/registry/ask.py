@@ -1,7 +1,6 @@
 """Ask a registered model about two photographs, in an interpreter of its own (ask_model)."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -9,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_lib.delivery.registry import ask_model
-from pipeline_lib.tracking.store import RegistryError, shown_uri
+from pipeline_lib.tracking.reach import find_store
+from pipeline_lib.tracking.store import RegistryError, mlflow_environment, shown_uri
 
-QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 ALLOWED = (
     "models:/NAME@ALIAS or models:/NAME/VERSION of the store; where there is no champion yet, "
     "@challenger is the last one, and `face-verifier promote VERSION` makes one the champion"
@@ -27,15 +26,16 @@ def ask(model: str, uri: str, a: Path, b: Path) -> dict[str, Any]:
         a, b: the photographs' files.
 
     Raises:
-        RegistryError: the model cannot be loaded, or failed.
+        RegistryError: the store does not answer, which is found out within seconds; the model cannot be loaded, or failed.
     """
+    find_store(uri)
     request = {"model": model, "tracking_uri": uri, "image_a": str(a), "image_b": str(b)}
     with tempfile.TemporaryDirectory() as scratch:
         request_file, answer_file = Path(scratch, "request.json"), Path(scratch, "answer.json")
         request_file.write_text(json.dumps(request))
         # -P: the script's folder holds modules with everyday names and must not be searched for imports
         command = [sys.executable, "-P", ask_model.__file__, str(request_file), str(answer_file)]
-        done = subprocess.run(command, env={**os.environ, **QUIET}, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, env=mlflow_environment(), stderr=subprocess.PIPE, text=True, check=False)
         if not answer_file.exists():
             raise RegistryError("The model failed.", got=done.stderr.strip()[-2000:], where=model)
         answer: dict[str, Any] = json.loads(answer_file.read_text())

@@ -112,7 +112,7 @@ def _windowed(client: "Client", compute: Callable[[B], R], batches: Iterable[B])
             yield in_flight.popleft().result()
 
 
-def _on_worker(function: Callable[[B], R], crashed: Crashed | None, batch: B) -> R:
+def _on_worker(function: Callable[[Any], Any], crashed: Crashed | None, batch: Any) -> Any:
     """Compute in the process of this thread, which ends with it."""
     if not hasattr(_of_thread, "process"):
         _of_thread.process = OwnProcess()

@@ -12,7 +12,7 @@ from pipeline_lib.core.files import atomic_dir
 from pipeline_lib.core.parallel import map_batches
 from pipeline_lib.core.progress import track
 from pipeline_lib.core.tables import read_table, table_from_rows, write_table
-from pipeline_lib.data.faces.align_batch import AlignedFace, Outcome, align_batch
+from pipeline_lib.data.faces.align_batch import AlignedFace, Outcome, align_batch, crashed_row
 from pipeline_lib.data.faces.detection.build import detector_weights
 from pipeline_lib.data.faces.rejects import check_rejects, count_reasons
 from pipeline_lib.data.shards.images import encode_png
@@ -40,7 +40,7 @@ def main(manifest: Annotated[Path, typer.Option()], out: Annotated[Path, typer.O
         weights = detector_weights(align)
         function = partial(align_batch, align=align, weights=weights, root=Path.cwd(), max_pixels=max_pixels)
         function([])  # a missing package or checkpoint fails here, not in the log of every worker
-        outcomes = map_batches(function, batches, machine.num_workers, machine.dask)
+        outcomes = map_batches(function, batches, machine.num_workers, machine.dask, crashed_row)
         with atomic_dir(out / "shards") as folder:
             with ShardWriter(folder, "aligned", align.images_per_shard) as writer:
                 rejects = _write_faces(writer, track(outcomes, "align, batches", total=len(batches)))

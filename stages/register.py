@@ -17,8 +17,8 @@ from pipeline_lib.delivery.registry.promote import merit_of, register_version
 from pipeline_lib.delivery.verifier.example import example_photographs
 from pipeline_lib.delivery.verifier.files import Settings, write_verifier
 from pipeline_lib.matching.scores.shared.pairs import read_pairs
+from pipeline_lib.matching.scores.shared.table import read_scores
 from pipeline_lib.matching.verification.calibration import read_calibrations
-from pipeline_lib.matching.verification.score_table import read_scores
 from pipeline_lib.params.align import Align
 from pipeline_lib.params.embed import Embed
 from pipeline_lib.params.ingest import Ingest

@@ -45,7 +45,7 @@ class Machine(Section):
 
     @property
     def num_workers(self) -> int:
-        """Processes for detection and drawing; 0 computes in the stage's own."""
+        """Processes for detection and drawing; 0: one, without Dask."""
         return self._cores() if self.workers == "auto" else self.workers
 
     def num_processes(self, num_gpus: int) -> int:

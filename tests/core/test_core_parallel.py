@@ -1,10 +1,14 @@
 """Batches over Dask workers."""
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
+import psutil
 import pytest
 
 from pipeline_lib.core import parallel
@@ -53,11 +57,16 @@ def test_batches_are_drawn_as_results_are_taken() -> None:
     results.close()
 
 
-def cluster(num_workers: int) -> Any:
+def cluster(num_workers: int, threads_per_worker: int = 1) -> Any:
+    """Workers under a nanny, as `dask worker` starts them."""
     from distributed import LocalCluster
 
     return LocalCluster(
-        n_workers=num_workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", processes=True
+        n_workers=num_workers,
+        threads_per_worker=threads_per_worker,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        processes=True,
     )
 
 
@@ -66,8 +75,9 @@ def pid(_: int) -> int:
     return os.getpid()
 
 
-def test_a_cluster_is_used_as_large_as_it_is() -> None:
-    """Three batches a worker that the cluster has are in flight, whatever number of local processes was asked for."""
+@pytest.mark.parametrize(("num_workers", "num_threads"), [(3, 1), (2, 3)])
+def test_a_cluster_is_used_as_large_as_it_is(num_workers: int, num_threads: int) -> None:
+    """Three batches a thread that the cluster has are in flight, whatever number of local processes was asked for."""
     drawn: list[int] = []
 
     def batches() -> Iterator[int]:
@@ -75,17 +85,96 @@ def test_a_cluster_is_used_as_large_as_it_is() -> None:
             drawn.append(number)
             yield number
 
-    with cluster(3) as own:
+    with cluster(num_workers, num_threads) as own:
         results = map_batches(pid, batches(), num_workers=0, scheduler=own.scheduler_address)
         first = next(results)
-        assert len(drawn) == 9
+        assert len(drawn) == 3 * num_workers * num_threads
         rest = list(results)
         assert len(rest) == 39
-        assert len({first, *rest}) == 3
+        assert len({first, *rest}) == num_workers * num_threads
         assert os.getpid() not in {first, *rest}
         own.scale(1)
         own.sync(own._correct_state)
         assert list(map_batches(square_slowly_if_even, range(5), 0, own.scheduler_address)) == [0, 1, 4, 9, 16]
+
+
+_shared: list[int] = []
+
+
+def through_a_shared_object(number: int) -> int:
+    """As dlib's detector keeps a picture between two calls: right where nobody else calls meanwhile."""
+    _shared[:] = [number]
+    time.sleep(0.02)
+    return _shared[0]
+
+
+def test_what_is_not_safe_in_threads_is_right_on_workers_that_have_them() -> None:
+    with cluster(1, 8) as own:
+        assert list(map_batches(through_a_shared_object, range(80), 0, own.scheduler_address)) == list(range(80))
+    assert list(map_batches(through_a_shared_object, range(20), 4)) == list(range(20))
+
+
+def die_of_three_and_eight(numbers: list[int]) -> list[int]:
+    if 3 in numbers or 8 in numbers:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return numbers
+
+
+def minus(number: int, how: str) -> int:
+    assert how == "its process was killed by SIGSEGV"
+    return -number
+
+
+BATCHES = [[0, 1, 2, 3, 4], [5], [6, 7, 8, 9]]
+
+
+@pytest.mark.parametrize("num_workers", [0, 1, 2])
+def test_the_items_that_end_their_process_are_found(num_workers: int) -> None:
+    expected = [[0, 1, 2, -3, 4], [5], [6, 7, -8, 9]]
+    assert list(map_batches(die_of_three_and_eight, BATCHES, num_workers, crashed=minus)) == expected
+
+
+def test_a_cluster_survives_the_items_that_end_their_process() -> None:
+    with cluster(1, 2) as own:
+        found = list(map_batches(die_of_three_and_eight, BATCHES, 0, own.scheduler_address, crashed=minus))
+        assert found == [[0, 1, 2, -3, 4], [5], [6, 7, -8, 9]]
+        assert list(map_batches(square_slowly_if_even, range(5), 0, own.scheduler_address)) == [0, 1, 4, 9, 16]
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_batch_that_nothing_can_stand_for_is_an_error(num_workers: int) -> None:
+    with pytest.raises(PipelineError, match=r"3 tries[\s\S]*SIGSEGV[\s\S]*die_of_three_and_eight"):
+        list(map_batches(die_of_three_and_eight, [[1], [3]], num_workers))
+
+
+def open_ports() -> list[tuple[str, int]]:
+    """On which this process and all that it started listen."""
+    me = psutil.Process()
+    connections = [one for process in (me, *me.children(recursive=True)) for one in process.net_connections()]
+    return [(one.laddr.ip, one.laddr.port) for one in connections if one.status == psutil.CONN_LISTEN]
+
+
+def test_local_workers_take_work_from_nobody_else() -> None:
+    """Dask talks within the process; its two web servers, which cannot be left out, are on loopback and tell nothing."""
+    before = open_ports()
+    results = map_batches(pid, range(20), 2)
+    next(results)
+    opened = [port for port in open_ports() if port not in before]
+    assert {ip for ip, _ in opened} <= {"127.0.0.1"}
+    for ip, port in opened:
+        for path in ("/info/main/workers.html", "/json/identity.json", "/metrics", "/health"):
+            with pytest.raises(HTTPError, match="404"):
+                urlopen(f"http://{ip}:{port}{path}", timeout=10)
+    assert len(list(results)) == 19
+
+
+def test_nothing_is_left_running() -> None:
+    before = psutil.Process().children(recursive=True)
+    for num_workers in (0, 2):
+        results = map_batches(pid, range(20), num_workers)
+        next(results)
+        results.close()
+        assert psutil.Process().children(recursive=True) == before
 
 
 def test_a_cluster_without_workers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

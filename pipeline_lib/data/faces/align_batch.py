@@ -1,13 +1,11 @@
-"""What one Dask worker does with a batch of the manifest: read, decode, detect, choose, align."""
+"""What a process does with a batch of the manifest: read, decode, detect, choose, align."""
 
-import multiprocessing
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -58,7 +56,7 @@ def align_batch(rows: Sequence[Row], align: Align, weights: Path | None, root: P
     Returns:
         for each row, in order, the aligned face or a row of the rejects table (reasons of PhotoError and FaceReject).
     """
-    detector = _process_detector(align.detector, weights, align.min_score)
+    detector = _process_detector(align.detector, weights, align.min_score, align.min_face_px)
     outcomes: list[Outcome] = []
     for run in _decoded_runs(rows, root, max_pixels):
         found = iter(detector.detect([image for _, image in run if not isinstance(image, PhotoError)]))
@@ -73,6 +71,16 @@ def align_batch(rows: Sequence[Row], align: Align, weights: Path | None, root: P
             image_id, identity, split = (str(row[column]) for column in ("image_id", "identity", "split"))
             outcomes.append(AlignedFace(image_id, identity, split, aligned, landmarks, face))
     return outcomes
+
+
+def crashed_row(row: Row, how: str) -> Outcome:
+    """A row of the rejects table for a photograph that ends every process which decodes it or looks for faces in it.
+
+    Args:
+        row: as align_batch takes it.
+        how: the process ended.
+    """
+    return reject_row(str(row["image_id"]), str(row["uri"]), "align", "crashed", how)
 
 
 def _decoded_runs(rows: Sequence[Row], root: Path, max_pixels: int) -> Iterator[list[tuple[Row, Image | PhotoError]]]:
@@ -97,19 +105,12 @@ def _decode(path: Path, max_pixels: int) -> Image | PhotoError:
 
 
 @lru_cache(maxsize=1)
-def _process_detector(kind: str, weights: Path | None, min_score: float) -> Detector:
-    """This process's detector, built at its first batch.
-
-    A Dask worker may use one thread, as there is one worker a core. Workers share the GPUs where there are any.
-    """
-    is_worker = multiprocessing.parent_process() is not None
-    if is_worker:
-        cv2.setNumThreads(1)
+def _process_detector(kind: str, weights: Path | None, min_score: float, min_face_px: int) -> Detector:
+    """This process's detector, built at its first batch. Processes share the GPUs where there are any."""
     if kind == "dlib":
-        return make_detector(kind, weights, min_score)
+        return make_detector(kind, weights, min_score, min_face_px)
     import torch
 
-    if is_worker:
-        torch.set_num_threads(1)
     num_gpus = torch.cuda.device_count()
-    return make_detector(kind, weights, min_score, f"cuda:{os.getpid() % num_gpus}" if num_gpus else "cpu")
+    device = f"cuda:{os.getpid() % num_gpus}" if num_gpus else "cpu"
+    return make_detector(kind, weights, min_score, min_face_px, device)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+Planned = tuple[AlignedBatch, list[list[str]]]
+
+
 @dataclass(frozen=True)
 class Occluded:
     """One occluded image: `png` its bytes, landmarks (5, 2) where they are now, `drawn` JSON."""
@@ -54,7 +57,7 @@ def write_occluded_set(
     Args:
         aligned: the align stage's folder.
         out: an existing, empty folder.
-        occlude: what to draw, see chosen_kinds.
+        occlude: what to draw, see planned_batches.
         num_workers, scheduler: see core.parallel.map_batches.
 
     Returns:
@@ -63,14 +66,11 @@ def write_occluded_set(
     Raises:
         DataError: the aligned shards or their index are missing or damaged.
     """
-    batches = list(aligned_batches(aligned, ("train", "test")))
-    test_ids = (row.image_id for batch in batches for row in batch.rows() if row.split == "test")
-    queries = query_images(occlude.seed, test_ids, occlude.max_query_images)
+    planned = planned_batches(aligned, occlude)
     rows: list[dict[str, object]] = []
     with ShardWriter(out, "occluded", occlude.images_per_shard) as writer:
-        draw = partial(occlude_batch, occlude=occlude, queries=queries)
-        done = map_batches(draw, batches, num_workers, scheduler)
-        for occluded_images in track(done, "occlusion batches", total=len(batches)):
+        done = map_batches(partial(occlude_batch, occlude=occlude), planned, num_workers, scheduler)
+        for occluded_images in track(done, "occlusion batches", total=len(planned)):
             for occluded in occluded_images:
                 _write(writer, occluded)
                 rows.append(
@@ -85,24 +85,37 @@ def write_occluded_set(
     return writer.index(), table_from_rows(rows, OCCLUSIONS)
 
 
-def chosen_kinds(row: AlignedRow, occlude: Occlude, queries: frozenset[str]) -> list[str]:
-    """A training image gets one kind or none (draw.training_kind), one of `queries` every kind, any other image none."""
-    if row.image_id in queries:
-        return list(occlude.kinds)
-    kind = (
-        training_kind(occlude.seed, row.image_id, list(occlude.kinds), occlude.train_share)
-        if row.split == "train"
-        else None
-    )
-    return [] if kind is None else [kind]
+def planned_batches(aligned: Path, occlude: Occlude) -> list[Planned]:
+    """The training and test images in batches, with the kinds each image gets.
+
+    A training image gets one kind or none (draw.training_kind), a query (draw.query_images) every kind, any other image none.
+    """
+    batches = list(aligned_batches(aligned, ("train", "test")))
+    whose = [
+        list(zip(*(batch.index[name].to_pylist() for name in ("image_id", "split")), strict=True)) for batch in batches
+    ]
+    test_ids = (image_id for batch in whose for image_id, split in batch if split == "test")
+    queries = query_images(occlude.seed, test_ids, occlude.max_query_images)
+
+    def kinds_of(image_id: str, split: str) -> list[str]:
+        if image_id in queries:
+            return list(occlude.kinds)
+        kind = (
+            training_kind(occlude.seed, image_id, list(occlude.kinds), occlude.train_share)
+            if split == "train"
+            else None
+        )
+        return [] if kind is None else [kind]
+
+    return [(batch, [kinds_of(*who) for who in ids]) for batch, ids in zip(batches, whose, strict=True)]
 
 
-def occlude_batch(batch: AlignedBatch, occlude: Occlude, queries: frozenset[str]) -> list[Occluded]:
+def occlude_batch(planned: Planned, occlude: Occlude) -> list[Occluded]:
     """All occlusions of a batch's images, in order; images that get none are not read."""
+    batch, kinds_of_rows = planned
     reader = batch.reader()
     done = []
-    for i, row in enumerate(batch.rows()):
-        kinds = chosen_kinds(row, occlude, queries)
+    for i, (row, kinds) in enumerate(zip(batch.rows(), kinds_of_rows, strict=True)):
         if not kinds:
             continue
         image = batch.image(reader, i)

@@ -17,6 +17,7 @@ from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 SPLITS = ("train",)  # val and test patches are cut from the aligned images when they are embedded
+FEW_BATCHES = 32  # are cut before Dask and its processes have started
 Patches = list[tuple[AlignedRow, dict[str, bytes]]]
 
 
@@ -50,7 +51,8 @@ def write_patch_set(
         DataError: the aligned shards or their index are missing or damaged.
     """
     batches = list(aligned_batches(aligned, SPLITS))
-    done = map_batches(partial(cut_batch, region=region, margin_px=margin_px), batches, num_workers, scheduler)
+    cut = partial(cut_batch, region=region, margin_px=margin_px)
+    done = map_batches(cut, batches, num_workers, scheduler) if len(batches) > FEW_BATCHES else map(cut, batches)
     num_images = 0
     with ShardWriter(out, "patches", images_per_shard) as writer:
         for patches in track(done, "patch batches", total=len(batches)):

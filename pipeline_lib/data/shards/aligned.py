@@ -33,7 +33,7 @@ class AlignedRow:
 
 @dataclass(frozen=True)
 class AlignedBatch:
-    """Some rows of the index of aligned images (member png), and the folder their shards lie in."""
+    """Some rows of the index of aligned images (member png), and the folder their shards lie in, an absolute path."""
 
     shards: Path
     index: "pa.Table"
@@ -97,7 +97,8 @@ def aligned_batches(aligned: Path, splits: tuple[str, ...], batch_size: int = IM
     for start in range(0, chosen.num_rows, batch_size):
         # take() copies the rows: a slice would be pickled with the whole table behind it
         rows = np.arange(start, min(start + batch_size, chosen.num_rows))
-        yield AlignedBatch(aligned / "shards", chosen.take(rows))
+        # absolute, since a Dask worker has its own working directory
+        yield AlignedBatch((aligned / "shards").absolute(), chosen.take(rows))
 
 
 def _strings(values: tuple[str, ...]) -> "pa.Array":

@@ -1,10 +1,12 @@
-"""The align stage on drawn photographs with a detector that reads the drawing: files, rejects, bytes, a full disk."""
+"""The align stage on drawn photographs with a detector that reads the drawing: files, rejects, bytes, a killer, a full disk."""
 
 import contextlib
 import errno
 import io
 import json
+import os
 import resource
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from PIL import Image
 import stages.align
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.geometry import TEMPLATE
+from pipeline_lib.core.parallel import map_batches
 from pipeline_lib.core.tables import read_table, table_from_rows, write_table
 from pipeline_lib.data.faces import align_batch as batch_module
 from pipeline_lib.data.faces.detection.face import Face
@@ -24,16 +27,31 @@ from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.rejects import REJECTS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
+KILLER = 3  # faces that are too many for the detector
+
 
 class RedBoxes:
-    """Finds squares: the red channel of the first column says how many and how large."""
+    """Finds squares: the red channel of the first column says how many and how large; KILLER of them end its process."""
 
     def detect(self, images):
+        if any(image[0, 0, 0] // 80 == KILLER for image in images):
+            os._exit(1)
         return [[self.face(image) for _ in range(int(image[0, 0, 0]) // 80)] for image in images]
 
     def face(self, image: np.ndarray) -> Face:
         side = float(image[0, 1, 0])
         return Face(np.array([20, 10, 20 + side, 10 + side], np.float32), 0.75, TEMPLATE + np.float32([3, 2]))
+
+
+def with_red_boxes(rows, function, run_pixels: int):
+    """Compute in a process of its own with RedBoxes."""
+    batch_module.make_detector, batch_module.RUN_PIXELS = (lambda *arguments: RedBoxes()), run_pixels
+    return function(rows)
+
+
+def map_with_red_boxes(function, *arguments):
+    function = partial(with_red_boxes, function=function, run_pixels=batch_module.RUN_PIXELS)
+    return map_batches(function, *arguments)
 
 
 def png(num_faces: int, side: int, seed: int) -> bytes:
@@ -80,8 +98,7 @@ def project(tmp_path, monkeypatch, repository):
     params["align"] |= {"images_per_shard": 4, "max_reject_share": 0.6}
     Path("params.yaml").write_text(yaml.safe_dump(params))
     Path("machine.yaml").write_text("{workers: 0, photographs_per_batch: 4}")
-    monkeypatch.setattr(batch_module, "make_detector", lambda kind, weights, min_score: RedBoxes())
-    batch_module._process_detector.cache_clear()
+    monkeypatch.setattr(stages.align, "map_batches", map_with_red_boxes)
 
     @contextlib.contextmanager
     def record(stage, params, inputs):
@@ -89,8 +106,7 @@ def project(tmp_path, monkeypatch, repository):
 
     Recorder.metrics = {}
     monkeypatch.setattr(stages.align, "stage_run", record)
-    yield tmp_path
-    batch_module._process_detector.cache_clear()
+    return tmp_path
 
 
 class Recorder:
@@ -153,6 +169,23 @@ def test_the_shards_hold_the_aligned_face_and_what_was_found(project):
 
 def test_a_rerun_gives_the_same_bytes(project):
     assert tree(run("first")) == tree(run("second"))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_photograph_that_kills_the_detector_is_rejected_and_changes_nothing_else(project, workers):
+    whole = run("whole")
+    Path("machine.yaml").write_text(f"{{workers: {workers}, photographs_per_batch: 4}}")
+    manifest = read_table(Path("manifest.parquet"), MANIFEST).to_pylist()
+    Path("photos/killer.png").write_bytes(png(KILLER, 100, 5))
+    manifest.insert(2, manifest[0] | {"image_id": "killer", "uri": "photos/killer.png"})
+    write_table(Path("manifest.parquet"), table_from_rows(manifest, MANIFEST), MANIFEST)
+    out = run()
+    rejects = {row["image_id"]: row for row in read_table(out / "rejects.parquet", REJECTS).to_pylist()}
+    killer = rejects.pop("killer")
+    assert (killer["reason"], killer["detail"]) == ("crashed", "its process ended with exit code 1")
+    assert rejects == {row["image_id"]: row for row in read_table(whole / "rejects.parquet", REJECTS).to_pylist()}
+    assert tree(out / "shards") == tree(whole / "shards")
+    assert Recorder.metrics["num_rejected_crashed"] == 1
 
 
 def test_too_many_rejects_fail_with_their_reasons_and_leave_the_table_only(project):

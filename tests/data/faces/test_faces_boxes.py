@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles.nms import list_anchors, suppress
 
-from pipeline_lib.data.faces.detection.face import Face
-from pipeline_lib.data.faces.detection.resize import limit_longest_side
-from pipeline_lib.data.faces.detection.retinaface import decode_faces, merge_scales
+from pipeline_lib.data.faces.detection.resize import limit_longest_side, searched_side_px
+from pipeline_lib.data.faces.detection.retinaface import decode_faces
 from pipeline_lib.data.faces.detection.retinaface_boxes import (
     anchors,
     decode_boxes,
@@ -60,20 +59,6 @@ def test_decode_faces_keeps_scores_at_the_limit_and_sorts():
     ]
 
 
-def test_merging_takes_each_size_from_the_search_that_sees_it():
-    def face(x0: float, y0: float, side: float, score: float) -> Face:
-        return Face(np.array([x0, y0, x0 + side, y0 + side], np.float32), score, np.zeros((5, 2), np.float32))
-
-    portrait, speck = face(100, 100, 600, 0.9), face(5, 5, 40, 0.99)
-    piece, wide_piece = face(150, 150, 250, 0.999), face(100, 100, 450, 0.998)
-    small = face(900, 900, 50, 0.95)
-    unsure_coarse, unsure_fine = face(800, 100, 205, 0.94), face(803, 102, 198, 0.97)
-    merged = merge_scales([portrait, speck, unsure_coarse], [piece, wide_piece, small, unsure_fine], 1000)
-    assert merged == [small, unsure_coarse, portrait]
-    only_fine = face(800, 100, 201, 0.9)
-    assert merge_scales([face(800, 100, 199, 0.9)], [only_fine], 1000) == [only_fine]
-
-
 def test_a_small_picture_is_not_resized():
     image = np.zeros((30, 50, 3), np.uint8)
     same, scale = limit_longest_side(image, 50)
@@ -88,3 +73,18 @@ def test_a_large_picture_keeps_its_shape_and_the_scale_undoes_it():
     thin, scale = limit_longest_side(np.zeros((1, 2000, 3), np.uint8), 100)
     assert thin.shape == (1, 100, 3)
     assert scale.tolist() == [20.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("longest_px", "min_face_px", "expected"),
+    [
+        (4032, 40, 8064),  # faces of 40 px must not get smaller: not shrunk at all
+        (4032, 80, 4032),
+        (4032, 160, 2016),
+        (4033, 160, 2017),  # rounded up
+        (4032, 800, 1200),  # the usual side suffices
+        (250, 40, 1200),
+    ],
+)
+def test_a_photograph_is_shrunk_no_further_than_its_smallest_face_allows(longest_px, min_face_px, expected):
+    assert searched_side_px(longest_px, 1200, 80, min_face_px) == expected

@@ -112,7 +112,7 @@ def test_landmarks_that_fix_nothing_are_a_reject(landmarks):
 )
 def test_detector_parameters_are_checked(kind, weights, min_score, key):
     with pytest.raises(ParamsError, match=key):
-        make_detector(kind, weights, min_score)
+        make_detector(kind, weights, min_score, 40)
 
 
 def rows(*reasons: str) -> list[dict[str, object]]:

@@ -24,12 +24,12 @@ def read(path: Path) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def mobilenet(faces_dir):
-    return make_detector("retinaface_mobilenet", faces_dir / "weights" / "retinaface_mobilenet0.25_fd1mb.pth", 0.9)
+    return make_detector("retinaface_mobilenet", faces_dir / "weights" / "retinaface_mobilenet0.25_fd1mb.pth", 0.9, 40)
 
 
 @pytest.fixture(scope="module")
 def dlib_detector():
-    return make_detector("dlib", None, 0.0)
+    return make_detector("dlib", None, 0.0, 40)
 
 
 @pytest.fixture(scope="module")

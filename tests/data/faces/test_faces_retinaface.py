@@ -68,7 +68,7 @@ def test_normalisation(mobilenet):
 def test_a_batch_of_mixed_sizes_finds_what_single_images_give(mobilenet, monkeypatch):
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (size, size + 16, 3), dtype=np.uint8) for size in (48, 64, 48, 48, 64)]
-    detector = RetinafaceDetector(mobilenet, 0.45)  # of random weights: some anchors score above a half, some below
+    detector = RetinafaceDetector(mobilenet, 0.45, 40)  # of random weights: some anchors score above a half, some below
     single = [detector.detect([image])[0] for image in images]
     for batch_px in (1 << 20, 2 * 48 * 64):
         monkeypatch.setattr("pipeline_lib.data.faces.detection.retinaface.MAX_BATCH_PX", batch_px)
@@ -82,7 +82,7 @@ def test_a_batch_of_mixed_sizes_finds_what_single_images_give(mobilenet, monkeyp
 
 
 def test_a_tiny_image_and_an_oblong_one_are_searched(mobilenet):
-    found = RetinafaceDetector(mobilenet, 0.999).detect(
+    found = RetinafaceDetector(mobilenet, 0.999, 40).detect(
         [np.zeros((1, 1, 3), np.uint8), np.zeros((3, 1500, 3), np.uint8)]
     )
     assert [len(faces) for faces in found] == [0, 0]
@@ -108,7 +108,7 @@ def test_what_is_found_in_a_shrunk_picture_is_scaled_back(mobilenet):
 
     image = np.zeros((1000, 2048, 3), np.uint8)
     image[498:502, 1196:1204] = 255
-    (face,) = RetinafaceDetector(Marker(), 0.9).detect([image])[0]
+    (face,) = RetinafaceDetector(Marker(), 0.9, 40).detect([image])[0]
     # Found in the coarse search (2048 -> 384 px), on a grid of 32 px there: 171 px in the photograph.
     scale = 2048 / 384
     np.testing.assert_allclose(face.box[2:] - face.box[:2], [256 * scale, 256 * 1000 / 188], rtol=0.01)
@@ -118,9 +118,9 @@ def test_what_is_found_in_a_shrunk_picture_is_scaled_back(mobilenet):
 
 def test_make_detector_reads_the_checkpoint(tmp_path, mobilenet):
     torch.save(mobilenet.state_dict(), tmp_path / "w.pth")
-    assert isinstance(make_detector("retinaface_mobilenet", tmp_path / "w.pth", 0.9), RetinafaceDetector)
+    assert isinstance(make_detector("retinaface_mobilenet", tmp_path / "w.pth", 0.9, 40), RetinafaceDetector)
     with pytest.raises(CheckpointError, match="missing"):
-        make_detector("retinaface_mobilenet", tmp_path / "v.pth", 0.9)
+        make_detector("retinaface_mobilenet", tmp_path / "v.pth", 0.9, 40)
 
 
 def test_the_network_is_moved_to_its_device_and_batches_follow(mobilenet):
@@ -138,7 +138,7 @@ def test_the_network_is_moved_to_its_device_and_batches_follow(mobilenet):
             raise StopIteration
 
     recorder = Recorder()
-    detector = RetinafaceDetector(recorder, 0.9, "meta")
+    detector = RetinafaceDetector(recorder, 0.9, 40, "meta")
     with pytest.raises(StopIteration):
         detector.detect([np.zeros((48, 48, 3), np.uint8)])
     assert (recorder.device, recorder.came) == ("meta", "meta")

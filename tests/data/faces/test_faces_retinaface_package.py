@@ -65,12 +65,12 @@ def weights(tmp_path_factory, pictures):
 
 @pytest.fixture(scope="module")
 def ours(weights) -> RetinafaceDetector:
-    return make_detector("retinaface_resnet50", weights, 0.6)
+    return make_detector("retinaface_resnet50", weights, 0.6, 40)
 
 
 @pytest.fixture(scope="module")
 def package(weights) -> RetinafacePytorchDetector:
-    return make_detector("retinaface_pytorch", weights, 0.6)
+    return make_detector("retinaface_pytorch", weights, 0.6, 40)
 
 
 @needs_package
@@ -103,7 +103,7 @@ def test_boxes_scores_and_landmarks_are_equal(ours, package, pictures):
 
 @needs_package
 def test_no_face_is_an_empty_list(package, pictures):
-    detector = RetinafacePytorchDetector(package._model, 0.9999)
+    detector = RetinafacePytorchDetector(package._model, 0.9999, 40)
     assert detector._model.predict_jsons(pictures[0], confidence_threshold=0.9999)[0]["score"] == -1
     assert detector.detect(pictures[:1]) == [[]]
 
@@ -138,10 +138,10 @@ def test_the_supplied_operator_suppresses():
 def test_another_checkpoint_is_refused(tmp_path):
     torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match=r"other\.pth"):
-        make_detector("retinaface_pytorch", tmp_path / "other.pth", 0.9)
+        make_detector("retinaface_pytorch", tmp_path / "other.pth", 0.9, 40)
 
 
 def test_without_the_package_the_error_says_what_to_run(monkeypatch):
     monkeypatch.setattr(detect_retinaface_pytorch, "PACKAGES", ("no_such_package_of_ours",))
     with pytest.raises(ParamsError, match="make retinaface"):
-        make_detector("retinaface_pytorch", None, 0.9)
+        make_detector("retinaface_pytorch", None, 0.9, 40)

@@ -1,4 +1,4 @@
-"""A Dask worker that is killed in the middle costs time only; the workers use one thread each."""
+"""Processes that are killed in the middle cost time only, photographs that kill them are rejects; one thread each."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline_lib.core.parallel import map_batches
-from pipeline_lib.data.faces.align_batch import Row, align_batch
+from pipeline_lib.data.faces.align_batch import Row, align_batch, crashed_row
 from pipeline_lib.data.faces.detection.build import detector_weights
 from pipeline_lib.params.align import Align
 
@@ -24,6 +24,13 @@ def die_once(rows: Sequence[Row], root: Path, marker: Path) -> list[dict[str, ob
     return align_small(rows, root)
 
 
+def die_of_some(rows: Sequence[Row], root: Path) -> list[dict[str, object]]:
+    """align_batch, where two of the photographs kill the decoder."""
+    if any(row["image_id"] in ("photo1", "photo6") for row in rows):
+        os._exit(9)
+    return align_small(rows, root)
+
+
 def count_threads(_: int) -> tuple[int, int]:
     """Threads of torch and OpenCV in a worker once it has its detector."""
     import cv2
@@ -32,7 +39,7 @@ def count_threads(_: int) -> tuple[int, int]:
     from pipeline_lib.data.faces import align_batch as module
 
     module.make_detector = lambda *arguments: None
-    module._process_detector("retinaface_mobilenet", None, 0.9)
+    module._process_detector("retinaface_mobilenet", None, 0.9, 40)
     return torch.get_num_threads(), cv2.getNumThreads()
 
 
@@ -61,13 +68,26 @@ def align_small(rows: Sequence[Row], root: Path) -> list[dict[str, object]]:
     return align_batch(rows, align_section("dlib", min_score=0.0), None, root, 10_000)
 
 
-def test_a_killed_worker_loses_nothing(tmp_path, rows):
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_killed_process_loses_nothing(tmp_path, rows, num_workers):
     function = partial(die_once, root=tmp_path, marker=tmp_path / "killed")
     batches = [rows[start : start + 2] for start in range(0, 8, 2)]
-    found = [row for batch in map_batches(function, batches, num_workers=1) for row in batch]
+    found = [row for batch in map_batches(function, batches, num_workers, crashed=crashed_row) for row in batch]
     assert (tmp_path / "killed").exists()
     assert found == [row for batch in batches for row in align_small(batch, tmp_path)]
     assert [row["image_id"] for row in found] == [f"photo{n}" for n in range(8)]
+
+
+@pytest.mark.parametrize(("num_workers", "size"), [(0, 8), (2, 3)])
+def test_a_photograph_that_kills_the_decoder_is_one_reject(tmp_path, rows, num_workers, size):
+    batches = [rows[start : start + size] for start in range(0, 8, size)]
+    function = partial(die_of_some, root=tmp_path)
+    found = [row for batch in map_batches(function, batches, num_workers, crashed=crashed_row) for row in batch]
+    expected = align_small(rows, tmp_path)
+    for n in (1, 6):
+        how = {"reason": "crashed", "detail": "its process ended with exit code 9"}
+        expected[n] = {"image_id": f"photo{n}", "uri": f"photo{n}.png", "stage": "align", **how}
+    assert found == expected
 
 
 def test_a_worker_uses_one_thread(monkeypatch):
@@ -95,10 +115,10 @@ def test_workers_share_the_gpus_and_dlib_needs_none(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     monkeypatch.setattr(module, "make_detector", lambda *arguments: built.append(arguments))
     module._process_detector.cache_clear()
-    module._process_detector("retinaface_mobilenet", Path("w.pth"), 0.9)
-    module._process_detector("dlib", None, 0.0)
+    module._process_detector("retinaface_mobilenet", Path("w.pth"), 0.9, 40)
+    module._process_detector("dlib", None, 0.0, 30)
     module._process_detector.cache_clear()
     assert built == [
-        ("retinaface_mobilenet", Path("w.pth"), 0.9, f"cuda:{os.getpid() % 4}"),
-        ("dlib", None, 0.0),
+        ("retinaface_mobilenet", Path("w.pth"), 0.9, 40, f"cuda:{os.getpid() % 4}"),
+        ("dlib", None, 0.0, 30),
     ]

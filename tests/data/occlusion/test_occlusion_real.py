@@ -18,7 +18,7 @@ NUM_PHOTOGRAPHS = 12
 def test_masks_hide_mouths_and_sunglasses_eyes_on_photographs(faces_dir):
     people = sorted((faces_dir / "lfw" / "images").iterdir())
     chosen = [sorted(person.glob("*.jpg"))[0] for person in people[:: len(people) // NUM_PHOTOGRAPHS]]
-    detector = make_detector("dlib", None, 0.0)
+    detector = make_detector("dlib", None, 0.0, 40)
     num_seen = 0
     for path in chosen[:NUM_PHOTOGRAPHS]:
         try:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,47 @@ def test_a_rerun_gives_the_same_bytes_whatever_the_number_of_workers(
     assert digests(tmp_path / "occluded") == digests(occluded_set[0])
     assert index.equals(occluded_set[1])
     assert occlusions.equals(occluded_set[2])
+
+
+def test_workers_in_another_folder_find_the_shards(aligned, occluded_set, tmp_path, monkeypatch):
+    """A worker of a cluster was started somewhere else than the stage, which names its folders relative to its own."""
+    from distributed import LocalCluster
+
+    monkeypatch.chdir(tmp_path)
+    with LocalCluster(n_workers=1, threads_per_worker=2, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
+        monkeypatch.chdir(aligned.parent)
+        (tmp_path / "occluded").mkdir()
+        write_occluded_set(Path(aligned.name), tmp_path / "occluded", OCCLUDE, 0, cluster.scheduler_address)
+    assert digests(tmp_path / "occluded") == digests(occluded_set[0])
+
+
+def test_what_is_sent_of_a_batch_does_not_grow_with_the_set(tmp_path, monkeypatch):
+    """The choice of the queries is made once, for all batches, and a batch carries that of its own images."""
+    sent: dict[int, list[int]] = {}
+    for num_images in (64, 640):
+        aligned = make_aligned(tmp_path / str(num_images), [image_of(0)] * num_images, ["test"] * num_images)
+        sizes = sent[num_images] = []
+        monkeypatch.setattr(
+            "pipeline_lib.data.occlusion.occluded_set.map_batches",
+            lambda function, batches, *rest, sizes=sizes: (
+                sizes.append(len(pickle.dumps((function, b)))) or [] for b in batches
+            ),
+        )
+        (tmp_path / f"out{num_images}").mkdir()
+        write_occluded_set(aligned, tmp_path / f"out{num_images}", OCCLUDE, 0)
+    assert len(sent[640]) == 10
+    assert max(sent[640]) < 1.05 * sent[64][0]
+
+
+def test_many_batches_of_patches_go_to_workers_and_give_the_same_bytes(aligned, patch_set, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline_lib.data.patches.patch_set.FEW_BATCHES", 1)
+    write_patch_sets(aligned, tmp_path, 2)
+    assert digests(tmp_path) == digests(patch_set)
+
+
+def test_few_batches_of_patches_start_no_process(aligned, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline_lib.core.own_process._start", None)
+    assert write_patch_sets(aligned, tmp_path, 2) == [70] * len(REGIONS)
 
 
 def test_more_images_do_not_change_the_occlusions_of_the_others(occluded_set, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.delivery.registry.floor import lead_over_pixels
 from pipeline_lib.matching.scores.shared.pairs import PairSet
-from pipeline_lib.matching.verification.score_table import ScoreColumn, score_table
+from pipeline_lib.matching.scores.shared.table import ScoreColumn, score_table
 from pipeline_lib.schemas.pairs import PAIRS
 
 NUM_PEOPLE, NUM_IMAGES = 15, 4

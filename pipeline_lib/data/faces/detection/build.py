@@ -27,7 +27,7 @@ def detector_weights(align: Align) -> Path | None:
     return resnet50_weights().absolute()
 
 
-def make_detector(kind: str, weights: Path | None, min_score: float, device: str = "cpu") -> Detector:
+def make_detector(kind: str, weights: Path | None, min_score: float, min_face_px: int, device: str = "cpu") -> Detector:
     """Build the detector named `kind`.
 
     Args:
@@ -35,6 +35,7 @@ def make_detector(kind: str, weights: Path | None, min_score: float, device: str
         weights: the checkpoint; None for a detector that brings its own or downloads it.
         min_score: lowest score of a face that is returned. dlib: margin of the HOG classifier, 0.0 is its own default,
             higher is stricter. RetinaFace: probability in (0, 1), 0.9 is usual.
+        min_face_px: the smallest face that must be found: how far a large photograph is shrunk before the search.
         device: where our RetinaFace computes, as torch names it: cpu, cuda, cuda:1. The others compute on the CPU.
 
     Raises:
@@ -46,14 +47,14 @@ def make_detector(kind: str, weights: Path | None, min_score: float, device: str
     if kind == "dlib":
         from pipeline_lib.data.faces.detection.dlib import DlibDetector
 
-        return DlibDetector(min_score)
+        return DlibDetector(min_score, min_face_px)
     if kind == "retinaface_pytorch":
         from pipeline_lib.data.faces.detection.retinaface_package import RetinafacePytorchDetector
 
-        return RetinafacePytorchDetector.from_weights(weights, min_score)
+        return RetinafacePytorchDetector.from_weights(weights, min_score, min_face_px)
     from pipeline_lib.data.faces.detection.retinaface import RetinafaceDetector
 
-    return RetinafaceDetector.from_weights(kind.removeprefix("retinaface_"), weights, min_score, device)
+    return RetinafaceDetector.from_weights(kind.removeprefix("retinaface_"), weights, min_score, min_face_px, device)
 
 
 def check_detector(kind: str, weights: Path | None, min_score: float) -> None:

@@ -1,10 +1,29 @@
-"""Large photographs are shrunk before detection; what is found is scaled back."""
+"""Large photographs are shrunk before detection, as far as the smallest face that counts allows; what is found is scaled back."""
+
+import math
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 Scale = npt.NDArray[np.float32]
+
+
+def searched_side_px(longest_px: int, usual_px: int, smallest_face_px: int, min_face_px: int) -> int:
+    """To which longest side a photograph may be shrunk: `usual_px`, or more where faces that count would become too small.
+
+        max(usual, ceil(longest * smallest_face / min_face))
+
+    Args:
+        longest_px: of the photograph.
+        usual_px: what the detector shrinks to where nothing speaks against it.
+        smallest_face_px: the smallest face that the detector sees.
+        min_face_px: the smallest face of the photograph that must be found.
+
+    Returns:
+        px; above longest_px where the photograph must not be shrunk.
+    """
+    return max(usual_px, math.ceil(longest_px * smallest_face_px / min_face_px))
 
 
 def limit_longest_side(image: npt.NDArray[np.uint8], longest_px: int) -> tuple[npt.NDArray[np.uint8], Scale]:

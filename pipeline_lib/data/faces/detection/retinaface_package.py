@@ -16,8 +16,10 @@ from torch import Tensor
 from pipeline_lib.core.errors import CheckpointError, ParamsError
 from pipeline_lib.data.faces.detection.face import Face, Image
 from pipeline_lib.data.faces.detection.resize import limit_longest_side
-from pipeline_lib.data.faces.detection.retinaface import LONGEST_SIDE_PX, MAX_IOU
+from pipeline_lib.data.faces.detection.retinaface import MAX_IOU
 from pipeline_lib.data.faces.detection.retinaface_boxes import non_maximum_suppression
+from pipeline_lib.data.faces.detection.retinaface_network import VARIANTS
+from pipeline_lib.data.faces.detection.retinaface_scales import LONGEST_SIDE_PX, search_twice
 from pipeline_lib.data.faces.detection.weights import read_state, resnet50_weights
 
 PACKAGES = ("retinaface", "torchvision", "albumentations", "albucore", "simsimd", "stringzilla")
@@ -26,20 +28,22 @@ PACKAGES = ("retinaface", "torchvision", "albumentations", "albucore", "simsimd"
 class RetinafacePytorchDetector:
     """Adapter: one picture at a time, boxes and scores as the package rounds them (two decimals).
 
-    The package enlarges every picture to one longest side. Here each keeps its size, or is shrunk to 1024 px as for our
+    The package enlarges every picture to one longest side. Here each keeps its size, or is shrunk and searched twice as for our
     own network, so that both backends see the same pixels and small photographs cost what they should.
 
     Args:
         model: retinaface.predict_single.Model with its weights loaded.
         min_score: probability in (0, 1); a face scores above this.
+        min_face_px: the smallest face that must be found.
     """
 
-    def __init__(self, model: Any, min_score: float) -> None:
+    def __init__(self, model: Any, min_score: float, min_face_px: int) -> None:
         self._model = model
         self._min_score = min_score
+        self._min_face_px = min_face_px
 
     @classmethod
-    def from_weights(cls, weights: Path | None, min_score: float) -> "RetinafacePytorchDetector":
+    def from_weights(cls, weights: Path | None, min_score: float, min_face_px: int) -> "RetinafacePytorchDetector":
         """Build from a checkpoint, by default the one the package's author published.
 
         Raises:
@@ -58,14 +62,18 @@ class RetinafacePytorchDetector:
                 "The checkpoint is not retinaface-pytorch's ResNet-50.", got=error, where=path
             ) from None
         model.eval()
-        return cls(model, min_score)
+        return cls(model, min_score, min_face_px)
 
     def detect(self, images: Sequence[Image]) -> list[list[Face]]:
         """See Detector."""
-        return [self._detect_one(image) for image in images]
+        variant = VARIANTS["resnet50"]
+        return search_twice(images, self._detect_within, variant.anchor_px[0][0], variant.reach_px, self._min_face_px)
 
-    def _detect_one(self, image: Image) -> list[Face]:
-        image, scale = limit_longest_side(image, LONGEST_SIDE_PX)
+    def _detect_within(self, images: Sequence[Image], sides_px: Sequence[int]) -> list[list[Face]]:
+        return [self._detect_one(image, side_px) for image, side_px in zip(images, sides_px, strict=True)]
+
+    def _detect_one(self, image: Image, side_px: int) -> list[Face]:
+        image, scale = limit_longest_side(image, side_px)
         albumentations = importlib.import_module("albumentations")
         keep_size = albumentations.LongestMaxSize(max_size=max(image.shape[:2]), p=1)
         model = copy.copy(

@@ -5,11 +5,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from pipeline_lib.tracking import stage_run
 from pipeline_lib.tracking.store import open_client
 
 REPOSITORY = Path(__file__).parent.parent
+# An example may take as long as a busy machine makes it; pytest's own limit ends what hangs.
+settings.register_profile("any speed", deadline=None)
+settings.load_profile("any speed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

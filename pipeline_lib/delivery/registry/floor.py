@@ -44,7 +44,7 @@ def lead_over_pixels(table: pa.Table, column: str, pairs: PairSet) -> Lead:
     rows = table.filter(pc.equal(table["protocol"], VALIDATION))
     pixels = [name for name, about in score_columns(table).items() if about.kind == KIND]
     floor_name = "raw pixels" if pixels else "chance"
-    people = np.array([[pairs.identity(face) for face in rows[side].to_pylist()] for side in ("image_a", "image_b")]).T
+    people = np.array([list(pairs.owners(rows[side].to_pylist())) for side in ("image_a", "image_b")]).T
     try:
         bootstrap = PairBootstrap(people, rows["genuine"].to_numpy(), NUM_BOOTSTRAP, np.random.default_rng(SEED))
     except TooFewIdentities:

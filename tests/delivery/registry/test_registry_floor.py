@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline_lib.core.tables import table_from_rows
+from pipeline_lib.core.texts import as_texts
 from pipeline_lib.delivery.registry.floor import lead_over_pixels
 from pipeline_lib.matching.scores.shared.pairs import PairSet
 from pipeline_lib.matching.scores.shared.table import ScoreColumn, score_table
@@ -27,7 +28,7 @@ def made_pairs(num_people: int = NUM_PEOPLE) -> PairSet:
         {"protocol": protocol, "fold": 0, "image_a": a, "image_b": b, "genuine": people[a] == people[b]}
         for protocol, (a, b) in named
     ]
-    return PairSet(table_from_rows(rows, PAIRS), {}, {}, people)
+    return PairSet(table_from_rows(rows, PAIRS), {}, {}, as_texts(list(people)), as_texts(list(people.values())))
 
 
 def scored(pairs: PairSet, **shifts: float) -> pa.Table:
@@ -73,7 +74,7 @@ def test_a_template_is_its_photographs_person() -> None:
     for side in ("image_a", "image_b"):
         names = pa.array([f"template of {image}" for image in table[side].to_pylist()])
         table = table.set_column(table.column_names.index(side), PAIRS.field(side), names)
-    templates = {f"template of {image}": {"medium": [image]} for image in pairs.identities}
-    of_templates = PairSet(table, {}, templates, pairs.identities)
+    templates = {f"template of {image}": {"medium": [image]} for image in pairs.image_ids}
+    of_templates = PairSet(table, {}, templates, pairs.image_ids, pairs.identities)
     found = lead_over_pixels(scored(of_templates, pixels=0.5, net=3.0), "net", of_templates)
     assert found == lead_over_pixels(scored(pairs, pixels=0.5, net=3.0), "net", pairs)

@@ -47,9 +47,10 @@ class PairSet:
         found = (image for face in faces for images in self.media(face) for image in images)
         return list(dict.fromkeys(found))
 
-    def identity(self, face: str) -> str:
-        """Whose face it is."""
-        return self.identities[self.images([face])[0]]
+    def owners(self, faces: Iterable[str]) -> Texts:
+        """Whose face each is."""
+        first = [self.media(face)[0][0] for face in faces]
+        return self.identities.take(self.image_ids.rows(first))
 
     @property
     def people(self) -> set[str]:

@@ -81,7 +81,7 @@ def put(keys: str, value: object) -> Callable[[Any], None]:
         ("scores.dam.with", "anchors/fake", r"scores\.dam\.with names anchors/fake, which is not defined"),
         ("scores.dam.of", "embed/resnet", "names resnet, which networks does not define"),
         ("networks_over", {"iresnet": {"kind": "x", "over": ["iresnet"], "epochs": 0, "head": {"kind": "none"}}}, "both define"),
-        ("networks.iresnet.head", {"kind": "none"}, rr"epochs \d+ and head none"),
+        ("networks.iresnet.head", {"kind": "none"}, r"epochs \d+ and head none"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named(changed: Change, keys: str, value: object, message: str) -> None:

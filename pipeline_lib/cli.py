@@ -141,6 +141,8 @@ def export(
     from pipeline_lib.networks.backbones.shared.checkpoints import load_network
     from pipeline_lib.networks.export import export_network
 
+    if not out.parent.is_dir():
+        raise DataError("There is no such folder to write into.", got=out.parent, where="--out")
     export_network(load_network(network), out)
     typer.echo(f"{out}: {out.stat().st_size:,} bytes")
 

@@ -15,7 +15,7 @@ ONNX_OPSET = 18  # the lowest that torch 2.13's exporter writes without conversi
 
 
 def export_network(network: FaceNetwork, path: Path) -> None:
-    """Write `network` as the suffix of `path` says, into a folder that exists; an existing file is replaced.
+    """Write `network` as the suffix of `path` says; the folder is made, an existing file replaced.
 
     - .pth: torch.save of the state dict, a plain dict that torch.load(weights_only=True) reads; the names of the public
       code (an RRFNet's begin with `backbone.`).
@@ -37,7 +37,7 @@ def export_network(network: FaceNetwork, path: Path) -> None:
         )
     assert not network.training, "an exported network computes as in evaluation"
     try:
-        with atomic_file(path, make_folder=False) as partial:
+        with atomic_file(path) as partial:
             partial.touch()  # where this is refused, torch and safetensors would raise errors of their own
             _WRITERS[path.suffix](network, partial)
     except OSError as error:

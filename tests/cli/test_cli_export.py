@@ -50,4 +50,7 @@ def test_errors_are_messages_without_a_traceback(tmp_path: Path, monkeypatch: py
     wrong = str(run(monkeypatch, "--network", tmp_path / "network", "--out", tmp_path / "out.pb"))
     assert "CheckpointError: A network is not exported in such a file.\n  got: out.pb\n  allowed: .pth, .onnx" in wrong
     assert run(monkeypatch, "--network", tmp_path / "network") == 2
+    mistyped = run(monkeypatch, "--network", tmp_path / "network", "--out", tmp_path / "no" / "out.pth")
+    assert "There is no such folder" in str(mistyped)
     assert not out.exists()
+    assert not (tmp_path / "no").exists()

@@ -69,6 +69,8 @@ def train_partial_fc(kind: str, rate: float, world: World) -> tuple[PartialFC, d
     for step in range(NUM_STEPS):
         optimiser.zero_grad()
         losses = []
+        inputs, labels, _ = (torch.cat(values) for values in zip(*shares(step, world.rank, world.size), strict=True))
+        head.observe(backbone.module(inputs), labels)
         for inputs, labels, noise in shares(step, world.rank, world.size):
             loss = head(backbone(inputs), labels, noise) / MICRO_BATCHES
             loss.backward()
@@ -87,7 +89,7 @@ def train_whole_head(kind: str, world: World) -> dict[str, Tensor]:
     head = build_head(SETTINGS[kind], INPUTS, NUM_CLASSES, seed=3)
     for step in range(NUM_STEPS):
         for inputs, labels, _ in shares(step, world.rank, world.size):
-            head(20 * inputs, labels)
+            head.observe(20 * inputs, labels)
     return {name: value for name, value in head.state_dict().items() if name != "weight"}
 
 

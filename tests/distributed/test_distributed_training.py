@@ -150,18 +150,33 @@ def test_a_killed_rank_is_named_by_the_others(tmp_path: Path, repository: Path) 
     assert "training goes on after step 2" in (tmp_path / "rank0.txt").read_text()
 
 
-@pytest.mark.parametrize("head", ["elasticface_arc", "adaface"])
-def test_heads_with_drawn_margins_or_running_statistics_are_the_same_in_any_world(
-    head: str, tmp_path: Path, repository: Path
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--head", "elasticface_arc"),
+        ("--head", "adaface"),
+        ("--head", "curricularface"),
+        ("--head", "adaface", "--partial-fc", "1.0"),
+    ],
+    ids=" ".join,
+)
+def test_heads_with_drawn_margins_or_running_statistics_are_the_same_in_any_world_and_parts(
+    options: tuple[str, ...], tmp_path: Path, repository: Path
 ) -> None:
-    rows = {}
-    for world in (1, 2):
-        folder = tmp_path / str(world)
-        for code, output in start([folder], repository, world, "--network", "plain", "--head", head):
+    found = {}
+    for world, micro_batch in ((1, 12), (1, 2), (2, 3), (3, 4), (3, 2)):
+        folder = tmp_path / f"{world} {micro_batch}"
+        parts = ("--network", "plain", "--batch-size", "12", "--micro-batch", str(micro_batch), "--epochs", "2")
+        for code, output in start([folder], repository, world, *parts, *options):
             assert code == 0, output
-        rows[world] = json.loads((folder / "history.json").read_text())
-    for one, many in zip(rows[1], rows[2], strict=True):
-        assert many == pytest.approx(one, rel=1e-5)  # as without: the order of float32 sums
+        tensors = load_file(folder / "result0.safetensors")
+        statistics = {name: value.item() for name, value in tensors.items() if value.dim() == 0}
+        found[folder.name] = statistics, json.loads((folder / "history.json").read_text())
+    statistics, rows = found.pop("1 12")
+    for others, other_rows in found.values():
+        assert others == pytest.approx(statistics, rel=1e-5)  # as without: the order of float32 sums
+        for one, other in zip(rows, other_rows, strict=True):
+            assert other == pytest.approx(one, rel=1e-5)
 
 
 def test_partial_fc_trains_as_the_whole_head_and_its_shards_move_to_another_world(

@@ -116,6 +116,7 @@ def test_heads_over_batches_in_training_mode(kind: str) -> None:
     for embeddings, labels, noise in batches(3):
         embeddings[0] = 2 * head.weight.data[labels[0]]  # on its class, and one beyond π - m
         embeddings[1] = -head.weight.data[labels[1]] + 0.02
+        head.observe(embeddings, labels)
         loss = head(embeddings, labels, noise).item()
         lists = (value.tolist() for value in (embeddings.double(), labels, head.weight.detach().double(), noise))
         expected = slow.loss(*lists, list(range(NUM_CLASSES)))
@@ -132,6 +133,7 @@ def test_partial_fc_over_batches_on_the_sampled_classes(kind: str) -> None:
     torch.randn(40, DIM, generator=torch.Generator().manual_seed(4), out=head.weight)
     for embeddings, labels, noise in batches(3):
         x = embeddings.clone().requires_grad_()
+        head.observe(x, labels)
         loss = head(x, labels, noise)
         loss.backward()
         index, gradient = head.pending

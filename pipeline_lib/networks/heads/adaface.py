@@ -37,9 +37,10 @@ class AdaFace(SoftmaxMarginHead):
     runs through ĥ.
 
     μ and σ follow the mean and the unbiased standard deviation of the lengths in each global batch with weight t_alpha,
-    and take a batch in before it is judged by them. They start at 20 and 100. A global batch of one has σ = 0.
+    and take a batch in (`observe`) before it is judged by them. They start at 20 and 100. A global batch of one has σ = 0.
     """
 
+    has_statistics = True
     norm_mean: Tensor
     norm_std: Tensor
 

@@ -25,11 +25,12 @@ class CurricularFace(SoftmaxMarginHead):
     """f(cos θ) = cos(θ + m), or cos θ - m sin(π - m) once cos θ <= cos(π - m), where cos(θ + m) would rise again;
     g(cos) = cos (t + cos) for a hard negative, one with cos > cos(θ_y + m), else cos.
 
-    t follows the mean cosine to the own class over each global batch with weight t_alpha, and takes a batch in before
-    it is used; it starts at 0. No gradient runs through t or through the choice of the hard ones. As in the public code,
+    t follows the mean cosine to the own class over each global batch with weight t_alpha, and takes a batch in
+    (`observe`) before it is used; it starts at 0. No gradient runs through t or through the choice of the hard ones. As in the public code,
     that choice is by cos(θ_y + m) even where f is the other branch.
     """
 
+    has_statistics = True
     t: Tensor
 
     def __init__(self, settings: Settings, embedding_dim: int, num_classes: int) -> None:

@@ -5,19 +5,27 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pipeline_lib.core import pixels
+from pipeline_lib.core.code import modules_in, source_digest
 from pipeline_lib.core.errors import PipelineError
 from pipeline_lib.core.files import atomic_file
+from pipeline_lib.core.kinds import load_kind
+from pipeline_lib.data.shards import images, plan
+from pipeline_lib.networks.backbones.shared.checkpoints import network_modules
+from pipeline_lib.networks.heads.shared.settings import HEADS
 from pipeline_lib.networks.training.data import TrainingSet
 from pipeline_lib.networks.training.learner import Learner
+from pipeline_lib.networks.training.trainee import Trainee
 from pipeline_lib.params.train import Train
 
 About = dict[str, str]
@@ -74,8 +82,8 @@ def check_writable(folder: Path) -> None:
 def load_checkpoint(folder: Path, learners: Sequence[Learner], about: About) -> Progress:
     """Put a checkpoint's state in place and return its progress; a fresh start where there is none to use.
 
-    A checkpoint of other settings, data, classes or initial weights, of another format, or a damaged one is not resumed;
-    a log line says so and what differs, and the next save replaces it.
+    A checkpoint of other settings, code, data, classes or initial weights, of another format, or a damaged one is not
+    resumed; a log line says so and what differs, and the next save replaces it.
     """
     path = folder / CHECKPOINT
     if not path.exists():
@@ -119,12 +127,29 @@ def training_about(learners: Sequence[Learner], train: Train, epochs: int, datas
     return {
         "networks": json.dumps({name: trainee.network.spec.to_json() for name, trainee in trainees.items()}),
         "heads": json.dumps({name: trainee.head.settings.model_dump() for name, trainee in trainees.items()}),
+        "code": code_of(list(trainees.values())),
         "initial weights": weights.hexdigest(),
         "settings": json.dumps({**train.model_dump(exclude=INDECISIVE), "epochs": epochs}),
         "images": dataset.digest,
         "number of classes": str(len(dataset.classes)),
         "classes": hashlib.sha256("\n".join(dataset.classes).encode()).hexdigest(),
     }
+
+
+def code_of(trainees: Sequence[Trainee]) -> str:
+    """The digest of the source files that compute a training: of its networks, heads, samples, their order and pixels, and
+    its steps. networks/training counts whole, with what it only shows.
+    """
+    return source_digest(_modules(trainees))
+
+
+def _modules(trainees: Sequence[Trainee]) -> Iterator[ModuleType]:
+    for trainee in trainees:
+        yield from network_modules(trainee.network)
+        yield load_kind(HEADS, trainee.head.settings.kind, where="head.kind")
+    yield from modules_in(f"{HEADS}.shared")
+    yield from modules_in("networks.training")
+    yield from (images, pixels, plan)
 
 
 def _bytes(tensor: Tensor) -> bytes:

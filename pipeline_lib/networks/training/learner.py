@@ -81,10 +81,13 @@ class Learner:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
+        is_whole = len(micro_batches) == 1
+        if self.model.has_statistics and not is_whole:
+            self._observe(micro_batches)
         total = torch.zeros(len(self.trainees), device=self.world.device)
         for number, micro_batch in enumerate(micro_batches, start=1):
             with self._gradients_sent(number == len(micro_batches)):
-                losses = self._replicated()(*micro_batch) / len(micro_batches)
+                losses = self._replicated()(*micro_batch, is_whole) / len(micro_batches)
                 losses.sum().backward()
             total += losses.detach()
         norms = self._clip()
@@ -96,6 +99,20 @@ class Learner:
                 self.averages[name].update_parameters(trainee.network)
         self._losses.append(total)
         self._norms.append(norms)
+
+    @torch.no_grad()
+    def _observe(self, micro_batches: list[MicroBatch]) -> None:
+        """Show the heads the embeddings of all micro-batches before the first loss: their statistics are of global batches.
+
+        This costs heads with statistics a forward pass more, where there are several micro-batches. What it would change in
+        the networks, the running statistics of their batch normalisation, is put back.
+        """
+        buffers = list(self.model.network.buffers())
+        before = [buffer.clone() for buffer in buffers]
+        embeddings = [self.model.embed(part.images, part.kept) for part in micro_batches]  # type: ignore[arg-type]
+        for buffer, value in zip(buffers, before, strict=True):
+            buffer.copy_(value)
+        self.model.observe(torch.cat(embeddings), torch.cat([part.labels for part in micro_batches]))
 
     def figures(self) -> Tensor:
         """Losses and gradient norms (before clipping) of every step since the last call, float32 (V,2,n) on the device."""

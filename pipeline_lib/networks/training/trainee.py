@@ -23,18 +23,37 @@ class Trainee(nn.Module):
         self.network = network
         self.head = head
 
-    def forward(self, images: Tensor, labels: Tensor, kept: Tensor | None, noise: Tensor | None) -> Tensor:
-        """The mean loss of a batch; the network runs in bfloat16 on GPUs, in float32 on CPUs, where bfloat16 is slower.
+    @property
+    def has_statistics(self) -> bool:
+        """Whether the head follows running statistics of the batches."""
+        return self.head.has_statistics
+
+    def embed(self, images: Tensor, kept: Tensor | None) -> Tensor:
+        """Embeddings (B,D) of a batch; the network runs in bfloat16 on GPUs, in float32 on CPUs, where bfloat16 is slower."""
+        inputs = scaled(images)
+        with mixed_precision(images.device):
+            embeddings: Tensor = self.network(inputs) if kept is None else self.network(inputs, kept)
+        return embeddings
+
+    def observe(self, embeddings: Tensor, labels: Tensor) -> None:
+        """Take embeddings (B,D) of the rank's whole share of a global batch into the head's running statistics."""
+        self.head.observe(embeddings.detach(), labels)
+
+    def forward(
+        self, images: Tensor, labels: Tensor, kept: Tensor | None, noise: Tensor | None, is_whole: bool = False
+    ) -> Tensor:
+        """The mean loss of a batch.
 
         Args:
             images: uint8 RGB (B,S,S,3).
             labels: int64 (B,).
             kept: int64 (B,k), the patches that are not masked, or None.
             noise: float32 (B,), a standard normal number a sample, or None; for heads that draw their margins.
+            is_whole: the batch is the rank's whole share of the global batch, which the head is to observe.
         """
-        inputs = scaled(images)
-        with mixed_precision(images.device):
-            embeddings = self.network(inputs) if kept is None else self.network(inputs, kept)
+        embeddings = self.embed(images, kept)
+        if is_whole:
+            self.observe(embeddings, labels)
         loss: Tensor = self.head(embeddings, labels, noise)
         return loss
 
@@ -47,10 +66,29 @@ class StackedTrainees(nn.Module):
         self.network = StackedNetworks([trainee.network for trainee in trainees])
         self.heads = nn.ModuleList(trainee.head for trainee in trainees)
 
-    def forward(self, images: Tensor, labels: Tensor, kept: None, noise: Tensor | None) -> Tensor:
-        """The losses (V,) of views uint8 (B,V,S,S,3) of one batch; otherwise as Trainee.forward."""
+    @property
+    def has_statistics(self) -> bool:
+        """Whether any head follows running statistics."""
+        return any(head.has_statistics for head in self.heads)
+
+    def embed(self, images: Tensor, kept: None) -> Tensor:
+        """Embeddings (B,V,D) of views uint8 (B,V,S,S,3); otherwise as Trainee.embed."""
         with mixed_precision(images.device):
-            embeddings = self.network(scaled(images))
+            embeddings: Tensor = self.network(scaled(images))
+        return embeddings
+
+    def observe(self, embeddings: Tensor, labels: Tensor) -> None:
+        """As Trainee.observe, of embeddings (B,V,D)."""
+        for head, view in zip(self.heads, embeddings.detach().unbind(1), strict=True):
+            head.observe(view, labels)
+
+    def forward(
+        self, images: Tensor, labels: Tensor, kept: None, noise: Tensor | None, is_whole: bool = False
+    ) -> Tensor:
+        """The losses (V,) of views uint8 (B,V,S,S,3) of one batch; otherwise as Trainee.forward."""
+        embeddings = self.embed(images, kept)
+        if is_whole:
+            self.observe(embeddings, labels)
         views = embeddings.unbind(1)
         return torch.stack([head(view, labels, noise) for head, view in zip(self.heads, views, strict=True)])
 

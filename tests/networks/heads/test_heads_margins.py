@@ -131,18 +131,19 @@ def test_adaface_statistics_enter_before_use() -> None:
     head = head_of("adaface", 2, 2, t_alpha=0.25)
     embeddings = torch.tensor([[10.0, 0.0], [0.0, 30.0], [0.0, 5000.0]])  # the last is cut to 100
     labels = torch.tensor([0, 1, 0])
-    loss = head(embeddings, labels)
+    head.observe(embeddings, labels)
     mean = (10 + 30 + 100) / 3
     std = math.sqrt(sum((n - mean) ** 2 for n in (10, 30, 100)) / 2)
     assert head.norm_mean.item() == pytest.approx(0.75 * 20 + 0.25 * mean, rel=1e-6)  # float32
     assert head.norm_std.item() == pytest.approx(0.75 * 100 + 0.25 * std, rel=1e-6)
-    assert torch.equal(head.eval()(embeddings, labels), loss)
 
 
 def test_adaface_of_one_sample_and_of_equal_lengths() -> None:
     for embeddings in (torch.tensor([[3.0, 4.0]]), torch.tensor([[3.0, 4.0], [0.0, 5.0]])):
         head = head_of("adaface", 2, 2, t_alpha=1.0)
-        loss = head(embeddings, torch.zeros(len(embeddings), dtype=torch.int64))
+        labels = torch.zeros(len(embeddings), dtype=torch.int64)
+        head.observe(embeddings, labels)
+        loss = head(embeddings, labels)
         assert head.norm_mean.item() == 5.0
         assert head.norm_std.item() == 0.0
         assert torch.isfinite(loss)
@@ -151,22 +152,21 @@ def test_adaface_of_one_sample_and_of_equal_lengths() -> None:
 def test_curricularface_statistic_enters_before_use() -> None:
     head = head_of("curricularface", 2, 2, scale=2.0)
     x = at_sixty_and_thirty(head)
-    first = head(x, torch.tensor([0]))
+    head.observe(x, torch.tensor([0]))
     assert head.t.item() == pytest.approx(0.01 * 0.5, abs=1e-7)  # float32
-    assert torch.equal(head.eval()(x, torch.tensor([0])), first)
-    head.train()(x, torch.tensor([0]))
+    head.observe(x, torch.tensor([0]))
     assert head.t.item() == pytest.approx(0.99 * 0.005 + 0.005, abs=1e-7)
 
 
 @pytest.mark.parametrize("kind", ["adaface", "curricularface"])
-def test_statistics_stand_still_in_eval_mode_and_travel_in_the_state_dict(kind: str) -> None:
+def test_statistics_move_with_observe_alone_and_travel_in_the_state_dict(kind: str) -> None:
     head = head_of(kind, 3, 4)
     embeddings, labels = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 3
-    head(embeddings, labels)
+    head.observe(embeddings, labels)
     before = {name: value.clone() for name, value in head.state_dict().items()}
-    loss = head.eval()(embeddings, labels)
+    loss = head(embeddings, labels)
     assert all(torch.equal(value, before[name]) for name, value in head.state_dict().items())
-    other = head_of(kind, 3, 4).eval()
+    other = head_of(kind, 3, 4)
     assert not torch.equal(other(embeddings, labels), loss)
     other.load_state_dict(before)
     assert torch.equal(other(embeddings, labels), loss)

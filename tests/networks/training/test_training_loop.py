@@ -16,7 +16,7 @@ from pipeline_lib.core.world import World
 from pipeline_lib.networks.backbones import iresnet
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
-from pipeline_lib.networks.heads import cosface, curricularface
+from pipeline_lib.networks.heads import adaface, cosface, curricularface
 from pipeline_lib.networks.heads.shared.build import build_head
 from pipeline_lib.networks.heads.shared.settings import HeadSettings
 from pipeline_lib.networks.training import loop, side_by_side
@@ -31,6 +31,10 @@ from pipeline_lib.params.train import Train
 ONE = one_process()
 TINY = {"blocks": (1, 1, 1, 1), "width": 0.125, "embedding_dim": 8}
 PATCHES = {"side_px": 28, "layout": "no_corners33"}
+STATISTICAL = (
+    adaface.Settings(scale=8.0, margin=0.2, t_alpha=0.3),
+    curricularface.Settings(scale=8.0, margin=0.2, t_alpha=0.3),
+)
 
 
 def run_of(
@@ -140,13 +144,51 @@ def test_micro_batches_add_up_to_the_batch() -> None:
             torch.testing.assert_close(other[name], gradient, rtol=1e-4, atol=1e-6)
 
 
+def batch_of_16() -> Batch:
+    images = np.stack([dataset().load(sample % 10, 0, 0, sample)[0] for sample in range(16)])
+    return Batch([images], np.arange(16) % 2, None, None, np.arange(16))
+
+
+@pytest.mark.parametrize("partial_fc_rate", [None, 1.0])
+@pytest.mark.parametrize("head", STATISTICAL, ids=lambda head: head.kind)
+def test_statistics_of_heads_are_of_the_global_batch_whatever_its_parts(
+    head: HeadSettings, partial_fc_rate: float | None
+) -> None:
+    settings = changed(TRAIN, partial_fc_rate=partial_fc_rate)
+    figures = []
+    for size in (16, 8, 4):
+        learner = Learner({"it": trainee(settings, head=head)}, settings, ONE)
+        learner.model.network.eval()  # whose batch normalisation would see the parts
+        for _ in range(3):
+            learner.take_step(micro_batches(batch_of_16(), [0], size, ONE.device), 0.01)
+        state = learner.model.head.state_dict()
+        figures.append({name: value.item() for name, value in state.items() if value.dim() == 0} | {
+            "losses": learner.figures()[0, 0].tolist()
+        })
+    assert figures[0].keys() & {"t", "norm_mean", "rule.t", "rule.norm_mean"}
+    for other in figures[1:]:
+        assert other.pop("losses") == pytest.approx(figures[0]["losses"], rel=1e-5)  # the order of float32 sums
+        assert other == pytest.approx({name: figures[0][name] for name in other}, rel=1e-5)
+
+
+def test_observing_a_batch_in_parts_leaves_the_networks_running_statistics_alone() -> None:
+    # Before the first step's update they depend on the images and the first weights alone, not on the head.
+    buffers = []
+    for head in (HEAD, STATISTICAL[0]):
+        learner = Learner({"it": trainee(head=head)}, TRAIN, ONE)
+        learner.take_step(micro_batches(batch_of_16(), [0], 4, ONE.device), 0.01)
+        buffers.append(dict(learner.model.network.named_buffers()))
+    assert any(name.endswith("running_mean") for name in buffers[0])
+    assert all(torch.equal(value, buffers[1][name]) for name, value in buffers[0].items())
+
+
 @pytest.mark.parametrize("computed", ["as one", "alone"])
 @pytest.mark.parametrize(
     "changes",
     [
         {},
         {"clip_norm": 0.05, "micro_batch_size": 2},  # every step is clipped, each network's by its own length
-        {"ema_decay": 0.5},  # and a head with running statistics
+        {"ema_decay": 0.5, "micro_batch_size": 2},  # and a head with running statistics
         {"partial_fc_rate": 1.0},
     ],
     ids=["plain", "clipped", "averaged", "sharded head"],

@@ -1,7 +1,11 @@
 """A training that was killed or stopped ends with the very bits of one that was not."""
 
 import json
+import os
+import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +50,56 @@ def test_sigint_saves_after_the_step(tmp_path: Path, repository: Path, undisturb
     assert "A signal stopped the training after step 5 of 10" in (tmp_path / "rank0.txt").read_text()
     assert train(tmp_path, repository) == 0
     assert result(tmp_path) == undisturbed
+
+
+def test_a_killed_training_whose_code_changed_starts_anew_and_says_so(tmp_path: Path, repository: Path) -> None:
+    """In a copied checkout, where a margin is edited between the kill and the next run."""
+    checkout, out = tmp_path / "checkout", tmp_path / "out"
+    for part in ("pipeline_lib", "tests/distributed"):
+        shutil.copytree(repository / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
+    killed = ("--signal", "SIGKILL", "--signal-step", "8")
+    assert train(out, checkout, *killed) == -signal.SIGKILL
+    assert train(out, checkout, *killed) == -signal.SIGKILL  # the same code goes on: eight more steps
+    assert "training goes on after step 6" in (out / "rank0.txt").read_text()
+    arcface = checkout / "pipeline_lib" / "networks" / "heads" / "arcface.py"
+    margin = arcface.read_text()
+    edited = margin.replace("moved = turned(cosine, math.cos(self.margin)", "moved = turned(cosine, math.cos(2 * self.margin)")
+    assert edited != margin
+    arcface.write_text(edited)
+    assert train(out, checkout) == 0
+    said = (out / "rank0.txt").read_text()
+    assert "training starts anew" in said
+    assert "is of another training (code was " in said
+    assert json.loads((out / "history.json").read_text())[0]["step"] == 4  # from the first step
+
+
+def test_the_code_of_a_training_is_that_of_its_own_kinds(tmp_path: Path, repository: Path) -> None:
+    shutil.copytree(repository / "pipeline_lib", tmp_path / "pipeline_lib", ignore=shutil.ignore_patterns("__pycache__"))
+    code = """
+from pipeline_lib.networks.backbones import iresnet
+from pipeline_lib.networks.backbones.shared.build import build_network
+from pipeline_lib.networks.heads import arcface
+from pipeline_lib.networks.heads.shared.build import build_head
+from pipeline_lib.networks.training.checkpoint import code_of
+from pipeline_lib.networks.training.trainee import Trainee
+network = build_network(iresnet.Spec(blocks=(1, 1, 1, 1), width=0.125, embedding_dim=8))
+print(code_of([Trainee(network, build_head(arcface.Settings(scale=8.0, margin=0.2), 8, 2))]))
+"""
+
+    def digest() -> str:
+        env, command = {**os.environ, "PYTHONPATH": str(tmp_path)}, [sys.executable, "-c", code]
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True).stdout
+
+    before = digest()
+    for names, counts in (
+        (("networks/heads/cosface.py", "networks/backbones/vit.py", "networks/embedding/batches.py"), False),
+        (("networks/backbones/iresnet.py",), True),
+        (("networks/heads/shared/angles.py",), True),
+        (("networks/training/schedule.py",), True),
+        (("data/shards/plan.py",), True),
+    ):
+        for name in names:
+            file = tmp_path / "pipeline_lib" / name
+            file.write_text(file.read_text() + "# another\n")
+        assert ((after := digest()) != before) == counts, names
+        before = after

@@ -1,11 +1,8 @@
 """Networks on disk: network.safetensors and network.json, and the import of other people's weights."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from pickle import UnpicklingError
-from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 from zipfile import BadZipFile
@@ -15,8 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from pipeline_lib.core.code import modules_in, source_digest
 from pipeline_lib.core.errors import CheckpointError, DataError
-from pipeline_lib.core.files import atomic_file, read_json, sha256_file, write_json
+from pipeline_lib.core.files import atomic_file, read_json, write_json
 from pipeline_lib.core.kinds import load_kind
 from pipeline_lib.data.patches import cut, grid
 from pipeline_lib.networks.backbones.shared.build import BACKBONES, OVER, build_network, build_over, spec_from_json
@@ -69,25 +67,16 @@ def load_network(folder: Path) -> FaceNetwork:
 
 
 def code_digest(network: FaceNetwork) -> str:
-    """SHA-256 of the source files that compute `network`: its kind's module and shared/, those of the networks it stands
-    on, and the cutting of an RRFNet's patches; hex.
-
-    The modules' names count, where the checkout lies does not.
-    """
-    files = {module.__name__: Path(str(module.__file__)) for module in _modules(network)}
-    digest = hashlib.sha256()
-    for name, file in sorted(files.items()):
-        digest.update(f"{name} {sha256_file(file)}\n".encode())
-    return digest.hexdigest()
+    """The digest of the source files that compute `network` (network_modules)."""
+    return source_digest(network_modules(network))
 
 
-def _modules(network: FaceNetwork) -> Iterator[ModuleType]:
+def network_modules(network: FaceNetwork) -> Iterator[ModuleType]:
+    """A network's kind's module and shared/, those of the networks it stands on, and the cutting of an RRFNet's patches."""
     for spec in (network.spec, *(one.spec for one in network.frozen_networks().values())):
         yield load_kind(spec.PACKAGE, spec.arch, where="arch")
         for package in {BACKBONES, spec.PACKAGE}:
-            shared = f"pipeline_lib.{package}.shared"
-            for found in iter_modules(import_module(shared).__path__):
-                yield import_module(f"{shared}.{found.name}")
+            yield from modules_in(f"{package}.shared")
         if spec.patches is not None:
             yield from (cut, grid)
 

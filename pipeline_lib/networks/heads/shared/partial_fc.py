@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from pipeline_lib.core.errors import ParamsError
+from pipeline_lib.core.world import sum_over_ranks
 from pipeline_lib.networks.heads.shared.build import build_head
 from pipeline_lib.networks.heads.shared.class_sample import local_class_range, sample_classes
 from pipeline_lib.networks.heads.shared.collectives import (
@@ -18,6 +19,7 @@ from pipeline_lib.networks.heads.shared.collectives import (
     sum_parts,
 )
 from pipeline_lib.networks.heads.shared.settings import HeadSettings
+from pipeline_lib.networks.heads.shared.softmax_margin import own_cosines
 
 INITIAL_STD = 0.01
 BLOCK_ROWS = 1024  # weights are drawn in blocks of the class number, so that no world size changes them
@@ -48,6 +50,7 @@ class PartialFC(nn.Module):
 
     step: Tensor
     needs_noise: bool
+    has_statistics: bool
 
     def __init__(
         self, settings: HeadSettings, embedding_dim: int, num_classes: int, rate: float, seed: int = 0
@@ -75,7 +78,7 @@ class PartialFC(nn.Module):
         del self.rule.weight
         draw_weights(self.weight, self.first, seed)
         self.momentum = torch.zeros_like(self.weight)
-        self.needs_noise = self.rule.needs_noise
+        self.needs_noise, self.has_statistics = self.rule.needs_noise, self.rule.has_statistics
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self.pending: tuple[Tensor, Tensor] | None = None  # rows and gradient since the last sgd_step
 
@@ -103,13 +106,23 @@ class PartialFC(nn.Module):
             mine = (labels >= self.first) & (labels < self.last)
             column = torch.searchsorted(index, labels - self.first).clamp_max(len(index) - 1)[:, None]
             own = sum_parts(torch.where(mine, cosines.gather(1, column)[:, 0], 0))
-            if self.training:
-                self.rule.update_statistics(own.detach(), norms, lambda sums: sums)  # of the global batch already
             target = self.rule.target_cosine(own, norms, noise)
             others = self.rule.other_cosines(cosines, own)
             placed = torch.where(mine, target, others.gather(1, column)[:, 0])
             local = (self.rule.scale * others.scatter(1, column, placed[:, None])).logsumexp(dim=1)
             return (log_sum_exp_over_ranks(local) - self.rule.scale * target).mean()
+
+    @torch.no_grad()
+    def observe(self, embeddings: Tensor, labels: Tensor) -> None:
+        """As SoftmaxMarginHead.observe; each rank knows the cosines to its own classes."""
+        if not self.has_statistics:
+            return
+        with torch.autocast(embeddings.device.type, enabled=False):
+            embeddings, labels = gather_rows(embeddings.float()), gather_rows(labels)
+            mine = (labels >= self.first) & (labels < self.last)
+            cosines, norms = own_cosines(embeddings, self.weight[torch.where(mine, labels - self.first, 0)])
+            own = sum_over_ranks(torch.where(mine, cosines, 0))
+            self.rule.update_statistics(own, norms, lambda sums: sums)  # of the global batch already
 
     def _rows(self, index: Tensor) -> Tensor:
         rows = self.weight[index].requires_grad_()

@@ -31,11 +31,13 @@ class SoftmaxMarginHead(nn.Module, abc.ABC):
 
     Attributes:
         needs_noise: whether `forward` is to be given noise.
+        has_statistics: whether it follows running statistics of the batches, and `observe` must be called once a step.
         is_softmax: whether the loss is this one; PartialFC computes no other.
     """
 
     weight: nn.Parameter
     needs_noise = False
+    has_statistics = False
     is_softmax = True
 
     def __init__(self, settings: HeadSettings, embedding_dim: int, num_classes: int) -> None:
@@ -65,12 +67,27 @@ class SoftmaxMarginHead(nn.Module, abc.ABC):
         return cosines
 
     def update_statistics(self, own: Tensor, norms: Tensor, total: Callable[[Tensor], Tensor]) -> None:
-        """Take a training batch into the running statistics, for a head that has some; before they are used.
+        """Take a global batch into the running statistics, where `has_statistics`.
 
         Args:
             own, norms: float32 (B,), cosines to the own class and lengths, without gradient.
             total: from the sum over these B samples to that over the global batch.
         """
+
+    @torch.no_grad()
+    def observe(self, embeddings: Tensor, labels: Tensor) -> None:
+        """Take a global batch into the running statistics: once a step, on all ranks, before any loss of the step.
+
+        The statistics are then the same however the batch is divided among ranks and micro-batches.
+
+        Args:
+            embeddings: (B,D), of this rank's whole share.
+            labels: int64 (B,) in [0,C).
+        """
+        if self.has_statistics:
+            with torch.autocast(embeddings.device.type, enabled=False):
+                own, norms = own_cosines(embeddings, self.weight[labels])
+                self.update_statistics(own, norms, sum_over_ranks)
 
     def forward(self, embeddings: Tensor, labels: Tensor, noise: Tensor | None = None) -> Tensor:
         """The loss.
@@ -87,8 +104,6 @@ class SoftmaxMarginHead(nn.Module, abc.ABC):
             embeddings = embeddings.float()
             norms = torch.linalg.vector_norm(embeddings.detach(), dim=1)
             cosines = linear(normalize(embeddings), normalize(self.weight.float())).clamp(-1, 1)
-            if self.training:
-                self.update_statistics(cosines.detach().gather(1, labels[:, None])[:, 0], norms, sum_over_ranks)
             return self.loss(self.logits(cosines, labels, norms, noise), labels)
 
     def logits(self, cosines: Tensor, labels: Tensor, norms: Tensor, noise: Tensor | None) -> Tensor:
@@ -100,3 +115,10 @@ class SoftmaxMarginHead(nn.Module, abc.ABC):
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy of (B,C)."""
         return cross_entropy(logits, labels)
+
+
+def own_cosines(embeddings: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines of embeddings (B,D) to the weights (B,D) of their own classes, and the embeddings' lengths: float32 (B,) each."""
+    embeddings, weights = embeddings.float(), weights.float()
+    cosines = (normalize(embeddings) * normalize(weights)).sum(dim=1).clamp(-1, 1)
+    return cosines, torch.linalg.vector_norm(embeddings, dim=1)

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import pyarrow.compute as pc
 import typer
 
 from pipeline_lib.core.files import atomic_dir
@@ -34,20 +35,20 @@ def main(manifest: Annotated[Path, typer.Option()], out: Annotated[Path, typer.O
     max_pixels = read_section("ingest", Ingest).max_pixels
     logged = {"align": align.model_dump(), "ingest": {"max_pixels": max_pixels}}
     with stage_run("align", params=logged, inputs={"manifest": manifest}) as run:
-        rows = read_table(manifest, MANIFEST).select(["image_id", "identity", "split", "uri"]).to_pylist()
-        size = machine.photographs_per_batch
-        batches = [rows[start : start + size] for start in range(0, len(rows), size)]
+        photos = read_table(manifest, MANIFEST).select(["image_id", "identity", "split", "uri"])
+        starts = range(0, photos.num_rows, machine.photographs_per_batch)
+        batches = (photos.slice(start, machine.photographs_per_batch).to_pylist() for start in starts)
         weights = detector_weights(align)
         function = partial(align_batch, align=align, weights=weights, root=Path.cwd(), max_pixels=max_pixels)
         function([])  # a missing package or checkpoint fails here, not in the log of every worker
         outcomes = map_batches(function, batches, machine.num_workers, machine.dask)
         with atomic_dir(out / "shards") as folder:
             with ShardWriter(folder, "aligned", align.images_per_shard) as writer:
-                rejects = _write_faces(writer, track(outcomes, "align, batches", total=len(batches)))
+                rejects = _write_faces(writer, track(outcomes, "align, batches", total=len(starts)))
             # Written before the check, so that a stage that fails on it leaves the reason for each photograph.
             write_table(out / "rejects.parquet", table_from_rows(rejects, REJECTS), REJECTS)
-            num_out = len(set(writer.index()["key"].to_pylist()))
-            check_rejects(len(rows), num_out, rejects, align.max_reject_share, where=out / "rejects.parquet")
+            num_out = pc.count_distinct(writer.index()["key"]).as_py()
+            check_rejects(photos.num_rows, num_out, rejects, align.max_reject_share, where=out / "rejects.parquet")
         write_table(out / "index.parquet", writer.index(), SHARD_INDEX)
         counts = {f"num_rejected_{reason}": float(count) for reason, count in count_reasons(rejects).items()}
         run.log_metrics({"num_aligned": float(num_out), "num_rejected": float(len(rejects)), **counts})

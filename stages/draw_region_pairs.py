@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 import typer
 
 from pipeline_lib.core.tables import read_table, write_table
+from pipeline_lib.core.texts import Texts
 from pipeline_lib.data.sources.shared.training_pairs import draw_training_pairs
 from pipeline_lib.params.load import read_entry
 from pipeline_lib.params.regions import RegionWeights
@@ -30,7 +31,7 @@ def main(
     with stage_run(f"draw_region_pairs@{weights}", params=logged, inputs={"aligned_index": index}) as run:
         images = read_table(index, SHARD_INDEX)
         images = images.filter(pc.equal(images["member"], "png"))
-        image_ids, identities, splits = (images[column].to_pylist() for column in ("image_id", "identity", "split"))
+        image_ids, identities, splits = (Texts(images[column]) for column in ("image_id", "identity", "split"))
         num_folds, rng = section.num_cross_validation_folds, np.random.default_rng(section.seed)
         pairs = draw_training_pairs(image_ids, identities, splits, section.num_pairs, num_folds, rng)
         write_table(out, pairs, TRAINING_PAIRS)

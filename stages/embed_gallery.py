@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+import pyarrow.compute as pc
 import typer
 
 from pipeline_lib.core.tables import read_table
@@ -28,8 +29,9 @@ def main(
     inputs = {"network": network, "aligned": aligned, "occluded": occluded}
     with ranked_stage(stage, logged, inputs) as ranked:
         clean, occluded_images = ShardImages(aligned), ShardImages(occluded)
-        drawn = read_table(occluded / "occlusions.parquet", OCCLUSIONS).to_pylist()
-        kind_of_query = {row["key"]: row["kind"] for row in drawn if row["purpose"] == "query"}
+        drawn = read_table(occluded / "occlusions.parquet", OCCLUSIONS)
+        drawn = drawn.filter(pc.equal(drawn["purpose"], "query"))
+        kind_of_query = dict(zip(*(drawn[name].to_pylist() for name in ("key", "kind")), strict=True))
         gallery = Part(clean, [row for row, split in enumerate(clean.splits) if split == "test"])
         queries = Part(occluded_images, *query_rows(occluded_images, kind_of_query))
         model = inference_network(network, ranked.world)

@@ -8,6 +8,7 @@ import typer
 
 from pipeline_lib.core.files import atomic_file, write_json
 from pipeline_lib.core.tables import read_table
+from pipeline_lib.core.texts import Texts
 from pipeline_lib.data.sources.shared.training_pairs import pair_labels
 from pipeline_lib.matching.regions.features import open_region_features, region_cosines
 from pipeline_lib.matching.regions.fits import fit_combinations, fit_summary, weight_figures, write_region_fits
@@ -34,7 +35,7 @@ def main(
     with stage_run(f"fit_region_weights@{weights}", params=logged, inputs=inputs) as run:
         features, table = open_region_features(embedded), read_table(pairs, TRAINING_PAIRS)
         labels, rng = pair_labels(table), np.random.default_rng([section.seed, BOOTSTRAP])
-        keys_a, keys_b = (table[side].to_pylist() for side in ("image_a", "image_b"))
+        keys_a, keys_b = (Texts(table[side]) for side in ("image_a", "image_b"))
         cosines = region_cosines(features, keys_a, keys_b)
         fits = fit_combinations(features.positions, cosines, labels, section.strengths, section.num_bootstrap, rng)
         write_region_fits(out / "weights.json", fits)

@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+import pyarrow.compute as pc
 import typer
 
 from pipeline_lib.core.files import write_json
 from pipeline_lib.core.tables import read_table, write_table
+from pipeline_lib.core.texts import Texts, as_texts
 from pipeline_lib.matching.emd.sinkhorn import Sinkhorn
 from pipeline_lib.matching.retrieval.results import metrics_by_kind, ranks_table
 from pipeline_lib.matching.retrieval.stored_faces import stored_faces
@@ -31,11 +34,12 @@ def main(
     inputs = {"gallery": gallery, "occlusions": occlusions}
     with stage_run(f"rerank@{entry}", params={"rerank": {entry: params.model_dump()}}, inputs=inputs) as run:
         store = read_embeddings(gallery)
-        drawn = [row for row in read_table(occlusions, OCCLUSIONS).to_pylist() if row["purpose"] == "query"]
-        kinds = [row["kind"] for row in drawn]
-        images = zip(store.keys, store.splits, store.kinds, strict=True)
-        clean_test = [key for key, split, kind in images if split == "test" and not kind]
-        queries = stored_faces(store, gallery, [row["key"] for row in drawn], params.pool)
+        drawn = read_table(occlusions, OCCLUSIONS)
+        drawn = drawn.filter(pc.equal(drawn["purpose"], "query"))
+        kinds = Texts(drawn["kind"])
+        is_clean_test = [split == "test" and not kind for split, kind in zip(store.splits, store.kinds, strict=True)]
+        clean_test = as_texts(store.keys).take(np.flatnonzero(is_clean_test))
+        queries = stored_faces(store, gallery, Texts(drawn["key"]), params.pool)
         found = stored_faces(store, gallery, clean_test, params.pool)
         ranking = rank_two_stages(
             queries,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,8 +50,24 @@ def check_scores(scores: npt.ArrayLike, genuine: npt.ArrayLike) -> tuple[Doubles
     return values, labels
 
 
-def roc_curve(scores: npt.ArrayLike, genuine: npt.ArrayLike) -> Roc:
-    """The ROC of a similarity; pairs of equal score enter together, so ties never favour either class.
+class RankedScores(NamedTuple):
+    """N pairs by falling score.
+
+    Attributes:
+        order: int64 (N,), the pairs in this order; equal scores in that in which they came.
+        scores: float64 (N,), falling.
+        genuine: bool (N,), likewise.
+        starts: int64 (S,), the first pair of each run of equal scores.
+    """
+
+    order: npt.NDArray[np.int64]
+    scores: Doubles
+    genuine: npt.NDArray[np.bool_]
+    starts: npt.NDArray[np.int64]
+
+
+def ranked_scores(scores: npt.ArrayLike, genuine: npt.ArrayLike) -> RankedScores:
+    """Sort pairs by their score.
 
     Args:
         scores: (N,) finite; higher is more alike.
@@ -61,12 +78,28 @@ def roc_curve(scores: npt.ArrayLike, genuine: npt.ArrayLike) -> Roc:
     """
     values, labels = check_scores(scores, genuine)
     order = np.argsort(-values, kind="stable")
-    values, labels = values[order], labels[order]
-    last = np.append(np.flatnonzero(np.diff(values)), len(values) - 1)  # the last pair of each run of equal scores
+    values = values[order]
+    starts = np.flatnonzero(np.append(True, np.diff(values) != 0))
+    return RankedScores(order, values, labels[order], starts)
+
+
+def roc_curve(scores: npt.ArrayLike, genuine: npt.ArrayLike) -> Roc:
+    """The ROC of a similarity; pairs of equal score enter together, so ties never favour either class.
+
+    Args:
+        scores: (N,) finite; higher is more alike.
+        genuine: bool (N,).
+
+    Raises:
+        DataError: see check_scores.
+    """
+    ranked = ranked_scores(scores, genuine)
+    labels = ranked.genuine
+    last = np.append(ranked.starts[1:], len(labels)) - 1  # the last pair of each run of equal scores
     tar = np.cumsum(labels)[last] / labels.sum()
     far = np.cumsum(~labels)[last] / (~labels).sum()
     return Roc(
-        np.concatenate(([np.inf], values[last])),
+        np.concatenate(([np.inf], ranked.scores[last])),
         np.concatenate(([0.0], far)),
         np.concatenate(([0.0], tar)),
         int(labels.sum()),

@@ -14,7 +14,8 @@ RANKS = pa.schema(
         ("rank_cosine", pa.int32()),
         ("rank_reranked", pa.int32()),
         ("cosine", pa.float32()),
-        ("emd", pa.float32()),  # EMD similarity; null beyond rerank.top_k
-        ("reranked", pa.float32()),  # alpha * emd + (1 - alpha) * cosine; null beyond rerank.top_k
+        # EMD similarity; null beyond rerank.top_k, and where no patch resembles the other image (nothing is transported)
+        ("emd", pa.float32()),
+        ("reranked", pa.float32()),  # alpha * emd + (1 - alpha) * cosine; null likewise: the candidate keeps its place
     ]
 )

@@ -69,6 +69,15 @@ def test_emd(repository: Path) -> None:
     assert all(row["difference"] < 2e-4 for row in report["rows"])  # on a GPU; twice the tolerance, as in tests/cuda
 
 
+def test_scale(repository: Path) -> None:
+    _, report = quick_run("scale", repository)
+    assert report["config"]["rows"] == [1_000, 10_000]
+    assert len(report["rows"]) >= 7
+    for row in report["rows"]:
+        assert row["time over rows"] < 3, row  # linear, or less where a path's start is most of it
+        assert row["GiB, 10000 rows"] < 1.5
+
+
 def test_networks_as_one(repository: Path) -> None:
     _, report = quick_run("networks_as_one", repository)
     (row,) = report["rows"]

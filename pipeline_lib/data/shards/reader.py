@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.texts import Texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,8 +49,7 @@ class ShardReader:
         self._shard_of_row = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32)
         self._offsets = index.column("offset").to_numpy().astype(np.int64)
         self._sizes = index.column("size").to_numpy().astype(np.int64)
-        self._keys: list[str] = index.column("key").to_pylist()
-        self._members: list[str] = index.column("member").to_pylist()
+        self._keys, self._members = Texts(index.column("key")), Texts(index.column("member"))
         self._open: OrderedDict[int, _OpenShard] = OrderedDict()
 
     def __len__(self) -> int:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.roc import Doubles
 from pipeline_lib.core.tables import read_table
+from pipeline_lib.core.texts import MISSING, Texts
 from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.delivery.claims.networks import Trained, read_trained
 from pipeline_lib.matching.verification.paired_bootstrap import PairBootstrap
@@ -47,7 +48,7 @@ class Evidence:
         found = pc.unique(scores["protocol"]).to_pylist()
         self.protocols: tuple[str, ...] = tuple(sorted(found, key=lambda name: name == VALIDATION))
         self._scores = scores
-        self._identity_of = dict(zip(manifest["image_id"].to_pylist(), manifest["identity"].to_pylist(), strict=True))
+        self._image_ids, self._identities = Texts(manifest["image_id"]), Texts(manifest["identity"])
         self._num_bootstrap, self._seed = num_bootstrap, seed
         self.pairs = cache(self._pairs)
         self.figures = cache(self._figures)
@@ -60,12 +61,11 @@ class Evidence:
             DataError: an image of a pair is not in the manifest.
         """
         rows = self._rows(protocol)
-        images = [rows[name].to_pylist() for name in ("image_a", "image_b")]
-        unknown = sorted({image for column in images for image in column} - set(self._identity_of))[:5]
-        if unknown:
+        images = Texts(pa.chunked_array([*rows["image_a"].chunks, *rows["image_b"].chunks], pa.string()))
+        places = self._image_ids.rows(images)
+        if unknown := sorted(set(images.take(np.flatnonzero(places == MISSING))))[:5]:
             raise DataError("Images of pairs are not in the manifest.", got=unknown, where="verify/scores.parquet")
-        names = np.array([[self._identity_of[image] for image in column] for column in images]).T
-        people = np.unique(names, return_inverse=True)[1].reshape(names.shape)
+        people = self._identities.take(places).numbered()[0].reshape(2, -1).T
         rng = np.random.default_rng([self._seed, zlib.crc32(protocol.encode())])
         genuine = rows["genuine"].to_numpy()
         return PairBootstrap(people, genuine, self._num_bootstrap, rng)

@@ -103,6 +103,11 @@ class UnitPatches:
     unit: Tensor
     mean: Tensor
 
+    def take(self, rows: npt.NDArray[np.int64]) -> "UnitPatches":
+        """Those of the images `rows`, in that order."""
+        index = torch.from_numpy(rows)
+        return UnitPatches(self.unit[index], self.mean[index])
+
 
 def unit_patches(patches: npt.NDArray[np.float32], names: Callable[[int], str] = "image {}".format) -> UnitPatches:
     """Bring patch features (A, N, C) to unit length, once for all the pairs an image is in.

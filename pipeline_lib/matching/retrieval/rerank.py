@@ -15,14 +15,15 @@ def blended_scores(cosines: Floats, emd: Floats, alpha: float) -> Floats:
     return blended
 
 
-def reranked_order(blended: Floats, depth: int) -> Indices:
+def reranked_order(blended: Floats, scored: npt.NDArray[np.bool_], depth: int) -> Indices:
     """Positions of the stage-1 list in their new order.
 
-    The first `k` candidates are sorted by their blended score, the rest keep the order of stage 1. Equal scores keep the
-    order of stage 1.
+    Those of the first `k` candidates that have a blended score are sorted by it among their places; all others keep the
+    place that stage 1 gave them. Equal scores keep the order of stage 1.
 
     Args:
         blended: float32 (Q, k), the scores of the first k candidates in stage-1 order.
+        scored: bool (Q, k), which of them have one.
         depth: length of the stage-1 lists, >= k.
 
     Returns:
@@ -32,9 +33,11 @@ def reranked_order(blended: Floats, depth: int) -> Indices:
         DataError: a score is not finite, or depth < k.
     """
     num_queries, k = blended.shape
-    if depth < k or not np.isfinite(blended).all():
-        got = f"depth {depth}, k {k}, {int((~np.isfinite(blended)).sum())} scores not finite"
+    num_broken = int((~np.isfinite(blended[scored])).sum())
+    if depth < k or num_broken:
+        got = f"depth {depth}, k {k}, {num_broken} scores not finite"
         raise DataError("Candidates cannot be re-ranked.", got=got, allowed="depth >= k, finite scores")
-    order = np.argsort(-blended, axis=1, kind="stable")
-    rest = np.broadcast_to(np.arange(k, depth, dtype=np.int64), (num_queries, depth - k))
-    return np.concatenate([order, rest], axis=1)
+    order = np.tile(np.arange(depth, dtype=np.int64), (num_queries, 1))
+    best_first = np.argsort(np.where(scored, -blended, np.inf), axis=1, kind="stable")
+    order[:, :k][scored] = best_first[np.arange(k) < scored.sum(axis=1, keepdims=True)]
+    return order

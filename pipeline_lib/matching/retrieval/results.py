@@ -21,7 +21,6 @@ def ranks_table(ranking: TwoStageRanking, queries: Faces, gallery: Faces, kinds:
         kinds: Q, the occlusion of each query.
     """
     num_queries, depth = ranking.candidates.shape
-    k = ranking.emd.shape[1]
     query = np.repeat(np.arange(num_queries), depth)
     reranked = np.empty_like(ranking.order)
     np.put_along_axis(reranked, ranking.order, np.broadcast_to(np.arange(1, depth + 1), reranked.shape), axis=1)
@@ -34,8 +33,8 @@ def ranks_table(ranking: TwoStageRanking, queries: Faces, gallery: Faces, kinds:
         pa.array(np.tile(np.arange(1, depth + 1, dtype=np.int32), num_queries)),
         pa.array(reranked.reshape(-1).astype(np.int32)),
         pa.array(ranking.cosines.reshape(-1)),
-        _null_beyond(ranking.emd, k, depth),
-        _null_beyond(ranking.blended, k, depth),
+        _null_without_score(ranking.emd, ranking.carried, depth),
+        _null_without_score(ranking.blended, ranking.carried, depth),
     ]
     return pa.table(columns, schema=RANKS)
 
@@ -47,7 +46,7 @@ def metrics_by_kind(ranking: TwoStageRanking, kinds: Sequence[str]) -> dict[str,
         {kind: {"cosine": {p_at_1, rp, map_at_r}, "emd_reranked": {...}, num_queries, num_left_out, num_not_converged,
         num_nothing_carried}};
         num_not_converged counts candidate pairs whose transport stopped at the iteration limit, num_nothing_carried those
-        without a patch that resembles the other image.
+        without a patch that resembles the other image, which stage 2 leaves out (they keep their place).
 
     Raises:
         DataError: no query of a kind has a relevant gallery image.
@@ -72,8 +71,8 @@ def metrics_by_kind(ranking: TwoStageRanking, kinds: Sequence[str]) -> dict[str,
     return result
 
 
-def _null_beyond(scores: npt.NDArray[np.float32], k: int, depth: int) -> pa.Array:
-    full = np.zeros((len(scores), depth), np.float32)
-    full[:, :k] = scores
-    missing = np.broadcast_to(np.arange(depth) >= k, full.shape)
+def _null_without_score(scores: npt.NDArray[np.float32], scored: npt.NDArray[np.bool_], depth: int) -> pa.Array:
+    """Scores (Q, k) as a column of Q·depth; null where there are none, and beyond k."""
+    full, missing = np.zeros((len(scores), depth), np.float32), np.ones((len(scores), depth), np.bool_)
+    full[:, : scores.shape[1]], missing[:, : scores.shape[1]] = scores, ~scored
     return pa.array(full.reshape(-1), mask=missing.reshape(-1))

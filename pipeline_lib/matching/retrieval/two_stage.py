@@ -1,15 +1,17 @@
 """Identification of occluded faces in two stages: the whole gallery by cosine, the best of it again by patch-wise EMD."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.progress import track
+from pipeline_lib.core.texts import MISSING, Texts, as_texts
 from pipeline_lib.core.top_k import NO_EXCLUSION
 from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, UnitPatches, can_be_transported, emd_similarities
 from pipeline_lib.matching.retrieval.rerank import blended_scores, reranked_order
@@ -17,7 +19,7 @@ from pipeline_lib.matching.retrieval.search import search
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
-QUERIES_A_BLOCK = 32
+QUERIES_A_BLOCK = 8  # whose candidates' maps are in memory at once: of 49 patches of 512 values 80 MB a thread
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,14 @@ class Faces:
         image_ids: the aligned image each was made from; an occluded image has that of its original.
         identities: who it is.
         vectors: float32 (N, D).
-        patches: K of each, of unit length (emd.sinkhorn.unit_patches).
+        patches: from rows, int64 (n,), to their K patches of unit length (emd.sinkhorn.unit_patches); called by threads.
     """
 
     keys: Sequence[str]
     image_ids: Sequence[str]
     identities: Sequence[str]
     vectors: Floats
-    patches: UnitPatches
+    patches: Callable[[Indices], UnitPatches]
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,14 @@ class TwoStageRanking:
     Attributes:
         candidates: int64 (Q, depth), gallery rows by falling cosine.
         cosines: float32 (Q, depth).
-        emd: float32 (Q, k), EMD similarity of the first k.
-        blended: float32 (Q, k), stage-2 score of the first k.
+        emd: float32 (Q, k), EMD similarity of the first k; NaN where nothing was carried.
+        blended: float32 (Q, k), stage-2 score of the first k, likewise.
         order: int64 (Q, depth): the re-ranked list is candidates taken in this order.
         genuine: bool (Q, depth), candidate of the query's identity.
         num_relevant: int64 (Q,), images of the query's identity in its gallery.
         converged: bool (Q, k), False where the transport stopped at the iteration limit.
-        carried: bool (Q, k), False where nothing could be transported, as no patch resembles the other image; emd is 0.
+        carried: bool (Q, k), False where nothing could be transported, as no patch resembles the other image: the candidate
+            has no stage-2 score and keeps its place.
     """
 
     candidates: Indices
@@ -93,12 +96,11 @@ def rank_two_stages(
     if not queries.keys or len(gallery.keys) < 2:
         got = f"{len(queries.keys)} queries, {len(gallery.keys)} gallery images"
         raise DataError("There is nothing to rank.", got=got, allowed="at least 1 query and 2 gallery images")
-    row_of = {image_id: row for row, image_id in enumerate(gallery.image_ids)}
-    own = np.array([row_of.get(image_id, NO_EXCLUSION) for image_id in queries.image_ids], dtype=np.int64)
-    codes = {name: code for code, name in enumerate(dict.fromkeys([*gallery.identities, *queries.identities]))}
-    gallery_identity = np.array([codes[name] for name in gallery.identities])
-    query_identity = np.array([codes[name] for name in queries.identities])
-    num_relevant = np.bincount(gallery_identity, minlength=len(codes))[query_identity]
+    own = as_texts(gallery.image_ids).rows(queries.image_ids)
+    own[own == MISSING] = NO_EXCLUSION
+    codes, _ = Texts(pa.chunked_array([as_texts(faces.identities).column for faces in (gallery, queries)])).numbered()
+    gallery_identity, query_identity = np.split(codes, [len(gallery.keys)])
+    num_relevant = np.bincount(gallery_identity, minlength=codes.max() + 1)[query_identity]
     num_relevant -= (own != NO_EXCLUSION) & (gallery_identity[own] == query_identity)
 
     findable = len(gallery.keys) - int((own != NO_EXCLUSION).any())
@@ -112,7 +114,7 @@ def rank_two_stages(
         cosines,
         emd,
         blended,
-        reranked_order(blended, depth),
+        reranked_order(blended, carried, depth),
         gallery_identity[candidates] == query_identity[:, None],
         num_relevant.astype(np.int64),
         converged,
@@ -125,8 +127,8 @@ def _emd(
 ) -> tuple[Floats, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """EMD similarity of each query and its candidates, whether it converged, and whether there was any flow: all (Q, k).
 
-    Where no patch of one image resembles the other, no weighting exists (emd_weights.patch_weights raises). Among a hundred
-    candidates that is an impostor's normal case: nothing flows, and Σ T·cos over an empty flow is 0.
+    Where no patch of one image resembles the other, no weighting exists (emd_weights.patch_weights raises): the pair has no
+    similarity (NaN), is left out of stage 2 and counted. Among a hundred candidates that is an impostor's normal case.
     """
     num_queries, k = candidates.shape
     similarities, converged = np.empty((num_queries, k), np.float32), np.empty((num_queries, k), np.bool_)
@@ -135,16 +137,18 @@ def _emd(
 
     def solve(first: int) -> None:
         rows = np.arange(first, min(first + QUERIES_A_BLOCK, num_queries))
-        pairs = np.stack([np.repeat(rows, k), candidates[rows].reshape(-1)], axis=1)
+        met, places = np.unique(candidates[rows], return_inverse=True)
+        asking, found_there = queries.patches(rows), gallery.patches(met)
+        pairs = np.stack([np.repeat(np.arange(len(rows)), k), places.reshape(-1)], axis=1)
 
         def name(p: np.intp) -> str:
-            return f"query {queries.keys[pairs[p, 0]]}, gallery image {gallery.keys[pairs[p, 1]]}"
+            return f"query {queries.keys[rows[pairs[p, 0]]]}, gallery image {gallery.keys[met[pairs[p, 1]]]}"
 
-        some = can_be_transported(queries.patches, gallery.patches, pairs, weights)
-        found, reached = np.zeros(len(pairs), np.float32), np.ones(len(pairs), np.bool_)
+        some = can_be_transported(asking, found_there, pairs, weights)
+        found, reached = np.full(len(pairs), np.nan, np.float32), np.ones(len(pairs), np.bool_)
         named = np.flatnonzero(some)
         found[some], reached[some] = emd_similarities(
-            queries.patches, gallery.patches, pairs[some], weights, settings, lambda p: name(named[p])
+            asking, found_there, pairs[some], weights, settings, lambda p: name(named[p])
         )
         similarities[rows], converged[rows] = found.reshape(len(rows), k), reached.reshape(len(rows), k)
         carried[rows] = some.reshape(len(rows), k)

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from pipeline_lib.core.roc import Doubles, check_scores
+from pipeline_lib.core.roc import Doubles, ranked_scores
 
 
 class RankedPairs:
@@ -18,10 +18,7 @@ class RankedPairs:
         Raises:
             DataError: see check_scores.
         """
-        values, labels = check_scores(scores, genuine)
-        self._order = np.argsort(-values, kind="stable")
-        self._genuine = labels[self._order]
-        self._starts = np.flatnonzero(np.append(True, np.diff(values[self._order]) != 0))  # of each run of equal scores
+        self._order, _, self._genuine, self._starts = ranked_scores(scores, genuine)
 
     def auc(self, weights: Doubles) -> Doubles:
         """AUC = P(genuine > impostor) + P(equal)/2 (core.roc.area_under), each pair counted as often as its weight says.

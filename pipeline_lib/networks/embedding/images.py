@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.geometry import FACE_SHAPE
 from pipeline_lib.core.tables import read_table
+from pipeline_lib.core.texts import Texts
 from pipeline_lib.data.shards.images import decode_png
 from pipeline_lib.data.shards.reader import ShardReader
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
@@ -19,7 +20,7 @@ class ShardImages:
     """The images (members "png") of `folder`/shards, in the order of `folder`/index.parquet.
 
     Attributes:
-        keys, image_ids, identities, splits: one entry an image.
+        keys, image_ids, identities, splits: one text an image.
 
     Raises:
         DataError: the index is missing or breaks its contract, or names a key twice.
@@ -30,11 +31,9 @@ class ShardImages:
         index = index.filter(pc.equal(index["member"], "png"))
         self.folder = folder
         self._reader = ShardReader(folder / "shards", index)
-        self.keys: list[str] = index["key"].to_pylist()
-        self.image_ids: list[str] = index["image_id"].to_pylist()
-        self.identities: list[str] = index["identity"].to_pylist()
-        self.splits: list[str] = index["split"].to_pylist()
-        if len(set(self.keys)) != len(self.keys):
+        self.keys, self.image_ids = Texts(index["key"]), Texts(index["image_id"])
+        self.identities, self.splits = Texts(index["identity"]), Texts(index["split"])
+        if pc.count_distinct(self.keys.column).as_py() != len(self.keys):
             raise DataError("A shard index names an image twice.", where=folder / "index.parquet")
 
     def __len__(self) -> int:

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+
 from pipeline_lib.core.tables import read_table
+from pipeline_lib.core.texts import Texts
 from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.training_pairs import TRAINING_PAIRS
@@ -16,9 +20,7 @@ def rows_of_pairs(images: ShardImages, pairs: Path) -> list[int]:
     Raises:
         DataError: the table is missing or breaks its contract.
     """
-    table = read_table(pairs, PAIRS)
-    named = set(table["image_a"].to_pylist()) | set(table["image_b"].to_pylist())
-    return [row for row, image_id in enumerate(images.image_ids) if image_id in named]
+    return _rows_in(images, [read_table(pairs, PAIRS)])
 
 
 def rows_of_training_pairs(images: ShardImages, folder: Path) -> list[int]:
@@ -31,6 +33,11 @@ def rows_of_training_pairs(images: ShardImages, folder: Path) -> list[int]:
     Raises:
         DataError: a table breaks its contract.
     """
-    tables = [read_table(path, TRAINING_PAIRS) for path in sorted(folder.glob("*.parquet"))]
-    named = {name for table in tables for side in ("image_a", "image_b") for name in table[side].to_pylist()}
-    return [row for row, image_id in enumerate(images.image_ids) if image_id in named]
+    return _rows_in(images, [read_table(path, TRAINING_PAIRS) for path in sorted(folder.glob("*.parquet"))])
+
+
+def _rows_in(images: ShardImages, tables: list[pa.Table]) -> list[int]:
+    columns = [table[side] for table in tables for side in ("image_a", "image_b")]
+    named = Texts(pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.string()))
+    rows: list[int] = np.flatnonzero(images.image_ids.is_in(named)).tolist()
+    return rows

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_dir
 from pipeline_lib.core.progress import track
+from pipeline_lib.core.texts import MISSING
 from pipeline_lib.core.world import World
 from pipeline_lib.networks.embedding.batches import embedded_batches
 from pipeline_lib.networks.embedding.extract import Embed, Floats, shapes
@@ -97,8 +98,10 @@ def query_rows(images: ShardImages, kind_of_query: dict[str, str]) -> tuple[list
     Raises:
         DataError: a query has no image.
     """
-    rows = [row for row, key in enumerate(images.keys) if key in kind_of_query]
-    if len(rows) != len(kind_of_query):
-        missing = sorted(set(kind_of_query) - set(images.keys))[:5]
+    keys = list(kind_of_query)
+    found = images.keys.rows(keys)
+    if (found == MISSING).any():
+        missing = sorted(keys[place] for place in np.flatnonzero(found == MISSING))[:5]
         raise DataError("An occluded query has no image; rerun the occlude stage.", got=missing, where=images.folder)
+    rows: list[int] = np.sort(found).tolist()
     return rows, [kind_of_query[images.keys[row]] for row in rows]

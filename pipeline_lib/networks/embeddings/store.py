@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_file
+from pipeline_lib.core.texts import MISSING, Texts, as_texts
 
 Floats = npt.NDArray[np.float32]
 VECTORS_FILE, PATCHES_FILE = "embeddings.arrow", "patches.arrow"
@@ -35,25 +35,24 @@ class EmbeddingSet:
         grid: int64 (K, 4), x y w h in px of each patch in the 112x112 image, or None where the set has no patches.
     """
 
-    keys: list[str]
-    image_ids: list[str]
-    identities: list[str]
-    splits: list[str]
-    kinds: list[str | None]
+    keys: Sequence[str]
+    image_ids: Sequence[str]
+    identities: Sequence[str]
+    splits: Sequence[str]
+    kinds: Sequence[str | None]
     vectors: Floats
     patches: Floats | None
-    patch_keys: list[str]
+    patch_keys: Sequence[str]
     grid: npt.NDArray[np.int64] | None = None
 
     def rows(self, keys: Iterable[str]) -> npt.NDArray[np.int64]:
-        """Row numbers of `keys`, int64; raises DataError naming a key that is not in the set."""
-        where = {key: row for row, key in enumerate(self.keys)}
-        try:
-            return np.array([where[key] for key in keys], dtype=np.int64)
-        except KeyError as error:
-            raise DataError(
-                "An image has no embedding.", got=error.args[0], allowed="a key of the embedding set"
-            ) from None
+        """Row numbers of `keys`, int64, looked up at once; raises DataError naming keys that are not in the set."""
+        asked = as_texts(keys)
+        rows = as_texts(self.keys).rows(asked)
+        if (rows == MISSING).any():
+            got = list(asked.take(np.flatnonzero(rows == MISSING)[:5]))
+            raise DataError("An image has no embedding.", got=got, allowed="a key of the embedding set")
+        return rows
 
 
 class EmbeddingWriter:
@@ -156,7 +155,7 @@ def write_embeddings(folder: Path, embedded: EmbeddingSet) -> None:
 
 
 def read_embeddings(folder: Path, with_patches: bool = False) -> EmbeddingSet:
-    """Read the vectors of a set, and all its patch features if asked (read_patches fetches the rows of some keys).
+    """Read the vectors of a set, and all its patch features if asked (StoredPatches reads some at a time).
 
     Raises:
         DataError: a file is missing or is not what EmbeddingWriter writes.
@@ -164,50 +163,61 @@ def read_embeddings(folder: Path, with_patches: bool = False) -> EmbeddingSet:
     with _mapped(folder / VECTORS_FILE) as reader:
         dim = _list_size(reader, "vector", folder / VECTORS_FILE)
         table = reader.read_all()
-        texts = {name: table.column(name).to_pylist() for name in ("key", "image_id", "identity", "split", "kind")}
+        names = ("key", "image_id", "identity", "split", "kind")
+        keys, image_ids, identities, splits, kinds = (_texts(table.column(name)) for name in names)
         vectors = np.empty((table.num_rows, dim), np.float32)
         _fill(vectors, table.column("vector").chunks)
     with _mapped(folder / PATCHES_FILE) as reader:
         grid, shape = _patch_layout(reader, folder / PATCHES_FILE)
         table = reader.read_all()
-        patch_keys = table.column("key").to_pylist()
+        patch_keys = _texts(table.column("key"))
         patches = np.empty((table.num_rows, *shape), np.float32) if with_patches else None
         if patches is not None:
             _fill(patches.reshape(len(patches), shape[0] * shape[1]), table.column("patches").chunks)
-    return EmbeddingSet(
-        texts["key"],
-        texts["image_id"],
-        texts["identity"],
-        texts["split"],
-        texts["kind"],
-        vectors,
-        patches,
-        patch_keys,
-        grid,
-    )
+    return EmbeddingSet(keys, image_ids, identities, splits, kinds, vectors, patches, patch_keys, grid)
 
 
-def read_patches(folder: Path, keys: Sequence[str]) -> Floats:
-    """Patch features of `keys` alone, float32 (len(keys), K, C), in their order; the rest of the file is not read.
+class StoredPatches:
+    """The patch features of a set, in their file: rows are read when they are asked for, by several threads if need be.
+
+    Attributes:
+        grid: int64 (K, 4), x y w h in px of each patch, or None where the set has no patches.
+        shape: K, C.
 
     Raises:
-        DataError: the file is missing, or has no patch features of a key.
+        DataError: the file is missing or is not what EmbeddingWriter writes.
     """
-    with _mapped(folder / PATCHES_FILE) as reader:
-        _, shape = _patch_layout(reader, folder / PATCHES_FILE)
-        table = reader.read_all()
-        rows = pc.index_in(pa.array(keys, pa.string()), table.column("key"))
-        if rows.null_count:
-            missing = [key for key, row in zip(keys, rows.to_pylist(), strict=True) if row is None][:5]
-            raise DataError("An image has no patch features.", got=missing, where=folder / PATCHES_FILE)
-        patches = np.empty((len(keys), *shape), np.float32)
-        wanted = rows.to_numpy(zero_copy_only=False).astype(np.int64)
-        first = 0
-        for chunk in table.column("patches").chunks:
-            here = np.flatnonzero((wanted >= first) & (wanted < first + len(chunk)))
-            patches[here] = _as_numpy(chunk, shape[0] * shape[1])[wanted[here] - first].reshape(len(here), *shape)
-            first += len(chunk)
-    return patches
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / PATCHES_FILE
+        with _mapped(self._path) as reader:
+            self.grid, self.shape = _patch_layout(reader, self._path)
+            table = reader.read_all()
+        self._keys = _texts(table.column("key"))
+        chunks = table.column("patches").chunks  # they keep the mapping open
+        self._chunks = [_as_numpy(chunk, self.shape[0] * self.shape[1]) for chunk in chunks]
+        self._starts = np.cumsum([0, *map(len, chunks)])
+
+    def rows(self, keys: Iterable[str]) -> npt.NDArray[np.int64]:
+        """The rows of `keys`, int64, looked up at once; raises DataError naming keys that have no patch features."""
+        asked = as_texts(keys)
+        rows = self._keys.rows(asked)
+        if (rows == MISSING).any():
+            missing = list(asked.take(np.flatnonzero(rows == MISSING)[:5]))
+            raise DataError("An image has no patch features.", got=missing, where=self._path)
+        return rows
+
+    def read(self, rows: npt.NDArray[np.int64]) -> Floats:
+        """The patch features of `rows` (n,), float32 (n, K, C), in their order."""
+        patches = np.empty((len(rows), self.shape[0] * self.shape[1]), np.float32)
+        chunk_of = np.searchsorted(self._starts, rows, side="right") - 1
+        order = np.argsort(chunk_of, kind="stable")
+        numbers, firsts = np.unique(chunk_of[order], return_index=True)
+        for number, here in zip(
+            numbers, np.split(order, firsts[1:]), strict=False
+        ):  # no rows: no number, one empty part
+            patches[here] = self._chunks[number][rows[here] - self._starts[number]]
+        return patches.reshape(len(rows), *self.shape)
 
 
 @contextmanager
@@ -237,6 +247,11 @@ def _patch_layout(reader: Any, path: Path) -> tuple[npt.NDArray[np.int64] | None
             "A patch file's grid and its list size differ.", got=size, allowed=len(boxes) * patch_dim, where=path
         )
     return (np.array(boxes, np.int64) if boxes else None), (len(boxes), patch_dim)
+
+
+def _texts(column: Any) -> Texts:
+    """A column of a mapped file, copied out of it."""
+    return Texts(pa.concat_arrays([pa.array([], pa.string()), *column.chunks]))
 
 
 def _fixed_lists(values: Floats) -> Any:

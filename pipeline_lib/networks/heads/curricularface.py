@@ -26,8 +26,8 @@ class CurricularFace(SoftmaxMarginHead):
     g(cos) = cos (t + cos) for a hard negative, one with cos > cos(θ_y + m), else cos.
 
     t follows the mean cosine to the own class over each global batch with weight t_alpha, and takes a batch in
-    (`observe`) before it is used; it starts at 0. No gradient runs through t or through the choice of the hard ones. As in the public code,
-    that choice is by cos(θ_y + m) even where f is the other branch.
+    (`observe`) before it is used; it starts at 0. No gradient runs through t or through the choice of the hard ones. As in
+    the public code, that choice is by cos(θ_y + m) even where f is the other branch.
     """
 
     has_statistics = True

@@ -182,9 +182,3 @@ def check_shift(dataset: TrainingSet, shift_px: int) -> None:
     if shift_px < 0 or (largest is not None and shift_px > largest):
         allowed = "0 or more" if largest is None else f"0 to {largest} (regions.margin_px)"
         raise ParamsError("A random shift is not possible.", got=shift_px, allowed=allowed, where="train.shift_px")
-
-
-def label_identities(identities: Sequence[str]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
-    """Labels int64 (N,) into the sorted identities, and these."""
-    classes, labels = np.unique(np.asarray(identities, dtype=object), return_inverse=True)
-    return labels.astype(np.int64), tuple(classes.tolist())

@@ -10,12 +10,14 @@ import numpy as np
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.geometry import FACE_PX
 from pipeline_lib.data.patches.grid import Region
-from pipeline_lib.networks.training.data import Square, TrainingSet, label_identities
+from pipeline_lib.networks.training.data import Square, TrainingSet
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 WHOLE_FACE = Region(FACE_PX, 0, 0)
+DIGEST_ROWS = 65536  # that are Python's at a time
+SIDES = ("patch.png", "mirror.png")  # of a patch shard's sample
 
 
 def training_faces(aligned: Path, occluded: Path | None, regions: Sequence[Region] = (WHOLE_FACE,)) -> TrainingSet:
@@ -32,9 +34,11 @@ def training_faces(aligned: Path, occluded: Path | None, regions: Sequence[Regio
     Raises:
         DataError: a table is missing or broken, or there is nothing to train on.
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     from pipeline_lib.core.tables import read_table
+    from pipeline_lib.core.texts import Texts
     from pipeline_lib.data.shards.reader import ShardReader
     from pipeline_lib.schemas.occlusions import OCCLUSIONS
     from pipeline_lib.schemas.shard_index import SHARD_INDEX
@@ -47,13 +51,13 @@ def training_faces(aligned: Path, occluded: Path | None, regions: Sequence[Regio
         index = _images(read_table(occluded / "index.parquet", SHARD_INDEX))
         indices.append(index.filter(pc.is_in(index["key"], value_set=keys.combine_chunks())))
         folders.append(occluded / "shards")
-    members = [(reader, row) for reader, index in enumerate(indices) for row in range(len(index))]
-    labels, classes = label_identities([name for index in indices for name in index["identity"].to_pylist()])
+    members = [np.stack([np.full(len(index), reader), np.arange(len(index))]) for reader, index in enumerate(indices)]
+    labels, classes = Texts(pa.concat_tables(indices)["identity"]).numbered()
     return TrainingSet(
         readers=[ShardReader(folder, index) for folder, index in zip(folders, indices, strict=True)],
-        members=np.array(members, dtype=np.int64).reshape(-1, 1, 2),
+        members=np.concatenate(members, axis=1).T[:, None],
         labels=labels,
-        classes=classes,
+        classes=tuple(classes),
         stored_px=FACE_PX,
         views=tuple(Square(region.size_px, region.x, region.y) for region in regions),
         max_shift_px=None,
@@ -72,27 +76,30 @@ def training_regions(patches: Path, region: Region, margin_px: int) -> TrainingS
     Raises:
         DataError: a table is missing or broken, an image has not both members, or there is nothing to train on.
     """
+    import pyarrow.compute as pc
+
     from pipeline_lib.core.tables import read_table
+    from pipeline_lib.core.texts import MISSING, Texts
     from pipeline_lib.data.shards.reader import ShardReader
     from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
     index = _train_rows(read_table(patches / "index.parquet", SHARD_INDEX))
-    rows_of: dict[str, dict[str, int]] = {}
-    names, keys = index["member"].to_pylist(), index["key"].to_pylist()
-    for row, (key, name) in enumerate(zip(keys, names, strict=True)):
-        rows_of.setdefault(key, {})[name] = row
-    for key, rows in rows_of.items():
-        if not {"patch.png", "mirror.png"} <= set(rows):
-            allowed = "patch.png and mirror.png"
-            raise DataError("A patch has no partner.", got=sorted(rows), allowed=allowed, where=f"{patches}, {key}")
-    pairs = [(rows["patch.png"], rows["mirror.png"]) for rows in rows_of.values()]
-    identities = index["identity"].to_pylist()
-    labels, classes = label_identities([identities[left] for left, _ in pairs])
+    keys = index["key"].combine_chunks().dictionary_encode()
+    sides = np.full((len(keys.dictionary), len(SIDES)), MISSING)
+    for side, member in enumerate(SIDES):
+        rows = np.flatnonzero(pc.equal(index["member"], member).to_numpy())
+        sides[keys.indices.to_numpy(zero_copy_only=False)[rows], side] = rows
+    alone = np.flatnonzero((sides == MISSING).any(axis=1))
+    if len(alone):
+        key = keys.dictionary[int(alone[0])].as_py()
+        got = [name for name, row in zip(SIDES, sides[alone[0]], strict=True) if row != MISSING]
+        raise DataError("A patch has no partner.", got=got, allowed=" and ".join(SIDES), where=f"{patches}, {key}")
+    labels, classes = Texts(index["identity"]).take(sides[:, 0]).numbered()
     return TrainingSet(
         readers=[ShardReader(patches, index)],
-        members=np.array([[(0, left), (0, right)] for left, right in pairs], dtype=np.int64).reshape(-1, 2, 2),
+        members=np.stack([np.zeros_like(sides), sides], axis=2),
         labels=labels,
-        classes=classes,
+        classes=tuple(classes),
         stored_px=region.size_px + 2 * margin_px,
         views=(Square(region.size_px, margin_px, margin_px),),
         max_shift_px=margin_px,
@@ -119,11 +126,15 @@ def _digest(indices: "list[pa.Table]", folders: list[Path]) -> str:
     The images themselves are not read, which would cost a pass over the data: PNGs whose pixels change keep neither
     their sizes nor, therefore, their neighbours' places.
     """
+    import pyarrow.compute as pc
+
     digest = hashlib.sha256()
     for index, folder in zip(indices, folders, strict=True):
-        for name in ("key", "member", "shard", "offset", "size", "identity"):
-            digest.update("\n".join(map(str, index[name].to_pylist())).encode())
-        for shard in sorted(set(index["shard"].to_pylist())):
+        whole = index.select(["key", "member", "shard", "offset", "size", "identity"]).combine_chunks()
+        for batch in whole.to_batches(DIGEST_ROWS):
+            for column in batch.columns:
+                digest.update("\n".join(map(str, column.to_pylist())).encode())
+        for shard in sorted(pc.unique(index["shard"]).to_pylist()):
             path = folder / shard
             digest.update(f"{shard} {path.stat().st_size if path.exists() else 'missing'}\n".encode())
     return digest.hexdigest()

@@ -10,6 +10,7 @@ import torch
 from pipeline_lib.core.cosine import cosine
 from pipeline_lib.core.roc import area_under, equal_error_rate, roc_curve
 from pipeline_lib.core.tables import read_table
+from pipeline_lib.core.texts import Texts
 from pipeline_lib.core.world import World, sum_over_ranks
 from pipeline_lib.data.patches.grid import Region
 from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION, usable_pairs
@@ -42,10 +43,9 @@ class ValidationSet:
         self._genuine = np.zeros(0, np.bool_)
         if drawn.num_rows:
             images = ShardImages(aligned)
-            usable, _ = usable_pairs(drawn, images.image_ids)
+            usable, _ = usable_pairs(drawn, images.image_ids.column)
             self._genuine = usable["genuine"].to_numpy(zero_copy_only=False)
-            row_of = {image_id: row for row, image_id in enumerate(images.image_ids)}
-            sides = [[row_of[image_id] for image_id in usable[side].to_pylist()] for side in ("image_a", "image_b")]
+            sides = [images.image_ids.rows(Texts(usable[side])) for side in ("image_a", "image_b")]
             rows, places = np.unique(np.array(sides), return_inverse=True)
             self._a, self._b = places.reshape(2, -1)
             self._num_images, self._own = len(rows), slice(world.rank, None, world.size)

@@ -48,7 +48,7 @@ def metrics_of(num_queries: int, before: int, after: int, num_left_out: int = 0)
         name: {"p_at_1": count / num_queries, "rp": 0.25, "map_at_r": 0.125}
         for name, count in (("cosine", before), ("emd_reranked", after))
     }
-    return {**stages, "num_queries": num_queries, "num_left_out": num_left_out}
+    return {**stages, "num_queries": num_queries, "num_left_out": num_left_out, "num_nothing_carried": 7}
 
 
 METRICS = {
@@ -58,8 +58,9 @@ METRICS = {
 
 def test_the_table_puts_all_last_and_counts_what_the_pictures_show() -> None:
     table = reranking_table(METRICS, first_places(RANKED))
-    assert table.columns == ("queries", "P@1", "RP", "MAP@R", "put right", "spoilt", "number", "left out")
-    assert table.rows[0] == ("crop", "50.00 → 50.00 %", "25.00 → 25.00 %", "12.50 → 12.50 %", "2", "2", "4", "0")
+    counts = ("put right", "spoilt", "number", "left out", "pairs without flow")
+    assert table.columns == ("queries", "P@1", "RP", "MAP@R", *counts)
+    assert table.rows[0] == ("crop", "50.00 → 50.00 %", "25.00 → 25.00 %", "12.50 → 12.50 %", "2", "2", "4", "0", "7")
     assert [(row[0], *row[4:7]) for row in table.rows[1:]] == [
         ("hat", "0", "0", "1"), ("mask", "1", "1", "3"), ("all", "3", "3", "8")
     ]  # fmt: skip
@@ -78,7 +79,7 @@ def test_queries_without_a_right_answer_do_not_count() -> None:
     table = reranking_table(
         {**METRICS, "hat": metrics_of(1, 0, 0, 1)}, first_places(pa.concat_tables([RANKED, unanswerable]))
     )
-    assert table.rows[1][4:] == ("0", "0", "1", "1")
+    assert table.rows[1][4:] == ("0", "0", "1", "1", "7")
 
 
 def test_one_of_each_kind_is_shown_for_both_outcomes_in_the_order_of_the_table() -> None:

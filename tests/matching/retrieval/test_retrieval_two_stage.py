@@ -9,7 +9,6 @@ import pytest
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, unit_patches
 from pipeline_lib.matching.emd.weights import pool_grid
-from pipeline_lib.matching.retrieval import stored_faces as stored_faces_module
 from pipeline_lib.matching.retrieval.metrics import retrieval_metrics
 from pipeline_lib.matching.retrieval.rerank import blended_scores, reranked_order
 from pipeline_lib.matching.retrieval.results import metrics_by_kind, ranks_table
@@ -33,7 +32,7 @@ class Raw:
 
     def faces(self) -> Faces:
         patches = unit_patches(self.patches, lambda row: self.keys[row])
-        return Faces(self.keys, self.image_ids, self.identities, self.vectors, patches)
+        return Faces(self.keys, self.image_ids, self.identities, self.vectors, patches.take)
 
 
 def people(seed: int = 0) -> tuple[Raw, Raw]:
@@ -63,16 +62,23 @@ def test_blending_is_linear() -> None:
 
 
 def test_only_the_candidates_of_stage_two_move_and_ties_keep_their_order() -> None:
-    order = reranked_order(np.array([[0.1, 0.5, 0.5, 0.9]], np.float32), 6)
+    order = reranked_order(np.array([[0.1, 0.5, 0.5, 0.9]], np.float32), np.ones((1, 4), bool), 6)
     assert order.tolist() == [[3, 1, 2, 0, 4, 5]]
-    assert reranked_order(np.zeros((1, 2), np.float32), 2).tolist() == [[0, 1]]
+    assert reranked_order(np.zeros((1, 2), np.float32), np.ones((1, 2), bool), 2).tolist() == [[0, 1]]
+
+
+def test_candidates_without_a_score_keep_their_place_and_the_others_move_around_them() -> None:
+    blended = np.array([[np.nan, 0.1, np.nan, 0.5, 0.9], [0.1, 0.2, np.nan, 0.3, 0.0], [np.nan] * 5], np.float32)
+    order = reranked_order(blended, np.isfinite(blended), 6)
+    assert order.tolist() == [[0, 4, 2, 3, 1, 5], [3, 1, 2, 0, 4, 5], [0, 1, 2, 3, 4, 5]]
 
 
 def test_scores_that_are_not_finite_cannot_be_ranked() -> None:
+    both = np.ones((1, 2), bool)
     with pytest.raises(DataError, match="1 scores not finite"):
-        reranked_order(np.array([[0.1, np.nan]], np.float32), 2)
+        reranked_order(np.array([[0.1, np.nan]], np.float32), both, 2)
     with pytest.raises(DataError, match="depth 1"):
-        reranked_order(np.zeros((1, 2), np.float32), 1)
+        reranked_order(np.zeros((1, 2), np.float32), both, 1)
 
 
 def test_the_own_original_is_neither_found_nor_counted() -> None:
@@ -149,7 +155,7 @@ def test_a_broken_patch_names_its_image() -> None:
         rank(queries, gallery)
 
 
-def test_a_candidate_that_resembles_the_query_nowhere_gets_no_flow_and_is_counted() -> None:
+def test_a_candidate_that_resembles_the_query_nowhere_is_left_out_of_stage_two_and_counted() -> None:
     """Patches opposite to the query's: apc has no weight to give, which must not stop the other candidates' ranking."""
     queries, gallery = people()
     gallery.patches[7] = -np.abs(queries.patches[0])
@@ -157,11 +163,15 @@ def test_a_candidate_that_resembles_the_query_nowhere_gets_no_flow_and_is_counte
     ranking = rank(queries, gallery, top_k=len(gallery.keys))
     column = int(np.flatnonzero(ranking.candidates[0] == 7)[0])
     assert not ranking.carried[0, column]
-    assert ranking.emd[0, column] == 0.0
-    assert ranking.blended[0, column] == pytest.approx(0.3 * ranking.cosines[0, column], abs=1e-7)  # float32
+    assert np.isnan(ranking.emd[0, column])
+    assert np.isnan(ranking.blended[0, column])
+    assert ranking.order[0, column] == column  # its place of stage 1
     assert ranking.carried[0].sum() >= 1
-    metrics = metrics_by_kind(ranking, ["mask"] * len(queries.keys))
-    assert metrics["mask"]["num_nothing_carried"] == (~ranking.carried).sum()
+    kinds = ["mask"] * len(queries.keys)
+    assert metrics_by_kind(ranking, kinds)["mask"]["num_nothing_carried"] == (~ranking.carried).sum()
+    row = ranks_table(ranking, queries.faces(), gallery.faces(), kinds).slice(column, 1).to_pylist()[0]
+    assert (row["gallery_key"], row["emd"], row["reranked"]) == (gallery.keys[7], None, None)
+    assert row["rank_reranked"] == row["rank_cosine"] == column + 1
 
 
 def test_nothing_to_rank_is_an_error() -> None:
@@ -172,10 +182,8 @@ def test_nothing_to_rank_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("pool", [1, 2])
-@pytest.mark.parametrize("chunk", [3, 256])
-def test_stored_faces_are_the_same_whatever_is_read_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, pool: int
-) -> None:
+@pytest.mark.parametrize("at_once", [1, 3, 256])
+def test_stored_faces_are_the_same_whatever_is_read_at_once(tmp_path: Path, at_once: int, pool: int) -> None:
     _, gallery = people()
     grid = np.array([(x, y, 28, 28) for y in (0, 28) for x in (0, 28, 56)], np.int64)
     plain = ["test"] * len(gallery.keys), [None] * len(gallery.keys)
@@ -190,7 +198,6 @@ def test_stored_faces_are_the_same_whatever_is_read_at_once(
         grid,
     )
     write_embeddings(tmp_path, EmbeddingSet(*parts))
-    monkeypatch.setattr(stored_faces_module, "CHUNK", chunk)
     wanted = gallery.keys[::-2]
     found = stored_faces(read_embeddings(tmp_path), tmp_path, wanted, pool)
     raw = np.ascontiguousarray(gallery.patches[::-2])
@@ -198,5 +205,8 @@ def test_stored_faces_are_the_same_whatever_is_read_at_once(
     assert found.keys == wanted
     assert list(found.identities) == gallery.identities[::-2]
     np.testing.assert_array_equal(found.vectors, gallery.vectors[::-2])
-    np.testing.assert_array_equal(found.patches.unit.numpy(), whole.unit.numpy())
-    np.testing.assert_array_equal(found.patches.mean.numpy(), whole.mean.numpy())
+    for first in range(0, len(wanted), at_once):
+        rows = np.arange(first, min(first + at_once, len(wanted)))[::-1].copy()
+        part = found.patches(rows)
+        np.testing.assert_array_equal(part.unit.numpy(), whole.unit.numpy()[rows])
+        np.testing.assert_array_equal(part.mean.numpy(), whole.mean.numpy()[rows])

@@ -8,17 +8,21 @@ import pytest
 from pipeline_lib.core.cosine import cosine
 from pipeline_lib.core.errors import CheckpointError, DataError, ParamsError
 from pipeline_lib.core.tables import write_table
+from pipeline_lib.core.texts import Texts
 from pipeline_lib.matching.dam.anchors import ANCHORS_FILE, Anchors, read_anchors, write_anchors
 from pipeline_lib.matching.dam.dam import log_dam, log_lid, nearest_cosines
 from pipeline_lib.matching.dam.lid import LID_FOLDER, read_lid
+from pipeline_lib.matching.regions import features
 from pipeline_lib.matching.regions.fits import write_region_fits
 from pipeline_lib.matching.scores.raw_pixel import pixel_features
+from pipeline_lib.matching.scores.shared import columns
 from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.networks.embeddings.store import read_embeddings
 from pipeline_lib.schemas.pairs import PAIRS
 from tests.matching.scores.made import (
     NUM,
     PAIR_ROWS,
+    POSITIONS,
     images,
     opened,
     pair_table,
@@ -201,3 +205,41 @@ def test_dam_refuses_what_does_not_fit_together(data):
     write_anchors(path, Anchors(*(each[:2] for each in names), found.vectors[:2], "net", 1.0, 3))
     with pytest.raises(DataError, match=r"too few anchors[\s\S]*column dam:r"):
         scored(data, "dam")
+
+
+@pytest.fixture
+def lookups(monkeypatch) -> list[int]:
+    """Grows by the length of every column that is gone through for rows."""
+    found, rows = list[int](), Texts.rows
+
+    def counted(self, texts):
+        found.append(len(self))
+        return rows(self, texts)
+
+    monkeypatch.setattr(Texts, "rows", counted)
+    return found
+
+
+@pytest.mark.parametrize("name", ["cosine", "regions", "raw_pixel"])
+def test_images_are_looked_up_once_however_many_blocks_of_pairs_there_are(data, name, lookups, monkeypatch):
+    found, counts = [], []
+    for pairs_a_block in (512, 3, 1):
+        monkeypatch.setattr(columns, "PAIR_BLOCK", pairs_a_block)
+        lookups.clear()
+        found.append(scored(data, name))
+        counts.append(len(lookups))
+    assert counts[0] == counts[1] == counts[2] > 0
+    for other in found[1:]:
+        for column, values in found[0].items():
+            np.testing.assert_array_equal(other[column], values)
+
+
+def test_region_cosines_look_their_images_up_once(data, lookups, monkeypatch):
+    monkeypatch.setattr(features, "PAIR_BLOCK", 2)
+    stored = features.open_region_features(data / "region_embeddings")
+    keys_a, keys_b = ([f"im{row[side]}" for row in PAIR_ROWS] for side in (2, 3))
+    found = features.region_cosines(stored, keys_a, keys_b)
+    assert len(lookups) == 2 * len(POSITIONS)  # a side and a folder
+    alone = scored(data, "regions")
+    for place, position in enumerate(stored.positions):
+        np.testing.assert_array_equal(found[:, place], alone[f"regions:{position}"])

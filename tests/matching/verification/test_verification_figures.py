@@ -42,7 +42,7 @@ def table() -> pa.Table:
 
 def test_pairs_without_an_aligned_image_are_dropped_and_counted(table):
     known = images_of(table) - {"lfw0a0", "lfw0b0", "lfw3b2"}
-    kept, num_dropped = usable_pairs(table, known)
+    kept, num_dropped = usable_pairs(table, pa.array(known))
     assert num_dropped == {"lfw": 2, "val": 0}
     assert kept.num_rows == table.num_rows - 2
     assert images_of(kept) <= known
@@ -50,9 +50,9 @@ def test_pairs_without_an_aligned_image_are_dropped_and_counted(table):
 
 def test_a_protocol_without_a_pair_left_is_named(table):
     with pytest.raises(DataError, match=r"\['val'\]"):
-        usable_pairs(table, {name for name in images_of(table) if name.startswith("lfw")})
+        usable_pairs(table, pa.array([name for name in images_of(table) if name.startswith("lfw")]))
     with pytest.raises(DataError, match="no pairs"):
-        usable_pairs(table.slice(0, 0), {"x"})
+        usable_pairs(table.slice(0, 0), pa.array(["x"]))
 
 
 def scored(table: pa.Table) -> pa.Table:

@@ -1,6 +1,7 @@
 """The Arrow store of embeddings: what goes in comes out, and broken batches and files are refused."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +10,16 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.networks.embeddings.store import (
     EmbeddingSet,
     EmbeddingWriter,
+    StoredPatches,
     read_embeddings,
-    read_patches,
     write_embeddings,
 )
+
+
+def patches_of(folder: Path, keys: list[str]) -> np.ndarray:
+    stored = StoredPatches(folder)
+    return stored.read(stored.rows(keys))
+
 
 GRID = np.array([[0, 28, 56, 56], [56, 28, 56, 56]], np.int64)
 
@@ -58,10 +65,10 @@ def test_batches_are_one_set_and_patches_are_found_by_key(tmp_path):
     assert read.keys == whole.keys
     np.testing.assert_array_equal(read.vectors, whole.vectors)
     wanted = [8, 5, 4, 5, 6]  # over two batches, out of order, one twice
-    np.testing.assert_array_equal(read_patches(tmp_path, [whole.keys[i] for i in wanted]), whole.patches[wanted])
-    assert read_patches(tmp_path, []).shape == (0, 2, 4)
+    np.testing.assert_array_equal(patches_of(tmp_path, [whole.keys[i] for i in wanted]), whole.patches[wanted])
+    assert patches_of(tmp_path, []).shape == (0, 2, 4)
     with pytest.raises(DataError, match=r"no patch features[\s\S]*im0\+crop"):
-        read_patches(tmp_path, ["im5", "im0+crop"])
+        patches_of(tmp_path, ["im5", "im0+crop"])
     assert read.rows(["im5", "im0+crop"]).tolist() == [5, 0]
     with pytest.raises(DataError, match=r"no embedding[\s\S]*im99"):
         read.rows(["im99"])
@@ -77,7 +84,7 @@ def test_sets_without_patches_without_vectors_and_without_rows(tmp_path):
     regions = dataclasses.replace(make(0, 3, 3), vectors=np.zeros((3, 0), np.float32))
     write_embeddings(tmp_path / "regions", regions)
     assert read_embeddings(tmp_path / "regions").vectors.shape == (3, 0)
-    np.testing.assert_array_equal(read_patches(tmp_path / "regions", regions.keys), regions.patches)
+    np.testing.assert_array_equal(patches_of(tmp_path / "regions", regions.keys), regions.patches)
     write_embeddings(tmp_path / "empty", make(0, 0, 0))
     assert read_embeddings(tmp_path / "empty", with_patches=True).patches.shape == (0, 2, 4)
 
@@ -129,7 +136,7 @@ def test_missing_truncated_and_foreign_files(tmp_path):
         read_embeddings(tmp_path)
     path.write_bytes(b"")
     with pytest.raises(DataError, match="truncated or no Arrow file"):
-        read_patches(tmp_path, ["im4"])
+        patches_of(tmp_path, ["im4"])
     path.write_bytes((tmp_path / "embeddings.arrow").read_bytes())
     with pytest.raises(DataError, match="other columns"):
-        read_patches(tmp_path, ["im4"])
+        patches_of(tmp_path, ["im4"])

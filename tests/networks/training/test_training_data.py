@@ -9,7 +9,6 @@ from pipeline_lib.networks.training.data import (
     Square,
     TrainingSet,
     check_shift,
-    label_identities,
     load_batch,
     shifted_square,
 )
@@ -193,13 +192,6 @@ def test_masks_do_not_depend_on_the_shift() -> None:
         load_batch(faces(), np.array([2]), shift, 1, 0, lambda rng: rng.permutation(33), False).kept for shift in (0, 5)
     ]
     assert np.array_equal(*draws)
-
-
-def test_labels_are_places_among_the_sorted_names() -> None:
-    labels, classes = label_identities(["Zoe", "adam", "Zoe", "Bea"])
-    assert classes == ("Bea", "Zoe", "adam")
-    assert labels.tolist() == [1, 2, 1, 0]
-    assert labels.dtype == np.int64
 
 
 def test_wrong_sets_and_pictures() -> None:

@@ -162,9 +162,10 @@ def test_statistics_of_heads_are_of_the_global_batch_whatever_its_parts(
         for _ in range(3):
             learner.take_step(micro_batches(batch_of_16(), [0], size, ONE.device), 0.01)
         state = learner.model.head.state_dict()
-        figures.append({name: value.item() for name, value in state.items() if value.dim() == 0} | {
-            "losses": learner.figures()[0, 0].tolist()
-        })
+        figures.append(
+            {name: value.item() for name, value in state.items() if value.dim() == 0}
+            | {"losses": learner.figures()[0, 0].tolist()}
+        )
     assert figures[0].keys() & {"t", "norm_mean", "rule.t", "rule.norm_mean"}
     for other in figures[1:]:
         assert other.pop("losses") == pytest.approx(figures[0]["losses"], rel=1e-5)  # the order of float32 sums

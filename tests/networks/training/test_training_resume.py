@@ -63,7 +63,9 @@ def test_a_killed_training_whose_code_changed_starts_anew_and_says_so(tmp_path: 
     assert "training goes on after step 6" in (out / "rank0.txt").read_text()
     arcface = checkout / "pipeline_lib" / "networks" / "heads" / "arcface.py"
     margin = arcface.read_text()
-    edited = margin.replace("moved = turned(cosine, math.cos(self.margin)", "moved = turned(cosine, math.cos(2 * self.margin)")
+    edited = margin.replace(
+        "moved = turned(cosine, math.cos(self.margin)", "moved = turned(cosine, math.cos(2 * self.margin)"
+    )
     assert edited != margin
     arcface.write_text(edited)
     assert train(out, checkout) == 0
@@ -74,7 +76,9 @@ def test_a_killed_training_whose_code_changed_starts_anew_and_says_so(tmp_path: 
 
 
 def test_the_code_of_a_training_is_that_of_its_own_kinds(tmp_path: Path, repository: Path) -> None:
-    shutil.copytree(repository / "pipeline_lib", tmp_path / "pipeline_lib", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        repository / "pipeline_lib", tmp_path / "pipeline_lib", ignore=shutil.ignore_patterns("__pycache__")
+    )
     code = """
 from pipeline_lib.networks.backbones import iresnet
 from pipeline_lib.networks.backbones.shared.build import build_network
@@ -101,5 +105,6 @@ print(code_of([Trainee(network, build_head(arcface.Settings(scale=8.0, margin=0.
         for name in names:
             file = tmp_path / "pipeline_lib" / name
             file.write_text(file.read_text() + "# another\n")
-        assert ((after := digest()) != before) == counts, names
+        after = digest()
+        assert (after != before) == counts, names
         before = after

@@ -80,6 +80,8 @@ def show(found: Mapping[str, Reranked], about: About) -> dict[str, object]:
 def reranking_table(metrics: Mapping[str, Mapping[str, Any]], places: FirstPlaces) -> Table:
     """P@1, RP and MAP@R of occluded queries, before → after re-ranking, and whose first place changed; "all" last.
 
+    Pairs without flow are candidates none of whose patches resembles the query's: stage 2 leaves them in their place.
+
     Args:
         metrics: of data/rerank/<entry>/metrics.json.
         places: of ranks.parquet beside it.
@@ -94,7 +96,7 @@ def reranking_table(metrics: Mapping[str, Mapping[str, Any]], places: FirstPlace
         try:
             stages = [row[stage] for stage in ("cosine", "emd_reranked")]
             cells = [" → ".join(f"{100 * stage[key]:.2f}" for stage in stages) for key in ("p_at_1", "rp", "map_at_r")]
-            counts = str(row["num_queries"]), str(row["num_left_out"])
+            counts = [str(row[key]) for key in ("num_queries", "num_left_out", "num_nothing_carried")]
             num_right = [round(stage["p_at_1"] * row["num_queries"]) for stage in stages]
         except (KeyError, TypeError) as error:
             raise DataError("Re-ranking metrics lack a figure.", got=f"{kind} without {error}") from error
@@ -105,5 +107,5 @@ def reranking_table(metrics: Mapping[str, Mapping[str, Any]], places: FirstPlace
         changed = (str(int(rows_of[among].sum())) for rows_of in (places.mended, places.spoilt))
         rows.append((kind, *(f"{cell} %" for cell in cells), *changed, *counts))
         groups.append(kind == ALL)
-    columns = ("queries", "P@1", "RP", "MAP@R", "put right", "spoilt", "number", "left out")
+    columns = ("queries", "P@1", "RP", "MAP@R", "put right", "spoilt", "number", "left out", "pairs without flow")
     return Table(columns, tuple(rows), tuple(groups), num_words=1)

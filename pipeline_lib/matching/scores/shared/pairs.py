@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import read_table
+from pipeline_lib.core.texts import MISSING, Texts
 from pipeline_lib.data.sources.shared.aligned_pairs import usable_pairs
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
@@ -27,13 +28,14 @@ class PairSet:
         table: schemas.pairs.PAIRS, those that can be scored.
         num_dropped: protocol -> pairs that cannot, for an image that was not aligned.
         templates: template -> media -> its aligned images; an id that is none names an image.
-        identities: of the aligned images, by image_id.
+        image_ids, identities: of the aligned images.
     """
 
     table: pa.Table
     num_dropped: Mapping[str, int]
     templates: Mapping[str, Mapping[str, Sequence[str]]]
-    identities: Mapping[str, str]
+    image_ids: Texts
+    identities: Texts
 
     def media(self, face: str) -> list[Sequence[str]]:
         """A face's images by medium: a template's, or the image itself."""
@@ -48,7 +50,7 @@ class PairSet:
     @property
     def people(self) -> set[str]:
         """The identities of all images in the pairs."""
-        return {self.identities[image] for image in self.images(faces_of(self.table))}
+        return set(self.identities.take(self.image_ids.rows(self.images(faces_of(self.table)))))
 
 
 def read_pairs(pairs: Path, aligned: Path) -> PairSet:
@@ -63,15 +65,16 @@ def read_pairs(pairs: Path, aligned: Path) -> PairSet:
     """
     index = read_table(aligned / "index.parquet", SHARD_INDEX)
     index = index.filter(pc.equal(index["member"], "png"))
-    identities = dict(zip(index["image_id"].to_pylist(), index["identity"].to_pylist(), strict=True))
-    templates = _read_templates(pairs.with_name(TEMPLATES_FILE), identities)
-    table, num_dropped = usable_pairs(read_table(pairs, PAIRS), {*identities, *templates})
-    return PairSet(table, num_dropped, templates, identities)
+    image_ids = Texts(index["image_id"])
+    templates = _read_templates(pairs.with_name(TEMPLATES_FILE), image_ids)
+    faces = pa.concat_arrays([image_ids.column, pa.array(list(templates), pa.string())])
+    table, num_dropped = usable_pairs(read_table(pairs, PAIRS), faces)
+    return PairSet(table, num_dropped, templates, image_ids, Texts(index["identity"]))
 
 
-def faces_of(table: pa.Table) -> list[str]:
+def faces_of(table: pa.Table) -> Texts:
     """The distinct faces of a table of pairs, in the order in which they are met, all of image_a first."""
-    return list(dict.fromkeys([*table["image_a"].to_pylist(), *table["image_b"].to_pylist()]))
+    return Texts(pc.unique(pa.chunked_array([*table["image_a"].chunks, *table["image_b"].chunks], pa.string())))
 
 
 def protocol_rows(table: pa.Table) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
@@ -82,14 +85,17 @@ def protocol_rows(table: pa.Table) -> Iterator[tuple[str, npt.NDArray[np.int64]]
         yield name, np.flatnonzero(codes == code)
 
 
-def _read_templates(path: Path, aligned: Mapping[str, str]) -> dict[str, dict[str, list[str]]]:
+def _read_templates(path: Path, aligned: Texts) -> dict[str, dict[str, list[str]]]:
     if not path.exists():  # most sources have pairs of images only
         return {}
     templates: dict[str, dict[str, list[str]]] = {}
-    for row in read_table(path, TEMPLATES).to_pylist():
-        if row["image_id"] in aligned:
-            templates.setdefault(row["template"], {}).setdefault(row["media"], []).append(row["image_id"])
-    both = sorted(set(templates) & set(aligned))
+    table = read_table(path, TEMPLATES)
+    table = table.filter(pc.is_in(table["image_id"], aligned.column))
+    columns = (Texts(table[name]) for name in ("template", "media", "image_id"))
+    for template, media, image_id in zip(*columns, strict=True):
+        templates.setdefault(template, {}).setdefault(media, []).append(image_id)
+    names = list(templates)
+    both = sorted(names[place] for place in np.flatnonzero(aligned.rows(names) != MISSING))
     if both:
         raise DataError("A template has the name of an image.", got=both[:5], allowed="names of its own", where=path)
     return templates

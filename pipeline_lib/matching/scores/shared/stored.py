@@ -8,42 +8,63 @@ import numpy.typing as npt
 
 from pipeline_lib.core.cosine import Floats
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.texts import as_texts
 from pipeline_lib.matching.regions.features import open_region_features
 from pipeline_lib.matching.scores.shared.faces import Faces, Needs
+from pipeline_lib.matching.scores.shared.pairs import faces_of
 from pipeline_lib.matching.scores.shared.reads import Reads
-from pipeline_lib.networks.embeddings.store import read_embeddings, read_patches
+from pipeline_lib.networks.embeddings.store import StoredPatches, read_embeddings
+
+Rows = npt.NDArray[np.int64]
 
 
 class StoredFaces:
-    """What an entry's folders have of faces.
+    """What an entry's folders have of the faces in its pairs.
+
+    Where each image stands in each folder is looked up once, for all of them; a block of faces then costs what it holds.
 
     Args:
         reads: the entry's inputs.
         needs: of its columns; nothing else is opened.
 
     Raises:
-        DataError: a file is missing or damaged, or a network that is needed is not embedded.
+        DataError: a file is missing or damaged, a network that is needed is not embedded, or an image has no features.
     """
 
     def __init__(self, reads: Reads, needs: Iterable[Needs]) -> None:
         wanted = list(needs)
-        self.pairs, self.folders = reads.pairs, reads.networks
+        self.pairs, folders = reads.pairs, reads.networks
         networks = dict.fromkeys(need.network for need in wanted if need.network is not None)
-        missing = [name for name in networks if name not in self.folders]
+        missing = [name for name in networks if name not in folders]
         if missing:
-            raise DataError("A network is not embedded.", got=missing, allowed=list(self.folders), where=reads.of)
-        self.embedded = {name: read_embeddings(self.folders[name]) for name in networks}
+            raise DataError("A network is not embedded.", got=missing, allowed=list(folders), where=reads.of)
+        images = as_texts(self.pairs.images(faces_of(self.pairs.table)))
+        self._number_of = {image: number for number, image in enumerate(images)}
+        self.vectors: dict[str, tuple[Floats, Rows]] = {}
+        for name in networks:
+            embedded = read_embeddings(folders[name])
+            self.vectors[name] = embedded.vectors, embedded.rows(images)
+        with_patches = {need.network for need in wanted if need.with_patches}
+        self.patches: dict[str, tuple[StoredPatches, Rows]] = {}
+        for name in networks:
+            if name in with_patches:
+                patches = StoredPatches(folders[name])
+                self.patches[name] = patches, patches.rows(images)
         self.positions = list(dict.fromkeys(name for need in wanted for name in need.positions))
-        self.regions = open_region_features(reads.of) if self.positions else None
+        self.regions = open_region_features(reads.of).of(images, self.positions) if self.positions else None
         self.pixels = None
         if any(need.pixels for need in wanted):
             from pipeline_lib.networks.embedding.images import ShardImages  # and with it OpenCV
 
             self.pixels = ShardImages(reads.aligned)
-            self.pixel_rows = {image: row for row, image in enumerate(self.pixels.image_ids)}
+            self.pixel_rows = self.pixels.image_ids.rows(images)
+
+    def numbers(self, images: Sequence[str]) -> Rows:
+        """The images' numbers among those of the pairs, int64."""
+        return np.array([self._number_of[image] for image in images], np.int64)
 
     def block(self, faces: Sequence[str]) -> "FaceBlock":
-        """Some faces, by the names that pairs give them, which may come several times."""
+        """Some faces of the pairs, by the names that these give them, which may come several times."""
         return FaceBlock(self, faces)
 
 
@@ -56,8 +77,9 @@ class FaceBlock:
 
     def __init__(self, stored: StoredFaces, faces: Sequence[str]) -> None:
         self._stored = stored
-        self._images = stored.pairs.images(faces)
-        row_of = {image: row for row, image in enumerate(self._images)}
+        images = stored.pairs.images(faces)
+        self._numbers = stored.numbers(images)
+        row_of = {image: row for row, image in enumerate(images)}
         media = [stored.pairs.media(face) for face in faces]
         parts = [
             (owner, row_of[image], 1 / len(images))
@@ -73,14 +95,15 @@ class FaceBlock:
         """The faces with what `needs` says.
 
         Raises:
-            DataError: an image has no such features, or pixels are asked of a template of many images.
+            DataError: pixels are asked of a template of many images.
         """
         vectors = patches = None
         if needs.network is not None:
-            embedded = self._stored.embedded[needs.network]
-            vectors = self._combined(embedded.vectors[embedded.rows(self._images)])
+            stored, rows = self._stored.vectors[needs.network]
+            vectors = self._combined(stored[rows[self._numbers]])
             if needs.with_patches:
-                patches = self._combined(read_patches(self._stored.folders[needs.network], self._images))
+                kept, rows = self._stored.patches[needs.network]
+                patches = self._combined(kept.read(rows[self._numbers]))
         elif needs.positions:
             patches = self._regions[:, [self._stored.positions.index(name) for name in needs.positions]]
         return Faces(vectors, patches, self._pixels if needs.pixels else None)
@@ -88,14 +111,14 @@ class FaceBlock:
     @cached_property
     def _regions(self) -> Floats:
         assert self._stored.regions is not None
-        return self._combined(self._stored.regions.read(self._images, self._stored.positions))
+        return self._combined(self._stored.regions.read(self._numbers))
 
     @cached_property
     def _pixels(self) -> npt.NDArray[np.uint8]:
         assert self._stored.pixels is not None
         if not self._one_image_each:
             raise DataError("Pixels are compared image by image; a template of many images has none of its own.")
-        images = self._stored.pixels.read([self._stored.pixel_rows[image] for image in self._images])
+        images = self._stored.pixels.read(self._stored.pixel_rows[self._numbers].tolist())
         return images[self._rows]
 
     @property

@@ -1,13 +1,14 @@
 """Which test pairs are explained: the same ones by every method, with the same draws."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.texts import Texts
 from pipeline_lib.params.explain import Explain
 
 Pair = tuple[str, str]
@@ -86,12 +87,9 @@ def draw_pairs(pairs: pa.Table, split_of: Mapping[str, str], genuine: bool, num:
     """
     if num == 0:
         return []
-    rows: Collection[Any] = pairs.select(["image_a", "image_b", "genuine"]).to_pylist()
-    found = {
-        (row["image_a"], row["image_b"])
-        for row in rows
-        if row["genuine"] == genuine and all(split_of.get(row[side]) == "test" for side in ("image_a", "image_b"))
-    }
+    of_kind = pairs.filter(pc.equal(pairs["genuine"], genuine))
+    sides = (Texts(of_kind[side]) for side in ("image_a", "image_b"))
+    found = {pair for pair in zip(*sides, strict=True) if all(split_of.get(image) == "test" for image in pair)}
     if not found:
         kind = "genuine" if genuine else "impostor"
         raise DataError(f"There is no {kind} pair of aligned test images to explain.", got=f"{pairs.num_rows} pairs")

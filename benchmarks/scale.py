@@ -1,0 +1,239 @@
+"""Time and peak memory of what goes through whole tables, at 10,000 and 1,000,000 made rows.
+
+    python -m benchmarks.scale            both sizes, some minutes
+    python -m benchmarks.scale --quick    1,000 and 10,000 rows
+
+Rows are images, pairs, candidates or samples, whichever the path goes through; features are short (16 values, 4 patches of
+16), so that rows are what is measured: an embedding of 512 values takes 2 kB a row more wherever vectors are held. Each path
+runs in a process of its own, on tables that another one made; its peak is that process's largest resident size, libraries
+and mapped files included. Targets: time linear in the rows, and at most 1.5 GiB.
+"""
+
+import argparse
+import multiprocessing
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from benchmarks.common import report
+from pipeline_lib.core.tables import write_table
+from pipeline_lib.matching.scores.shared.reads import Reads
+from pipeline_lib.networks.embeddings.store import EmbeddingSet, EmbeddingWriter
+from pipeline_lib.schemas.pairs import PAIRS
+from pipeline_lib.schemas.ranks import RANKS
+from pipeline_lib.schemas.shard_index import SHARD_INDEX
+
+DIM, GRID = 16, np.array([(x, y, 56, 56) for y in (0, 56) for x in (0, 56)], np.int64)
+IMAGES_EACH, CANDIDATES_EACH, NUM_QUERIES = 10, 100, 64
+AT_ONCE = 256  # images a record batch, as the embedding stages write them
+
+
+def named(prefix: str, numbers: np.ndarray) -> pa.Array:
+    """Texts such as face0000012."""
+    digits = pc.utf8_lpad(pc.cast(pa.array(numbers), pa.string()), 7, "0")
+    return pc.binary_join_element_wise(prefix, digits, "")
+
+
+def write_index(folder: Path, num: int, members: list[str], split: str) -> None:
+    """An index of `num` samples with these members; their shards are not there."""
+    numbers = np.repeat(np.arange(num), len(members))
+    keys = named("face", numbers)
+    columns = {
+        "key": keys,
+        "member": pa.array(members * num),
+        "shard": named("aligned-", numbers // 1000),
+        "offset": pa.array(numbers * 1024),
+        "size": pa.array(np.full(len(numbers), 512)),
+        "image_id": keys,
+        "identity": named("person", numbers // IMAGES_EACH),
+        "split": pa.array([split]).take(pa.array(np.zeros(len(numbers), np.int64))),
+        "landmarks": pa.nulls(len(numbers), SHARD_INDEX.field("landmarks").type),
+        "score": pa.array(np.ones(len(numbers), np.float32)),
+    }
+    write_table(folder / "index.parquet", pa.table(columns, schema=SHARD_INDEX), SHARD_INDEX)
+
+
+def write_pairs(path: Path, num: int) -> None:
+    """As many pairs as images, half of them genuine."""
+    rng, numbers = np.random.default_rng(0), np.arange(num)
+    genuine = numbers % 2 == 0
+    other = np.where(genuine, numbers - numbers % IMAGES_EACH, rng.integers(num, size=num))
+    made = {
+        "protocol": pa.array(["val", "lfw"]).take(pa.array(numbers % 4 // 2)),
+        "fold": pa.array((numbers % 10).astype(np.int32)),
+        "image_a": named("face", numbers),
+        "image_b": named("face", other),
+        "genuine": pa.array(genuine),
+    }
+    columns = [made[name] if name in made else pa.nulls(num, PAIRS.field(name).type) for name in PAIRS.names]
+    write_table(path, pa.table(columns, schema=PAIRS), PAIRS)
+
+
+def write_embedded(folder: Path, num: int) -> None:
+    """Embeddings and patch features of `num` test images."""
+    rng = np.random.default_rng(1)
+    common = rng.normal(size=(1, len(GRID), DIM)) + 1.0
+    with EmbeddingWriter(folder, DIM, GRID, DIM) as writer:
+        for first in range(0, num, AT_ONCE):
+            numbers = np.arange(first, min(first + AT_ONCE, num))
+            keys = named("face", numbers).to_pylist()
+            people = named("person", numbers // IMAGES_EACH).to_pylist()
+            patches = (common + 0.7 * rng.normal(size=(len(keys), len(GRID), DIM))).astype(np.float32)
+            plain = ["test"] * len(keys), [None] * len(keys)
+            writer.write(EmbeddingSet(keys, keys, people, *plain, patches.mean(axis=1), patches, keys, GRID))
+
+
+def write_ranks(path: Path, num: int) -> None:
+    """`num` candidates, a hundred a query; the re-ranked list is the first turned by one."""
+    query, place = np.divmod(np.arange(num), CANDIDATES_EACH)
+    scores = pa.array(np.full(num, 0.5, np.float32))
+    columns = {
+        "query_key": named("query", query),
+        "kind": pa.array(["crop", "mask"]).take(pa.array(query % 2)),
+        "gallery_key": named("face", place),
+        "genuine": pa.array(place == query % 3),
+        "num_relevant": pa.array(np.ones(num, np.int32)),
+        "rank_cosine": pa.array((place + 1).astype(np.int32)),
+        "rank_reranked": pa.array(((place + 1) % CANDIDATES_EACH + 1).astype(np.int32)),
+        "cosine": scores,
+        "emd": scores,
+        "reranked": scores,
+    }
+    write_table(path, pa.table(columns, schema=RANKS), RANKS)
+
+
+def make(data: Path, num: int) -> None:
+    """Everything that the paths read."""
+    write_index(data / "align", num, ["json", "png"], "test")
+    write_index(data / "train", num, ["json", "png"], "train")
+    write_index(data / "patches", num, ["mirror.png", "patch.png"], "train")
+    write_pairs(data / "pairs.parquet", num)
+    write_embedded(data / "embed" / "net", num)
+    write_ranks(data / "ranks.parquet", num)
+
+
+def images_to_embed(data: Path) -> None:
+    """What embed does before its first image: which images the pairs name."""
+    from pipeline_lib.networks.embedding.images import ShardImages
+    from pipeline_lib.networks.embedding.needed_rows import rows_of_pairs
+
+    rows_of_pairs(ShardImages(data / "align"), data / "pairs.parquet")
+
+
+def training_set(data: Path) -> None:
+    """What a rank of a training holds of its images, with the order of an epoch."""
+    from pipeline_lib.data.shards.plan import epoch_plan
+    from pipeline_lib.networks.training.labelled_images import training_faces
+
+    epoch_plan(len(training_faces(data / "train", None)), 1, 0, 64, 0, 0)
+
+
+def training_set_of_a_region(data: Path) -> None:
+    """The same for a region's patches, two members a sample."""
+    from pipeline_lib.data.patches.grid import Region
+    from pipeline_lib.networks.training.labelled_images import training_regions
+
+    training_regions(data / "patches", Region(28, 0, 0), 5)
+
+
+def region_cosines_of_pairs(data: Path) -> None:
+    """Four regions of every pair, as region weights are fitted to."""
+    from pipeline_lib.core.tables import read_table
+    from pipeline_lib.core.texts import Texts
+    from pipeline_lib.matching.regions.features import open_region_features, region_cosines
+
+    table = read_table(data / "pairs.parquet", PAIRS)
+    features = open_region_features(data / "embed")
+    region_cosines(features, *(Texts(table[side]) for side in ("image_a", "image_b")))
+
+
+def scores_of_pairs(data: Path) -> None:
+    """The cosine of every pair, as the stage score has it."""
+    from pipeline_lib.matching.scores.shared.columns import open_entry, scored_columns
+    from pipeline_lib.matching.scores.shared.pairs import read_pairs
+    from pipeline_lib.params.scores import Score
+
+    entry = Score.model_validate({"kind": "cosine", "of": "embed"})
+    pairs = read_pairs(data / "pairs.parquet", data / "align")
+    reads = Reads(data / "embed", data / "none", data / "align", pairs)
+    scored_columns(open_entry("cosine", entry, reads), reads)
+
+
+def reranked_gallery(data: Path) -> None:
+    """64 queries in a gallery of all images, a hundred candidates each compared patch by patch."""
+    from pipeline_lib.matching.emd.sinkhorn import Sinkhorn
+    from pipeline_lib.matching.retrieval.results import metrics_by_kind, ranks_table
+    from pipeline_lib.matching.retrieval.stored_faces import stored_faces
+    from pipeline_lib.matching.retrieval.two_stage import rank_two_stages
+    from pipeline_lib.networks.embeddings.store import read_embeddings
+
+    folder = data / "embed" / "net"
+    store = read_embeddings(folder)
+    gallery = stored_faces(store, folder, store.keys, 1)
+    queries, kinds = stored_faces(store, folder, store.keys[:NUM_QUERIES], 1), ["mask"] * NUM_QUERIES
+    settings = Sinkhorn(0.05, 1e-4, 1000)
+    ranking = rank_two_stages(queries, gallery, top_k=100, alpha=0.7, weights="apc", settings=settings)
+    metrics_by_kind(ranking, kinds)
+    ranks_table(ranking, queries, gallery, kinds)
+
+
+def report_of_ranks(data: Path) -> None:
+    """What the report reads of a re-ranking's candidates."""
+    from pipeline_lib.core.tables import read_table
+    from pipeline_lib.delivery.report.strips import choose_queries, first_places, read_strips
+
+    ranks = read_table(data / "ranks.parquet", RANKS)
+    read_strips(ranks, choose_queries(first_places(ranks)))
+
+
+PATHS: dict[str, Callable[[Path], None]] = {
+    "images to embed": images_to_embed,
+    "training set": training_set,
+    "training set of a region": training_set_of_a_region,
+    "region cosines": region_cosines_of_pairs,
+    "cosines of pairs": scores_of_pairs,
+    "re-ranking, gallery": reranked_gallery,
+    "report of ranks": report_of_ranks,
+}
+
+
+def measure(path: Callable[[Path], None], data: Path, warm: Path) -> tuple[float, int]:
+    """Seconds of a path, and the largest resident size of this process; run once in small before, for the imports."""
+    torch.set_num_threads(1)
+    path(warm)
+    started = time.perf_counter()
+    path(data)
+    return time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main() -> None:
+    """Measure, and print a table and a line of JSON."""
+    parser = argparse.ArgumentParser(description="Time and memory of what goes through whole tables.")
+    parser.add_argument("--rows", type=int, nargs=2, default=[10_000, 1_000_000])
+    parser.add_argument("--quick", action="store_true", help="1,000 and 10,000 rows")
+    args = parser.parse_args()
+    sizes = [1_000, 10_000] if args.quick else args.rows
+    spawn = multiprocessing.get_context("spawn")
+    rows: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory() as folder, spawn.Pool(1, maxtasksperchild=1) as pool:
+        data = {num: Path(folder, str(num)) for num in (500, *sizes)}
+        pool.starmap(make, [(where, num) for num, where in data.items()], chunksize=1)
+        for name, path in PATHS.items():
+            found = {num: pool.apply(measure, (path, data[num], data[500])) for num in sizes}
+            row: dict[str, object] = {"path": name}
+            for num, (taken, peak) in found.items():
+                row |= {f"s, {num} rows": taken, f"GiB, {num} rows": peak / 2**30}
+            (few, _), (many, _) = found.values()
+            rows.append({**row, "time over rows": many / few * sizes[0] / sizes[1]})
+    report("scale", {"rows": sizes, "dim": DIM, "patches": len(GRID)}, rows)
+
+
+if __name__ == "__main__":
+    main()

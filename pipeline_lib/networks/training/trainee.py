@@ -80,6 +80,7 @@ class StackedTrainees(nn.Module):
     def observe(self, embeddings: Tensor, labels: Tensor) -> None:
         """As Trainee.observe, of embeddings (B,V,D)."""
         for head, view in zip(self.heads, embeddings.detach().unbind(1), strict=True):
+            assert isinstance(head, SoftmaxMarginHead | PartialFC)
             head.observe(view, labels)
 
     def forward(

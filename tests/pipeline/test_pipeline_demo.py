@@ -85,10 +85,11 @@ print(json.dumps({
     assert "git_commit" in shown["tags"]
 
 
-def test_a_network_at_chance_is_no_champion(built: Checkout) -> None:
+def test_a_network_that_is_not_surely_better_than_pixels_is_no_champion(built: Checkout) -> None:
     registered = json.loads((built.folder / "data/register/registered.json").read_text())
     assert registered["aliases"] == ["challenger"]
-    assert re.search("does not surely beat raw pixels.*To promote it by hand", registered["reason"])
+    # the validation pairs of so small a run are of too few people for an interval
+    assert re.search("too few people to say whether it beats raw pixels.*To promote it by hand", registered["reason"])
 
 
 def test_champion_serves_outside_the_repository(built: Checkout, tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ def built(repository: Path, faces_dir: Path, tmp_path_factory: pytest.TempPathFa
     """A checkout in which `make repro DATA=cfp_lfw SCALE=smoke`'s command has run."""
     checkout = Checkout(repository, tmp_path_factory.mktemp("real") / "checkout", FACES_DIR=str(faces_dir.resolve()))
     checkout.run("dvc", "exp", "run", "--set-param", "data=cfp_lfw", "--set-param", "scale=smoke")
+    checkout.run(
+        "face-verifier", "promote", "1"
+    )  # its validation pairs are of too few people for a sure lead over pixels
     return checkout
 
 
@@ -44,7 +47,7 @@ def test_the_imported_network_wins_and_the_pulled_model_verifies_lfw(built: Chec
     """The best column on the validation pairs becomes the model; 200 pairs of LFW, which it sees as files."""
     registered = json.loads((built.folder / "data/register/registered.json").read_text())
     assert registered["metric"]["score"].partition(":")[2] == "mobilefacenet"
-    assert "champion" in registered["aliases"]
+    assert registered["reason"].startswith("it does not surely beat raw pixels (+")
     pairs = pq.read_table(built.folder / "data/ingest/pairs.parquet").to_pylist()
     uri_of = {
         row["image_id"]: row["uri"] for row in pq.read_table(built.folder / "data/ingest/manifest.parquet").to_pylist()

@@ -76,10 +76,13 @@ def test_a_killed_training_whose_code_changed_starts_anew_and_says_so(tmp_path: 
 
 
 def test_the_code_of_a_training_is_that_of_its_own_kinds(tmp_path: Path, repository: Path) -> None:
+    """In a copied checkout, whose files change while one process reads them again and again."""
     shutil.copytree(
         repository / "pipeline_lib", tmp_path / "pipeline_lib", ignore=shutil.ignore_patterns("__pycache__")
     )
     code = """
+import json, sys
+from pathlib import Path
 from pipeline_lib.networks.backbones import iresnet
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.heads import arcface
@@ -87,24 +90,19 @@ from pipeline_lib.networks.heads.shared.build import build_head
 from pipeline_lib.networks.training.checkpoint import code_of
 from pipeline_lib.networks.training.trainee import Trainee
 network = build_network(iresnet.Spec(blocks=(1, 1, 1, 1), width=0.125, embedding_dim=8))
-print(code_of([Trainee(network, build_head(arcface.Settings(scale=8.0, margin=0.2), 8, 2))]))
+trainees = [Trainee(network, build_head(arcface.Settings(scale=8.0, margin=0.2), 8, 2))]
+before, changed = code_of(trainees), {}
+for name in sys.argv[1:]:
+    file = Path("pipeline_lib", name)
+    file.write_text(file.read_text() + "# another")
+    after = code_of(trainees)
+    before, changed[name] = after, after != before
+print(json.dumps(changed))
 """
-
-    def digest() -> str:
-        env, command = {**os.environ, "PYTHONPATH": str(tmp_path)}, [sys.executable, "-c", code]
-        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True).stdout
-
-    before = digest()
-    for names, counts in (
-        (("networks/heads/cosface.py", "networks/backbones/vit.py", "networks/embedding/batches.py"), False),
-        (("networks/backbones/iresnet.py",), True),
-        (("networks/heads/shared/angles.py",), True),
-        (("networks/training/schedule.py",), True),
-        (("data/shards/plan.py",), True),
-    ):
-        for name in names:
-            file = tmp_path / "pipeline_lib" / name
-            file.write_text(file.read_text() + "# another\n")
-        after = digest()
-        assert (after != before) == counts, names
-        before = after
+    others = ["networks/heads/cosface.py", "networks/backbones/vit.py", "networks/embedding/batches.py"]
+    own = ["networks/heads/arcface.py", "networks/heads/shared/angles.py", "networks/backbones/iresnet.py"]
+    own += ["networks/training/schedule.py", "data/shards/plan.py", "core/pixels.py"]
+    command = [sys.executable, "-c", code, *others, *own]
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == dict.fromkeys(others, False) | dict.fromkeys(own, True)

@@ -121,7 +121,7 @@ def test_each_picture_has_a_transform_of_its_own():
             return []
 
     model = Model()
-    RetinafacePytorchDetector(model, 0.6).detect([np.zeros((40, side, 3), np.uint8) for side in (60, 80)])
+    RetinafacePytorchDetector(model, 0.6, 40).detect([np.zeros((40, side, 3), np.uint8) for side in (60, 80)])
     assert seen == [(60, 60), (80, 80)]
     assert model.transform is None
 

@@ -6,15 +6,18 @@
 Rows are images, pairs, candidates or samples, whichever the path goes through; features are short (16 values, 4 patches of
 16), so that rows are what is measured: an embedding of 512 values takes 2 kB a row more wherever vectors are held. Each path
 runs in a process of its own, on tables that another one made; its peak is that process's largest resident size, libraries
-and mapped files included. Targets: time linear in the rows, and at most 1.5 GiB.
+and mapped files included. Time is the processor's, which neighbours on the machine change little. Targets: time linear in
+the rows, and at most 1.5 GiB.
 """
 
 import argparse
 import multiprocessing
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +34,7 @@ from pipeline_lib.schemas.ranks import RANKS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 DIM, GRID = 16, np.array([(x, y, 56, 56) for y in (0, 56) for x in (0, 56)], np.int64)
+SMALL = 500  # rows of the run before the measured one, for the imports
 IMAGES_EACH, CANDIDATES_EACH, NUM_QUERIES = 10, 100, 64
 AT_ONCE = 256  # images a record batch, as the embedding stages write them
 
@@ -205,12 +209,12 @@ PATHS: dict[str, Callable[[Path], None]] = {
 
 
 def measure(path: Callable[[Path], None], data: Path, warm: Path) -> tuple[float, int]:
-    """Seconds of a path, and the largest resident size of this process; run once in small before, for the imports."""
+    """Processor seconds of a path, and the largest resident size of this process; run once in small before, for the imports."""
     torch.set_num_threads(1)
     path(warm)
-    started = time.perf_counter()
+    started = time.process_time()
     path(data)
-    return time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def main() -> None:
@@ -220,18 +224,22 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="1,000 and 10,000 rows")
     args = parser.parse_args()
     sizes = [1_000, 10_000] if args.quick else args.rows
-    spawn = multiprocessing.get_context("spawn")
     rows: list[dict[str, object]] = []
-    with tempfile.TemporaryDirectory() as folder, spawn.Pool(1, maxtasksperchild=1) as pool:
-        data = {num: Path(folder, str(num)) for num in (500, *sizes)}
-        pool.starmap(make, [(where, num) for num, where in data.items()], chunksize=1)
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes,
+    ):
+        data = {num: Path(folder, str(num)) for num in (SMALL, *sizes)}
+        for num, where in data.items():
+            processes.submit(make, where, num).result()
         for name, path in PATHS.items():
-            found = {num: pool.apply(measure, (path, data[num], data[500])) for num in sizes}
+            found = [processes.submit(measure, path, data[num], data[SMALL]).result() for num in sizes]
             row: dict[str, object] = {"path": name}
-            for num, (taken, peak) in found.items():
+            for num, (taken, peak) in zip(sizes, found, strict=True):
                 row |= {f"s, {num} rows": taken, f"GiB, {num} rows": peak / 2**30}
-            (few, _), (many, _) = found.values()
-            rows.append({**row, "time over rows": many / few * sizes[0] / sizes[1]})
+            rows.append({**row, "time over rows": found[1][0] / found[0][0] * sizes[0] / sizes[1]})
+            print(name, found, file=sys.stderr)
     report("scale", {"rows": sizes, "dim": DIM, "patches": len(GRID)}, rows)
 
 

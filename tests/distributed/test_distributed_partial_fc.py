@@ -75,6 +75,9 @@ def whole_training(kind: str) -> tuple[list[dict[str, Tensor]], dict[str, Tensor
         losses = []
         for optimiser in optimisers:
             optimiser.zero_grad()
+        inputs, labels, _ = global_batch(step)
+        with torch.no_grad():
+            head.observe(backbone(inputs), labels)
         for inputs, labels, noise in zip(*(value.chunk(MICRO_BATCHES) for value in global_batch(step)), strict=True):
             loss = head(backbone(inputs), labels, noise) / MICRO_BATCHES
             loss.backward()

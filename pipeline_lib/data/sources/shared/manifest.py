@@ -19,9 +19,8 @@ from pipeline_lib.data.sources.shared.probe import probe_photos
 from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces
 from pipeline_lib.data.sources.shared.splits import Assignment, SourceNames, assign_splits
 from pipeline_lib.params.ingest import Ingest, Source
-from pipeline_lib.schemas.manifest import MANIFEST, SPLITS
+from pipeline_lib.schemas.manifest import SPLITS
 from pipeline_lib.schemas.pairs import PAIRS
-from pipeline_lib.schemas.rejects import REJECTS
 
 KEY = re.compile(r"[A-Za-z0-9_-]+")
 log = logging.getLogger("face_verifier")
@@ -71,8 +70,7 @@ def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest
         DataError: see choose_photos; no genuine or no impostor pair to draw (see draw_pairs), or only one.
     """
     sources, assigned, split_of, own_pairs, photos = choose_photos(sources, ingest)
-    rows, rejects, stays = probe_photos(photos, split_of, ingest.max_pixels, ingest.max_reject_share)
-    manifest = table_from_rows(rows, MANIFEST)
+    manifest, rejects, stays = probe_photos(photos, split_of, ingest.max_pixels, ingest.max_reject_share)
     check_manifest(manifest)
 
     usable = set(manifest["image_id"].to_pylist())
@@ -84,10 +82,10 @@ def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest
     pair_rows: list[dict[str, object]] = [vars(pair) for pair in pairs]
     counts = {
         "num_input": len(photos),
-        "num_photos": len(rows),
-        "num_rejects": len(rejects),
+        "num_photos": manifest.num_rows,
+        "num_rejects": rejects.num_rows,
         "num_copies": len(stays),
-        "num_identities": len({row["identity"] for row in rows}),
+        "num_identities": len(manifest["identity"].unique()),
         "num_overlaps_joined": assigned.num_joined,
         "num_overlaps_removed": assigned.num_removed,
         "num_train_identities_cut": assigned.num_cut,
@@ -99,7 +97,7 @@ def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest
         "num_pairs": len(pairs),
     }
     _log(counts, assigned, pairs)
-    return BuiltManifest(manifest, table_from_rows(pair_rows, PAIRS), table_from_rows(rejects, REJECTS), counts)
+    return BuiltManifest(manifest, table_from_rows(pair_rows, PAIRS), rejects, counts)
 
 
 def choose_photos(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest) -> ChosenPhotos:

@@ -5,6 +5,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import sha256_file
 from pipeline_lib.core.progress import track
@@ -12,35 +17,37 @@ from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.data.photos.bad_entries import printable
 from pipeline_lib.data.photos.photo import PhotoError, Probe, probe_photo
 from pipeline_lib.data.sources.shared.records import PhotoRecord
+from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.rejects import REJECTS
 
 NUM_PROBE_THREADS = 8  # they wait for the disk, not for a core
 PROBE_WINDOW = 4096
 # Reasons beside those of PhotoError: the bytes of a photograph that stays, and those of another identity's.
 COPY, TWO_IDENTITIES = "copy", "two_identities"
+NONE = -1
 Row = dict[str, object]
 
 
 class TooManyRejects(DataError):
     """More photographs cannot be used than the share allows; `rejects` is the table of all of them."""
 
-    def __init__(self, rejects: Sequence[Row], num_lost: int, num_input: int, max_reject_share: float) -> None:
-        lost = [row for row in rejects if row["reason"] != COPY]
-        reasons = Counter(str(row["reason"]) for row in lost)
+    def __init__(self, rejects: pa.Table, num_lost: int, num_input: int, max_reject_share: float) -> None:
+        lost = rejects.filter(pc.not_equal(rejects["reason"], COPY))
+        reasons, first = Counter(lost["reason"].to_pylist()), lost.slice(0, 1).to_pylist()[0]
         super().__init__(
             f"{num_lost} of {num_input} photographs cannot be used.",
             got=", ".join(f"{reason}: {count}" for reason, count in reasons.most_common()),
             allowed=f"a share of {max_reject_share}",
-            where=f"ingest.max_reject_share; the first is {lost[0]['uri']}: {lost[0]['detail']}",
+            where=f"ingest.max_reject_share; the first is {first['uri']}: {first['detail']}",
         )
-        self.rejects = table_from_rows(list(rejects), REJECTS)
+        self.rejects = rejects
 
 
 class Probed(NamedTuple):
-    """Rows of the manifest and of the rejects table, and for each copy the image id of the photograph that stays."""
+    """The manifest, the rejects table, and for each copy the image id of the photograph that stays."""
 
-    rows: list[Row]
-    rejects: list[Row]
+    manifest: pa.Table
+    rejects: pa.Table
     stays: dict[str, str]
 
 
@@ -59,25 +66,25 @@ def probe_photos(
         max_reject_share: of photographs that are lost; a copy of one that stays is none.
 
     Returns:
-        rows and rejects, together as many as photos.
+        manifest and rejects, together as many rows as photos.
 
     Raises:
         TooManyRejects: see max_reject_share.
     """
-    rows, rejects = _probe_all(photos, split_of, max_pixels)
-    rows, copies, stays = _without_copies(rows)
-    rejects += copies
-    if len(rows) + len(rejects) != len(photos):
-        raise RuntimeError(f"{len(photos)} photographs became {len(rows)} rows and {len(rejects)} rejects")
-    num_lost = len(rejects) - len(stays)
+    probed, unusable = _probe_all(photos, split_of, max_pixels)
+    manifest, copies, stays = _without_copies(probed)
+    rejects = pa.concat_tables([unusable, copies])
+    if manifest.num_rows + rejects.num_rows != len(photos):
+        raise RuntimeError(f"{len(photos)} photographs became {manifest.num_rows} rows and {rejects.num_rows} rejects")
+    num_lost = rejects.num_rows - len(stays)
     if num_lost > max_reject_share * len(photos):
         raise TooManyRejects(rejects, num_lost, len(photos), max_reject_share)
-    return Probed(rows, rejects, stays)
+    return Probed(manifest, rejects, stays)
 
 
 def _probe_all(
     photos: Sequence[PhotoRecord], split_of: Mapping[str, str], max_pixels: int
-) -> tuple[list[Row], list[Row]]:
+) -> tuple[pa.Table, pa.Table]:
     def probe(photo: PhotoRecord) -> tuple[Probe, str] | PhotoError:
         try:
             return probe_photo(photo.path, max_pixels), sha256_file(photo.path)
@@ -86,48 +93,69 @@ def _probe_all(
         except OSError as error:  # it was there for the header and is gone, or the disk fails
             return PhotoError("unreadable", f"the operating system says: {error.strerror or error}")
 
-    rows: list[Row] = []
-    rejects: list[Row] = []
+    def row(photo: PhotoRecord, size: Probe, sha256: str) -> Row:
+        landmarks = None if photo.landmarks is None else [float(value) for value in photo.landmarks]
+        return {
+            "image_id": photo.image_id,
+            "identity": photo.identity,
+            "split": split_of[photo.image_id],
+            "media": photo.media,
+            "uri": printable(photo.path),
+            "width": size.width,
+            "height": size.height,
+            "sha256": sha256,
+            "landmarks": landmarks,
+        }
+
+    tables = [(table_from_rows([], MANIFEST), table_from_rows([], REJECTS))]
+    rows, rejects = list[Row](), list[Row]()
     with ThreadPoolExecutor(NUM_PROBE_THREADS) as threads:
         # in windows, so that an interrupt does not have to wait for a million photographs already submitted
         windows = (photos[start : start + PROBE_WINDOW] for start in range(0, len(photos), PROBE_WINDOW))
         results = (result for window in windows for result in threads.map(probe, window))
         for photo, result in zip(photos, track(results, "probe photographs", len(photos)), strict=True):
-            row: Row = {"image_id": photo.image_id, "uri": printable(photo.path)}
             if isinstance(result, PhotoError):
-                rejects.append(_reject(row, result.reason, result.detail))
-                continue
-            size, sha256 = result
-            row |= {
-                "identity": photo.identity,
-                "split": split_of[photo.image_id],
-                "media": photo.media,
-                "sha256": sha256,
-            }
-            landmarks = None if photo.landmarks is None else [float(value) for value in photo.landmarks]
-            rows.append({**row, "width": size.width, "height": size.height, "landmarks": landmarks})
-    return rows, rejects
+                rejects.append(_reject(photo.image_id, printable(photo.path), result.reason, result.detail))
+            else:
+                rows.append(row(photo, *result))
+            if len(rows) + len(rejects) == PROBE_WINDOW:  # a million rows are Arrow's, not Python's
+                tables.append((table_from_rows(rows, MANIFEST), table_from_rows(rejects, REJECTS)))
+                rows, rejects = [], []
+    tables.append((table_from_rows(rows, MANIFEST), table_from_rows(rejects, REJECTS)))
+    usable, unusable = zip(*tables, strict=True)
+    return pa.concat_tables(usable), pa.concat_tables(unusable)
 
 
-def _without_copies(rows: list[Row]) -> tuple[list[Row], list[Row], dict[str, str]]:
-    first: dict[object, Row] = {}
-    other: dict[object, Row] = {}  # a row of the same bytes and another identity
-    for row in rows:
-        if first.setdefault(row["sha256"], row)["identity"] != row["identity"]:
-            other.setdefault(row["sha256"], row)
-    kept, rejects, stays = list[Row](), list[Row](), dict[str, str]()
-    for row in rows:
-        same, stranger = first[row["sha256"]], other.get(row["sha256"])
-        if stranger is not None:
-            shown = stranger if stranger["identity"] != row["identity"] else same
-            rejects.append(_reject(row, TWO_IDENTITIES, f"the same bytes as {shown['uri']} of {shown['identity']}"))
-        elif same is not row:
-            rejects.append(_reject(row, COPY, f"the same bytes as {same['uri']}"))
-            stays[str(row["image_id"])] = str(same["image_id"])
+def _without_copies(probed: pa.Table) -> tuple[pa.Table, pa.Table, dict[str, str]]:
+    content, identity = (_numbers(probed[name]) for name in ("sha256", "identity"))
+    _, first = np.unique(content, return_index=True)
+    other = np.full(len(first), NONE)  # by content: the first row of another identity
+    differing = np.flatnonzero(identity != identity[first[content]])[::-1]
+    other[content[differing]] = differing
+    rows = np.arange(probed.num_rows)
+    stays_in = (first[content] == rows) & (other[content] == NONE)
+
+    def text(name: str, i: int) -> str:
+        return str(probed[name][i].as_py())
+
+    rejects, stays = list[Row](), dict[str, str]()
+    for i in np.flatnonzero(~stays_in).tolist():
+        same, stranger = int(first[content[i]]), int(other[content[i]])
+        shown = same if stranger == NONE or identity[stranger] == identity[i] else stranger
+        what = f"the same bytes as {text('uri', shown)}"
+        if stranger == NONE:
+            stays[text("image_id", i)] = text("image_id", same)
+            rejects.append(_reject(text("image_id", i), text("uri", i), COPY, what))
         else:
-            kept.append(row)
-    return kept, rejects, stays
+            what += f" of {text('identity', shown)}"
+            rejects.append(_reject(text("image_id", i), text("uri", i), TWO_IDENTITIES, what))
+    return probed.filter(pa.array(stays_in)), table_from_rows(rejects, REJECTS), stays
 
 
-def _reject(row: Row, reason: str, detail: str) -> Row:
-    return {"image_id": row["image_id"], "uri": row["uri"], "stage": "ingest", "reason": reason, "detail": detail}
+def _numbers(column: "pa.ChunkedArray") -> npt.NDArray[np.int64]:
+    """Each text's number among the different ones, in the order in which they come."""
+    return np.asarray(column.combine_chunks().dictionary_encode().indices.to_numpy(), np.int64)
+
+
+def _reject(image_id: str, uri: str, reason: str, detail: str) -> Row:
+    return {"image_id": image_id, "uri": uri, "stage": "ingest", "reason": reason, "detail": detail}

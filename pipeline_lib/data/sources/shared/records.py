@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there may be millions
 class PhotoRecord:
     """One photograph of a source. `split` None: the source states none. `landmarks`: 10 px values x0 y0 .. x4 y4 or None."""
 

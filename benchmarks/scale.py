@@ -274,13 +274,22 @@ PATHS: dict[str, Callable[[Path], None]] = {
 }
 
 
-def measure(path: Callable[[Path], None], data: Path, warm: Path) -> tuple[float, int]:
-    """Processor seconds of a path, and the largest resident size of this process; run once in small before, for the imports."""
+def measure(path: Callable[[Path], None], warm: Path, data: list[Path]) -> list[tuple[float, int]]:
+    """Processor seconds of a path, and the largest resident size of this process so far; run once in small before, for the imports.
+
+    Args:
+        path: one of PATHS.
+        warm: the small tables.
+        data: those that are measured, the smaller first.
+    """
     torch.set_num_threads(1)
     path(warm)
-    started = time.process_time()
-    path(data)
-    return time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    found = []
+    for folder in data:
+        started = time.process_time()
+        path(folder)
+        found.append((time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+    return found
 
 
 def main() -> None:
@@ -300,7 +309,7 @@ def main() -> None:
         for num, where in data.items():
             processes.submit(make, where, num).result()
         for name, path in PATHS.items():
-            found = [processes.submit(measure, path, data[num], data[SMALL]).result() for num in sizes]
+            found = processes.submit(measure, path, data[SMALL], [data[num] for num in sizes]).result()
             row: dict[str, object] = {"path": name}
             for num, (taken, peak) in zip(sizes, found, strict=True):
                 row |= {f"s, {num} rows": taken, f"GiB, {num} rows": peak / 2**30}

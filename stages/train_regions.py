@@ -8,8 +8,8 @@ import typer
 from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.data.patches.grid import parse_region
 from pipeline_lib.networks.backbones.shared.build import network_spec
+from pipeline_lib.networks.backbones.shared.checkpoints import initial_network
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
-from pipeline_lib.networks.training.fit import initial_network
 from pipeline_lib.networks.training.labelled_images import training_faces
 from pipeline_lib.networks.training.validation import ValidationSet
 from pipeline_lib.params.load import PARAMS_FILE, read_section

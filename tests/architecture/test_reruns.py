@@ -93,7 +93,7 @@ def comment(checkout: Checkout, file: str) -> None:
         ("pipeline_lib/why/explanation/random.py", {"explain@rrfnet56_random", "explain@rrfnet28_random"}),
         ("pipeline_lib/delivery/report/chapters/rejects.py", {"report"}),
         ("pipeline_lib/delivery/claims/rrfnet.py", {"claims", "report"}),  # which shows them
-        ("pipeline_lib/params/rerank.py", {"rerank@apc", "report"}),
+        ("pipeline_lib/params/rerank.py", {"rerank@uniform", "rerank@apc", "report"}),
         ("stages/verify.py", {"verify"}),
         ("weights/detector.pth", {"align", "register"}),
         ("weights/network.pth", {"train@imported"}),

@@ -50,6 +50,10 @@ class Checkout:
         other.folder, other.environment = folder, {**self.environment, "PYTHONPATH": str(folder)}
         return other
 
+    def use_one_process(self) -> None:
+        """From now on each stage is one process: no torchrun, no Dask. What comes out does not depend on that."""
+        (self.folder / "machine.yaml").write_text("{processes: 1, workers: 0}\n")
+
     def run(self, *command: str, check: bool = True, timeout_s: float = 1800) -> subprocess.CompletedProcess[str]:
         """Run a command in the checkout; a failure shows the end of its output."""
         result = subprocess.run(

@@ -152,6 +152,7 @@ def copied(built: Checkout, folder: Path, **tables: dict) -> Checkout:
             del params[name]
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     checkout = built.copy(folder)
+    checkout.use_one_process()
     checkout.run("face-verifier", "check")  # removes what earlier entries left
     return checkout
 
@@ -223,6 +224,7 @@ def test_everything_that_docs_extending_adds(built: Checkout, tmp_path: Path, re
         params[section] |= value
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     checkout = built.copy(folder)
+    checkout.use_one_process()
     checkout.run("face-verifier", "check")
     ran = ran_stages(checkout.run("dvc", "repro").stdout)
     own = {"train@colours", "embed@colours", "score@euclidean", "explain@iresnet_centre"}

@@ -36,7 +36,8 @@ def sides_words(effect: Mapping[str, Any]) -> str:
 
 def counts_words(result: Mapping[str, Any]) -> str:
     """What a result was measured on: 6,000 pairs of 4,281 people."""
-    redrawn = f", {result['num_redrawn']:,} resamples redrawn" if result["num_redrawn"] else ""
+    num = result["num_redrawn"]
+    redrawn = f", {num:,} resample{'s' if num > 1 else ''} redrawn" if num else ""
     return f"{result['num_pairs']:,} pairs of {result['num_identities']:,} people{redrawn}"
 
 

@@ -8,12 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline_lib.core.files import atomic_file, write_json
-from pipeline_lib.core.kinds import load_kind
 from pipeline_lib.core.world import World
-from pipeline_lib.networks.backbones.shared.build import BACKBONES, build_network, describe
-from pipeline_lib.networks.backbones.shared.checkpoints import import_weights, load_tensors, save_network
+from pipeline_lib.networks.backbones.shared.build import describe
+from pipeline_lib.networks.backbones.shared.checkpoints import save_network
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
-from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.networks.heads.shared.settings import HeadSettings
 from pipeline_lib.networks.training.data import TrainingSet
 from pipeline_lib.networks.training.loop import Logger, Row, Validate, train_networks
@@ -32,24 +30,6 @@ def resume_folder(out: Path) -> Path:
     Outside that folder, because DVC deletes a stage's outputs before it runs it again.
     """
     return Path(".resume", out.parent.name, out.name)
-
-
-def initial_network(spec: NetworkSpec, seed: int, checkpoint: Path | None) -> FaceNetwork:
-    """A network with drawn weights, or with those of a published checkpoint: a file's, or, of a kind that knows where a
-    package has them (spec.published), that one's.
-
-    Raises:
-        CheckpointError: the checkpoint is missing, unreadable, or of another network.
-        ParamsError: the package is not installed.
-    """
-    network = build_network(spec, seed)
-    if checkpoint is not None:
-        import_weights(network, checkpoint)
-        log.info("imported the weights of %s", checkpoint)
-    elif getattr(spec, "published", False):
-        load_tensors(network, load_kind(BACKBONES, spec.arch, where="arch").published_weights(), where=spec.arch)
-        log.info("%s begins with its published weights", spec.arch)
-    return network
 
 
 def fit(

@@ -13,7 +13,13 @@ from safetensors.torch import save_file
 from pipeline_lib.core.errors import CheckpointError
 from pipeline_lib.networks.backbones import bagnet, iresnet, mobilefacenet, vit
 from pipeline_lib.networks.backbones.shared.build import build_network
-from pipeline_lib.networks.backbones.shared.checkpoints import code_digest, import_weights, load_network, save_network
+from pipeline_lib.networks.backbones.shared.checkpoints import (
+    code_digest,
+    import_weights,
+    initial_network,
+    load_network,
+    save_network,
+)
 from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 
 TINY = {"blocks": (1, 1, 1, 1), "width": 0.125, "embedding_dim": 8}
@@ -231,3 +237,13 @@ def test_torch_files_that_are_not_weights(tmp_path: Path, capsys: pytest.Capture
         path.write_bytes(broken)
         with pytest.raises(CheckpointError, match="truncated, no PyTorch file"):
             import_weights(network, path)
+
+
+def test_initial_network_is_drawn_from_the_seed_or_read_from_a_checkpoint(tmp_path: Path) -> None:
+    drawn = initial_network(SPEC, 3, None).state_dict()
+    assert torch.equal(drawn["fc.weight"], build_network(SPEC, 3).state_dict()["fc.weight"])
+    torch.save(build_network(SPEC, 9).state_dict(), tmp_path / "published.pth")
+    read = initial_network(SPEC, 3, tmp_path / "published.pth").state_dict()
+    assert torch.equal(read["fc.weight"], build_network(SPEC, 9).state_dict()["fc.weight"])
+    with pytest.raises(CheckpointError, match=r"missing[\s\S]*nowhere\.pth"):
+        initial_network(SPEC, 3, Path("nowhere.pth"))

@@ -15,7 +15,7 @@ from pipeline_lib.core.dlib_files import package_file, read_dlib_file, read_tens
 from pipeline_lib.core.errors import CheckpointError, ParamsError
 from pipeline_lib.networks.backbones import dlib_resnet
 from pipeline_lib.networks.backbones.dlib_resnet import DlibResNet, Spec
-from pipeline_lib.networks.training.fit import initial_network
+from pipeline_lib.networks.backbones.shared.checkpoints import initial_network
 from pipeline_lib.params.section import NO_FILE
 
 

@@ -5,15 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
-from pipeline_lib.core.errors import CheckpointError
 from pipeline_lib.networks.backbones import iresnet, mobilefacenet
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.checkpoints import load_network
 from pipeline_lib.networks.training.fit import (
     forget_training,
-    initial_network,
     means_over_time,
     resume_folder,
     size_figures,
@@ -22,16 +19,6 @@ from pipeline_lib.networks.training.fit import (
 from pipeline_lib.params.networks import Network
 
 SPEC = iresnet.Spec(blocks=(1, 1, 1, 1), width=0.125, embedding_dim=8, input_px=28)
-
-
-def test_initial_network_is_drawn_from_the_seed_or_read_from_a_checkpoint(tmp_path: Path) -> None:
-    drawn = initial_network(SPEC, 3, None).state_dict()
-    assert torch.equal(drawn["fc.weight"], build_network(SPEC, 3).state_dict()["fc.weight"])
-    torch.save(build_network(SPEC, 9).state_dict(), tmp_path / "published.pth")
-    read = initial_network(SPEC, 3, tmp_path / "published.pth").state_dict()
-    assert torch.equal(read["fc.weight"], build_network(SPEC, 9).state_dict()["fc.weight"])
-    with pytest.raises(CheckpointError, match=r"missing[\s\S]*nowhere\.pth"):
-        initial_network(SPEC, 3, Path("nowhere.pth"))
 
 
 def test_training_state_lies_outside_the_outputs() -> None:

@@ -1,5 +1,6 @@
 """Networks on disk: network.safetensors and network.json, and the import of other people's weights."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -20,11 +21,13 @@ from pipeline_lib.data.patches import cut, grid
 from pipeline_lib.networks.backbones.shared.build import BACKBONES, OVER, build_network, build_over, spec_from_json
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.backbones.shared.rrfnet import RRFNet
+from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 
 WEIGHTS, DESCRIPTION = "network.safetensors", "network.json"
 FORMAT = 2
 CONTAINERS = ("net_state_dict", "state_dict", "model")  # keys under which training scripts file a state dict
 MAX_NAMED = 8
+log = logging.getLogger("face_verifier")
 
 
 def save_network(folder: Path, network: FaceNetwork) -> None:
@@ -88,6 +91,24 @@ def _described(description: dict[str, Any], where: Path) -> FaceNetwork:
     specs = {name: spec_from_json(one, where) for name, one in description["frozen"].items()}
     frozen = {name: build_network(spec) for name, spec in specs.items()}
     return build_over(spec_from_json(fields, where, OVER), frozen)
+
+
+def initial_network(spec: NetworkSpec, seed: int, checkpoint: Path | None) -> FaceNetwork:
+    """A network with drawn weights, or with those of a published checkpoint: a file's, or, of a kind that knows where a
+    package has them (spec.published), that one's.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, unreadable, or of another network.
+        ParamsError: the package is not installed.
+    """
+    network = build_network(spec, seed)
+    if checkpoint is not None:
+        import_weights(network, checkpoint)
+        log.info("imported the weights of %s", checkpoint)
+    elif getattr(spec, "published", False):
+        load_tensors(network, load_kind(BACKBONES, spec.arch, where="arch").published_weights(), where=spec.arch)
+        log.info("%s begins with its published weights", spec.arch)
+    return network
 
 
 def import_weights(network: FaceNetwork, path: Path) -> None:

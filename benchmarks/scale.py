@@ -275,7 +275,7 @@ PATHS: dict[str, Callable[[Path], None]] = {
 
 
 def measure(path: Callable[[Path], None], warm: Path, data: list[Path]) -> list[tuple[float, int]]:
-    """Processor seconds of a path, and the largest resident size of this process so far; run once in small before, for the imports.
+    """Processor seconds of a path and the largest resident size of this process so far; run in small before, for the imports.
 
     Args:
         path: one of PATHS.

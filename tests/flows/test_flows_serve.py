@@ -19,6 +19,11 @@ from flows import serve
 from flows.processes import stop
 
 
+def heed_interrupts() -> None:
+    """What a shell's background jobs ignore, and hand down."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_ui_answers_and_stops(repository: Path, tmp_path: Path, sent: signal.Signals) -> None:
@@ -41,6 +46,7 @@ def test_ui_answers_and_stops(repository: Path, tmp_path: Path, sent: signal.Sig
             env=environment,
             stdout=handle,
             stderr=subprocess.STDOUT,
+            preexec_fn=heed_interrupts,
         )
     try:
         deadline = time.monotonic() + 240

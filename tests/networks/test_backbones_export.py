@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline_lib.core.errors import CheckpointError
-from pipeline_lib.networks.backbones import bagnet, iresnet, mobilefacenet, vit
+from pipeline_lib.networks.backbones import bagnet, dlib_resnet, iresnet, mobilefacenet, vit
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.checkpoints import import_weights
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
@@ -24,10 +24,11 @@ SPECS = {
     "bagnet17": bagnet.Spec(field_px=17, **ONE_EACH),
     "bagnet33": bagnet.Spec(field_px=33, **ONE_EACH),
     "vit": vit.Spec(depth=1, heads=2, token_px=16, **SMALL),
+    "dlib_resnet": dlib_resnet.Spec(embedding_dim=8, published=False),
     "rrfnet": vit.Spec(depth=1, heads=2, token_px=7, patches=OF_PATCHES, **SMALL),
 }
 # Exporting takes seconds; left out are bagnet17, of bagnet33's class, and vit, which is inside this rrfnet.
-ONNX_TESTED = ("iresnet", "mobilefacenet", "bagnet33", "rrfnet")
+ONNX_TESTED = ("iresnet", "mobilefacenet", "bagnet33", "dlib_resnet", "rrfnet")
 
 
 def some_images(count: int, px: int) -> torch.Tensor:

@@ -94,7 +94,7 @@ def test_a_wrong_value_is_named(changed: Change, keys: str, value: object, messa
 @pytest.mark.parametrize(
     ("keys", "value", "message"),
     [
-        ("networks.iresnet.arch", "resnet", r"no such kind[\s\S]*resnet[\s\S]*bagnet, iresnet[\s\S]*networks\.iresnet"),
+        ("networks.iresnet.arch", "resnet", r"no such kind[\s\S]*bagnet, dlib_resnet, iresnet[\s\S]*networks\.iresnet"),
         ("networks.iresnet.patch_px", 28, r"patch_px: Extra inputs[\s\S]*networks\.iresnet"),
         ("networks.iresnet.head.kind", "arc", r"no such kind[\s\S]*arcface[\s\S]*networks\.iresnet\.head"),
         ("networks.iresnet.head.h", 0.3, r"h: Extra inputs[\s\S]*networks\.iresnet\.head"),

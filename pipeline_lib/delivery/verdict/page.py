@@ -8,6 +8,7 @@ from pipeline_lib.delivery.verdict.words import (
     PROBABILITY_CAVEAT,
     Verdict,
     area_shares,
+    chance,
     headline,
     scale,
     why,
@@ -22,12 +23,13 @@ def as_page(verdict: Verdict) -> str:
         "verdict": verdict,
         "headline": headline(verdict),
         "scale": scale(verdict),
+        "chance": chance(verdict.probability),
         "why": why(verdict),
         "picture": None if verdict.png is None else data_uri(verdict.png),
         "shares": [(share, round(100 * abs(share.contribution) / largest)) for share in shares],
         "explained": sum(share.contribution for share in shares),
         "places": [_percent(value) for value in (verdict.similarity, verdict.threshold)] if verdict.is_cosine else None,
-        "caveats": [PROBABILITY_CAVEAT, DECISION_CAVEAT],
+        "caveats": [PROBABILITY_CAVEAT, DECISION_CAVEAT, *([verdict.note] if verdict.note else [])],
     }
     return render("verdict.html.j2", values, folder=Path(__file__).parent)
 

@@ -30,6 +30,7 @@ class Verdict:
         explanation: what the contributions are, or that there are none and why.
         contributions: x, y, w, h (px of the aligned face), contribution_a, contribution_b of each patch; may be empty.
         png: both faces and what carried the score, where there are contributions.
+        note: what else must be known about the model; may be empty.
     """
 
     name_a: str
@@ -44,6 +45,7 @@ class Verdict:
     explanation: str
     contributions: Sequence[Mapping[str, Any]] = ()
     png: bytes | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,11 @@ def scale(verdict: Verdict) -> str:
     return "from -1 to 1" if verdict.is_cosine else "higher is more alike"
 
 
+def chance(probability: float) -> str:
+    """A probability in per cent; no curve fitted on some thousand pairs knows that it is all or nothing."""
+    return "> 99.9 %" if probability > 0.999 else "< 0.1 %" if probability < 0.001 else f"{100 * probability:.1f} %"
+
+
 def why(verdict: Verdict) -> str:
     """Which parts of the face carried the score, and what that rests on; or that the model does not say."""
     if not verdict.contributions:
@@ -107,13 +114,14 @@ def as_text(verdict: Verdict) -> str:
         headline(verdict),
         "",
         f"  similarity   {verdict.similarity:6.3f}   {scale(verdict)}; a match is above the threshold {verdict.threshold:.3f}",
-        f"  probability  {verdict.probability:6.1%}   that both show one person, if either was as likely beforehand",
+        f"  probability  {chance(verdict.probability):>8} that both show one person, if either was as likely beforehand",
         "",
         why(verdict),
         *_areas_as_lines(area_shares(verdict.contributions)),
     ]
+    note = [verdict.note] if verdict.note else []
     return "\n".join(
-        [*lines, "", PROBABILITY_CAVEAT, DECISION_CAVEAT, f"Model: {verdict.model}, score {verdict.score}"]
+        [*lines, "", PROBABILITY_CAVEAT, DECISION_CAVEAT, *note, f"Model: {verdict.model}, score {verdict.score}"]
     )
 
 

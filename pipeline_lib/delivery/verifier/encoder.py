@@ -45,15 +45,18 @@ class Encoder:
         return None if self.needs.network is None else self.networks[self.needs.network]
 
     def encode(self, images: npt.NDArray[np.uint8]) -> Faces:
-        """Faces of aligned images, uint8 (N, 112, 112, 3) RGB, N >= 1, with their pixels and all that the networks give."""
+        """Faces of aligned images, uint8 (N, 112, 112, 3) RGB, N >= 1: their pixels, their vectors, and the patches that the
+        scorer or the network's own explanation reads.
+        """
         if self.needs.positions:
             regions = {parse_region(name): self.networks[name] for name in self.needs.positions}
             return Faces(patches=embed_region_images(regions, images, BATCH_SIZE), pixels=images)
         network = self.whole_face
         if network is None:
             return Faces(pixels=images)
-        vectors, patches = embed_images(network, images, self.mirror, BATCH_SIZE)
-        return Faces(vectors, patches, images)
+        with_patches = self.needs.with_patches or network.additive
+        vectors, patches = embed_images(network, images, self.mirror, BATCH_SIZE, with_patches)
+        return Faces(vectors, patches if with_patches else None, images)
 
 
 def network_names(needs: Needs) -> tuple[str, ...]:

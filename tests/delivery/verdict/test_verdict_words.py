@@ -36,7 +36,7 @@ def test_text_says_verdict_reasons_and_caveats() -> None:
     assert text.startswith("Match:")
     assert "At least half of the similarity comes from: forehead and both eyes." in text
     assert "Against a match spoke: nose, mouth and chin." in text
-    assert "75.0%" in text
+    assert "75.0 %" in text
     assert "Says why." in text
     assert "cosine:n" in text
     assert words.PROBABILITY_CAVEAT in text
@@ -97,3 +97,18 @@ def test_a_score_without_a_range_has_no_scale() -> None:
     assert "-1 to 1" not in text
     assert "-3.500" in page
     assert 'class="gauge"' not in page
+
+
+@pytest.mark.parametrize(
+    ("probability", "shown"),
+    [
+        (0.0, "< 0.1 %"),
+        (0.00099, "< 0.1 %"),
+        (0.001, "0.1 %"),
+        (0.5, "50.0 %"),
+        (0.999, "99.9 %"),
+        (0.9999, "> 99.9 %"),
+    ],
+)
+def test_no_probability_is_shown_as_certain(probability: float, shown: str) -> None:
+    assert words.chance(probability) == shown

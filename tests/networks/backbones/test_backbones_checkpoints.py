@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline_lib.core.errors import CheckpointError
-from pipeline_lib.networks.backbones import bagnet, iresnet, mobilefacenet, vit
+from pipeline_lib.networks.backbones import bagnet, dlib_resnet, iresnet, mobilefacenet, vit
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.checkpoints import (
     code_digest,
@@ -31,6 +31,7 @@ BAG = bagnet.Spec(field_px=17, **TINY, input_px=28)
 VIT = vit.Spec(**OF_VIT, input_px=28)
 RRF_OF_VIT = vit.Spec(**OF_VIT, patches=PATCHES)
 MOBILE = mobilefacenet.Spec(embedding_dim=16)
+DLIB = dlib_resnet.Spec()
 
 
 def name(spec: NetworkSpec) -> str:
@@ -38,7 +39,7 @@ def name(spec: NetworkSpec) -> str:
     return spec.arch if spec.patches is None else f"rrfnet of {spec.arch}"
 
 
-@pytest.mark.parametrize("spec", [SPEC, RRF, MOBILE, BAG, VIT, RRF_OF_VIT], ids=name)
+@pytest.mark.parametrize("spec", [SPEC, RRF, MOBILE, BAG, VIT, RRF_OF_VIT, DLIB], ids=name)
 def test_a_saved_network_comes_back_the_same(spec: NetworkSpec, tmp_path: Path) -> None:
     network = build_network(spec, seed=4)
     save_network(tmp_path / "network", network)

@@ -25,7 +25,7 @@ def section(**fields: Any) -> Network:
 @pytest.mark.parametrize(
     ("fields", "key"),
     [
-        ({"arch": "resnet"}, "got: resnet[\\s\\S]*bagnet, iresnet, mobilefacenet, vit"),
+        ({"arch": "resnet"}, "got: resnet[\\s\\S]*bagnet, dlib_resnet, iresnet, mobilefacenet, vit"),
         ({"arch": "rrfnet"}, "got: rrfnet"),
         ({"arch": "shared"}, "got: shared"),
         ({"arch": "iresnet", "blocks": [1, 1, 1]}, "blocks"),

@@ -26,6 +26,7 @@ HOST = "127.0.0.1"
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 20.0
 CANCEL_TIMEOUT_S = 60.0  # the worker sees a cancelled run within 10 s, and its stages have 25 to save their work
+BUSY_STATUS, BUSY_TIMEOUT_S = 503, 30.0  # the answer while another transaction holds the sqlite database
 PENDING_TIMEOUT_S = 10.0  # a run that the worker has taken has a process by then
 WORK_POOL = "face-verifier-local"
 FLOW_RUN = "PREFECT__FLOW_RUN_ID"  # Prefect's worker sets it for the process of a flow run
@@ -62,18 +63,24 @@ def wait_until_up(url: str, process: "subprocess.Popen[bytes]") -> None:
 
 
 def ask(url: str, body: dict[str, Any]) -> Any:
-    """What Prefect's REST API answers to a POST.
+    """What Prefect's REST API answers to a POST; while its database is busy, it is asked again, as Prefect's own client does.
 
     Raises:
         ConnectionError: nobody listens there.
-        HTTPError: it refused.
+        HTTPError: it refused, or was busy for BUSY_TIMEOUT_S.
     """
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=10) as response:
-            return json.load(response)
-    except urllib.error.URLError as error:
-        raise error.reason if isinstance(error.reason, ConnectionError) else error from None
+    until = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            if error.code != BUSY_STATUS or time.monotonic() >= until:
+                raise
+            time.sleep(0.5)
+        except urllib.error.URLError as error:
+            raise error.reason if isinstance(error.reason, ConnectionError) else error from None
 
 
 def flow_runs_of(processes: Iterable[psutil.Process]) -> set[str]:

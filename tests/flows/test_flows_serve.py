@@ -5,10 +5,13 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import httpx
 import psutil
@@ -58,14 +61,11 @@ def test_ui_answers_and_stops(repository: Path, tmp_path: Path, sent: signal.Sig
             re.search(rf"{name}\s+(http://127\.0\.0\.1:\d+)", log.read_text())[1] for name in ("Prefect", "MLflow")
         )
         assert httpx.get(f"{mlflow}/health").text == "OK"
-        deployments = httpx.post(f"{prefect}/api/deployments/filter", json={}).json()
+        deployments = serve.ask(f"{prefect}/api/deployments/filter", {})
         assert {item["name"] for item in deployments} == {"nightly", "on-demand"}
         assert [item["name"] for item in deployments if item["schedules"]] == ["nightly"]
         (on_demand,) = (item["id"] for item in deployments if item["name"] == "on-demand")
-        started = httpx.post(
-            f"{prefect}/api/deployments/{on_demand}/create_flow_run", json={"parameters": {"root": str(folder)}}
-        )
-        started.raise_for_status()
+        serve.ask(f"{prefect}/api/deployments/{on_demand}/create_flow_run", {"parameters": {"root": str(folder)}})
         while not (folder / "pid.txt").exists():
             assert time.monotonic() < deadline, log.read_text()[-3000:]
             time.sleep(0.5)
@@ -144,3 +144,27 @@ def test_what_a_killed_session_left_in_our_own_database_is_ended(
         idle.kill()
     assert server.asked == [("stale", "CANCELLED")]
     assert "The rebuild run-stale did not end" in capsys.readouterr().out
+
+
+def test_a_busy_server_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two answers of 503, then one; and no end of them."""
+    statuses = [503, 503, 200]
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(statuses.pop(0) if statuses else 503)
+            self.end_headers()
+            self.wfile.write(b'{"state": "fine"}')
+
+        def log_message(self, *args: object) -> None:
+            """Quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        assert serve.ask(url, {}) == {"state": "fine"}
+        monkeypatch.setattr(serve, "BUSY_TIMEOUT_S", 0.6)
+        with pytest.raises(HTTPError, match="503"):
+            serve.ask(url, {})
+        server.shutdown()

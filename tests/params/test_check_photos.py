@@ -104,7 +104,7 @@ MANY = People(50, 50, 500)
         ({"train": People(20, 4, 99)}, {}, r"two training identities for each of 5 folds"),
         ({"train": People(10, 10, 99)}, {}, r"anchors\.real"),
         ({"test": People(20, 0, 20)}, {}, r"a genuine and an impostor test pair[\s\S]*explanations\.rrfnet56_additive"),
-        ({"test": People(20, 0, 20)}, {"explanations": {}}, r"a test identity with two photographs[\s\S]*rerank\.apc"),
+        ({"test": People(20, 0, 20)}, {"explanations": {}}, r"a test identity with two photographs[\s\S]*rerank\.uniform"),
         ({"test": People(0, 0, 0), "val": People(0, 0, 0)}, {}, r"identities in val or test"),
     ],
 )  # fmt: skip

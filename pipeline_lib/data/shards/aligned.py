@@ -93,7 +93,9 @@ def aligned_batches(aligned: Path, splits: tuple[str, ...], batch_size: int = IM
 
     index = read_table(aligned / "index.parquet", SHARD_INDEX)
     is_chosen = pc.and_(pc.equal(index["member"], "png"), pc.is_in(index["split"], value_set=_strings(splits)))
-    chosen = index.filter(is_chosen)
+    chosen = index.filter(
+        is_chosen
+    ).combine_chunks()  # taking from a column of many chunks goes through all of it each time
     for start in range(0, chosen.num_rows, batch_size):
         # take() copies the rows: a slice would be pickled with the whole table behind it
         rows = np.arange(start, min(start + batch_size, chosen.num_rows))

@@ -1,7 +1,6 @@
 """The one manifest, pairs table and rejects table made of all sources."""
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import table_from_rows
@@ -22,7 +22,7 @@ from pipeline_lib.params.ingest import Ingest, Source
 from pipeline_lib.schemas.manifest import SPLITS
 from pipeline_lib.schemas.pairs import PAIRS
 
-KEY = re.compile(r"[A-Za-z0-9_-]+")
+KEY = "[A-Za-z0-9_-]+"
 log = logging.getLogger("face_verifier")
 
 
@@ -133,20 +133,25 @@ def check_manifest(table: pa.Table) -> None:
     Raises:
         DataError: an image id twice or unfit as a key, an unknown split, an identity in two splits.
     """
-    ids, identities, splits = (table[name].to_pylist() for name in ("image_id", "identity", "split"))
-    if doubles := [image_id for image_id, count in Counter(ids).items() if count > 1]:
+    ids, splits = table["image_id"], table["split"].unique().to_pylist()
+    if doubles := _repeated(ids):
         raise DataError("The manifest has an image id twice.", got=doubles[:5], where="manifest.image_id")
-    if unfit := [image_id for image_id in ids if not KEY.fullmatch(image_id)]:
-        raise DataError(
-            "An image id is no WebDataset key.", got=unfit[:5], allowed=KEY.pattern, where="manifest.image_id"
-        )
+    if unfit := ids.filter(pc.invert(pc.match_substring_regex(ids, rf"\A{KEY}\z"))).to_pylist():
+        raise DataError("An image id is no WebDataset key.", got=unfit[:5], allowed=KEY, where="manifest.image_id")
     if unknown := sorted(set(splits) - set(SPLITS), key=str):
         raise DataError("The manifest has an unknown split.", got=unknown, allowed=SPLITS, where="manifest.split")
-    split_of: dict[str, str] = {}
-    for identity, split in zip(identities, splits, strict=True):
-        if split_of.setdefault(identity, split) != split:
-            got = f"{identity} in {split_of[identity]} and {split}"
-            raise DataError("An identity stands in two splits.", got=got, where="manifest.split")
+    stated = table.select(["identity", "split"]).group_by(["identity", "split"], use_threads=False).aggregate([])
+    if torn := _repeated(stated["identity"]):
+        found = stated.filter(pc.equal(stated["identity"], torn[0]))["split"].to_pylist()
+        got = f"{torn[0]} in {' and '.join(found)}"
+        raise DataError("An identity stands in two splits.", got=got, where="manifest.split")
+
+
+def _repeated(column: pa.ChunkedArray) -> list[str]:
+    """The texts that come more than once."""
+    counted = pc.value_counts(column)
+    texts: list[str] = counted.filter(pc.greater(counted.field("counts"), 1)).field("values").to_pylist()
+    return texts
 
 
 def _source_names(source: Source, faces: SourceFaces) -> SourceNames:

@@ -149,7 +149,8 @@ def _without_copies(probed: pa.Table) -> tuple[pa.Table, pa.Table, dict[str, str
         else:
             what += f" of {text('identity', shown)}"
             rejects.append(_reject(text("image_id", i), text("uri", i), TWO_IDENTITIES, what))
-    return probed.filter(pa.array(stays_in)), table_from_rows(rejects, REJECTS), stays
+    kept = probed.filter(pa.array(stays_in)) if rejects else probed  # a filtered table is a second one in memory
+    return kept, table_from_rows(rejects, REJECTS), stays
 
 
 def _numbers(column: "pa.ChunkedArray") -> npt.NDArray[np.int64]:

@@ -20,6 +20,7 @@ from pipeline_lib.params.load import PARAMS_FILE
 from pipeline_lib.params.machine import Machine
 from pipeline_lib.params.networks import Network, Trained
 from pipeline_lib.params.regions import REGION_NAME
+from pipeline_lib.params.section import NONE
 from pipeline_lib.params.whole import Params, load_params
 from pipeline_lib.why.explanation.shared.explanation import check_offers
 
@@ -72,6 +73,16 @@ def trained(params: Params) -> dict[str, Trained]:
 def _check_networks(params: Params, path: Path, files: bool) -> None:
     for name, network in params.networks.items():
         _check_network(network, f"{path}, networks.{name}", files)
+        if network.teacher != NONE:
+            names = (name, network.teacher)
+            dims = [network_spec(params.networks[one], f"{path}, networks.{one}").embedding_dim for one in names]
+            if dims[0] != dims[1]:
+                raise ParamsError(
+                    "A student gives embeddings of its teacher's length.",
+                    got=f"embedding_dim {dims[0]}",
+                    allowed=f"{dims[1]}, as {network.teacher}",
+                    where=f"{path}, networks.{name}",
+                )
     if params.regions.network is not None:
         sizes = {int(REGION_NAME.fullmatch(name)["size"]) for name in params.regions.positions}  # type: ignore[index]
         for size in sorted(sizes):

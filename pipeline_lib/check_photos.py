@@ -14,6 +14,8 @@ from pipeline_lib.data.sources.shared.image_ids import distinct_image_ids
 from pipeline_lib.data.sources.shared.manifest import choose_photos
 from pipeline_lib.data.sources.shared.read import KINDS
 from pipeline_lib.data.sources.shared.records import SourceFaces
+from pipeline_lib.params.networks import Network
+from pipeline_lib.params.section import NONE
 from pipeline_lib.params.whole import Params
 from pipeline_lib.schemas.manifest import SPLITS
 
@@ -72,7 +74,8 @@ def check_people(params: Params, people: Mapping[str, People]) -> None:
     for key, entry in trained(params).items():
         if not entry.epochs:
             continue
-        _need(train.num >= 2, key, "two identities to train on", train)
+        if not (isinstance(entry, Network) and entry.teacher != NONE):  # a teacher's students need no labels
+            _need(train.num >= 2, key, "two identities to train on", train)
         occluded = params.occlude.train_share if params.train.use_occluded and key != "regions.network" else 0.0
         most = train.num_photos + math.ceil(occluded * train.num_photos)
         size = params.train.batch_size

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from pipeline_lib.params.section import NONE
 from pipeline_lib.params.whole import Params
 
 
@@ -19,6 +20,7 @@ def entries_by_folder(params: Params) -> Mapping[str, Iterable[str]]:
         "networks_over": params.networks_over,
         "train_over": params.networks_over,
         "embed": networks,
+        "teachers": [*params.teachers, NONE],
         "gallery": params.galleries,
         "patches": regions.alone,
         "region_networks": of_regions,

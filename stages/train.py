@@ -11,6 +11,7 @@ from pipeline_lib.networks.training.labelled_images import training_faces
 from pipeline_lib.networks.training.validation import ValidationSet
 from pipeline_lib.params.load import PARAMS_FILE, read_entry, read_section
 from pipeline_lib.params.networks import Network
+from pipeline_lib.params.section import NONE
 from pipeline_lib.params.train import Train
 from stages.common import run_stage
 from stages.common_training import fits, train
@@ -21,23 +22,26 @@ def main(
     aligned: Annotated[Path, typer.Option()],
     occluded: Annotated[Path, typer.Option()],
     pairs: Annotated[Path, typer.Option()],
+    teachers: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
     record: Annotated[Path, typer.Option()],
 ) -> None:
-    """Train networks.<network>; with epochs 0 its checkpoint is imported and no data are read."""
+    """Train networks.<network>, on labels or on a teacher's embeddings; with epochs 0 it is imported and no data are read."""
     entry, section = read_entry("networks", network, Network), read_section("train", Train)
     where = f"{PARAMS_FILE}, networks.{network}"
     spec = network_spec(entry, where)
+    teacher = None if entry.teacher == NONE else teachers / entry.teacher
     train(
         f"train@{network}",
         entry,
         where,
         section,
         build=lambda: {out: initial_network(spec, section.seed, entry.checkpoint_file)},
-        inputs={"aligned": aligned / "shards", "occluded": occluded / "shards"},
+        inputs={"aligned": aligned / "shards", "occluded": occluded / "shards"}
+        | ({"teacher": teacher} if teacher else {}),
         out=out,
         record=record,
-        open_training=lambda: training_faces(aligned, occluded if section.use_occluded else None),
+        open_training=lambda: training_faces(aligned, occluded if section.use_occluded else None, teacher=teacher),
         open_validation=lambda world, batch_size: ValidationSet(aligned, pairs, batch_size, world),
     )
 

@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 
 from pipeline_lib.params.section import NO_FILE, NONE, NonNegative, OpenSection, Section
 
+DISTILLATION = "distillation"  # the kind of networks/heads that learns from a teacher, not from labels
+
 
 class Head(OpenSection):
     """A margin head: `kind` names a module of networks/heads, which checks its settings; none where nothing is trained."""
@@ -43,12 +45,23 @@ class Trained(OpenSection):
 class Network(Trained):
     """A network and its training: `arch` names a module of networks/backbones, which checks its shape's keys.
 
-    `patches`: see there. `checkpoint`: published weights to start from, data/none for weights drawn from train.seed.
+    `patches`: see there. `checkpoint`: published weights to start from, data/none for weights drawn from train.seed. `teacher`:
+    of `teachers`, whose embeddings a head of kind distillation learns to give; none for one that learns from labels. In
+    `networks` the key must be there, since the stage's dependency is named by it.
     """
 
     arch: str
     checkpoint: str
+    teacher: str = NONE
     patches: Patches | None = None
+
+    @model_validator(mode="after")
+    def _a_teacher_is_for_distillation(self) -> Self:
+        if (self.head.kind == DISTILLATION) != (self.teacher != NONE):
+            raise ValueError(
+                f"teacher {self.teacher} and head {self.head.kind}: head {DISTILLATION} is for a teacher's embeddings"
+            )
+        return self
 
     @property
     def checkpoint_file(self) -> Path | None:

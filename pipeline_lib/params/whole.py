@@ -23,6 +23,7 @@ from pipeline_lib.params.report import Report
 from pipeline_lib.params.rerank import Rerank
 from pipeline_lib.params.scores import Score
 from pipeline_lib.params.section import NONE, Name, Section
+from pipeline_lib.params.teachers import TeacherEntry
 from pipeline_lib.params.train import Train
 from pipeline_lib.params.verify import Verify
 
@@ -39,6 +40,7 @@ class Params(Section):
     occlude: Occlude
     train: Train
     networks: dict[Name, Network] = {}
+    teachers: dict[Name, TeacherEntry] = {}
     networks_over: dict[Name, NetworkOver] = {}
     regions: Regions = Regions()
     embed: Embed
@@ -59,6 +61,7 @@ class Params(Section):
             raise ValueError(f"networks and networks_over both define {', '.join(twice)}")
         # (key, what it names): their stages read data/networks, in which those over others are not.
         named = [(f"galleries.{name}", name) for name in self.galleries]
+        named += [(f"teachers.{name}", name) for name in self.teachers]
         named += [(f"anchors.{name}.network", entry.network) for name, entry in self.anchors.items()]
         named += [(f"rerank.{name}.network", entry.network) for name, entry in self.rerank.items()]
         named += [(f"explanations.{name}.network", entry.network) for name, entry in self.explanations.items()]
@@ -73,6 +76,23 @@ class Params(Section):
                 raise ValueError(f"rerank.{key}.network names {reranked.network}, which galleries does not")
         if self.rerank and not self.occlude.kinds:
             raise ValueError("rerank has no queries: occlude.kinds is empty")
+        return self
+
+    @model_validator(mode="after")
+    def _teachers_teach(self) -> "Params":
+        for name, network in self.networks.items():
+            if "teacher" not in network.model_fields_set:
+                raise ValueError(f"networks.{name}.teacher is missing: one of teachers, or {NONE}")
+            if network.teacher == NONE:
+                continue
+            if network.teacher not in self.teachers:
+                raise ValueError(f"networks.{name}.teacher names {network.teacher}, which teachers does not define")
+            if name in self.teachers:
+                raise ValueError(
+                    f"networks.{name} is taught, so it cannot be one of teachers: it would wait for itself"
+                )
+        if self.regions.network is not None and self.regions.network.teacher != NONE:
+            raise ValueError("regions.network.teacher: teachers see whole faces, region networks learn from labels")
         return self
 
     @model_validator(mode="after")

@@ -24,7 +24,7 @@ from pipeline_lib.check import check_params
 WINGS = {
     "core": [], "params": [], "schemas": [],
     "data": ["photos", "synthetic", "sources", "shards", "faces", "patches", "occlusion"],
-    "networks": ["backbones", "heads", "over", "embedding", "training", "embeddings"],
+    "networks": ["backbones", "heads", "over", "embedding", "embeddings", "training"],
     "matching": ["emd", "regions", "dam", "scores", "retrieval", "verification"],
     "why": ["explanation", "faithfulness"],
     "tracking": [],

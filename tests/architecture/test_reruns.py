@@ -23,7 +23,7 @@ def done(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout
     params = read(checkout)
     params["align"] |= {"detector": "retinaface_mobilenet", "weights": "weights/detector.pth"}
     imported = {"arch": "mobilefacenet", "embedding_dim": 128, "head": {"kind": "none"}, "epochs": 0}
-    params["networks"]["imported"] = {**imported, "checkpoint": "weights/network.pth"}
+    params["networks"]["imported"] = {**imported, "checkpoint": "weights/network.pth", "teacher": "none"}
     params["networks"]["adaface"] = {
         **params["networks"]["iresnet"],
         "head": {"kind": "adaface", "scale": 32.0, "margin": 0.4},

@@ -34,6 +34,7 @@ def network(patches: dict[str, Any] | None = None, **changes: Any) -> dict[str, 
         "num_steps": 700,
         "head": ARCFACE,
         "checkpoint": "data/none",
+        "teacher": "none",
     }
     training |= {key: changes.pop(key) for key in list(changes) if key in training}
     return {"spec": {**spec, "patches": patches, **changes}, "training": training}

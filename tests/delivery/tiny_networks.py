@@ -5,9 +5,9 @@ from typing import Any
 from pipeline_lib.networks.backbones.shared.build import build_network, network_spec
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.params.networks import Network
-from pipeline_lib.params.section import NO_FILE
+from pipeline_lib.params.section import NO_FILE, NONE
 
-UNTRAINED = {"epochs": 0, "head": {"kind": "none"}, "checkpoint": NO_FILE}
+UNTRAINED = {"epochs": 0, "head": {"kind": "none"}, "checkpoint": NO_FILE, "teacher": NONE}
 RESNET = {"arch": "iresnet", "blocks": [1, 1, 1, 1], "width": 0.125, "embedding_dim": 16}
 KEYS: dict[str, dict[str, Any]] = {
     "iresnet": RESNET,

@@ -123,6 +123,58 @@ def test_what_kinds_refuse_is_named_before_the_first_stage(
         check_params(path)
 
 
+STUDENT = {
+    "arch": "iresnet", "blocks": [1, 1, 1, 1], "width": 0.125, "embedding_dim": 128, "epochs": 1, "checkpoint": "data/none",
+    "head": {"kind": "distillation"}, "teacher": "seer",
+}  # fmt: skip
+SEER = {
+    "arch": "dlib_resnet", "embedding_dim": 128, "epochs": 0, "checkpoint": "data/none", "head": {"kind": "none"},
+    "teacher": "none",
+}  # fmt: skip
+
+
+UNSAID = {**{key: STUDENT[key] for key in STUDENT if key != "teacher"}, "head": {"kind": "none"}, "epochs": 0}
+
+
+@pytest.mark.parametrize(
+    ("student", "teachers", "message"),
+    [
+        (STUDENT, {}, r"networks\.student\.teacher names seer, which teachers does not define"),
+        (STUDENT, {"nobody": {}}, r"teachers\.nobody names nobody, which networks does not define"),
+        (STUDENT, {"seer": {}, "student": {}}, r"networks\.student is taught, so it cannot be one of teachers"),
+        (
+            {**STUDENT, "embedding_dim": 64},
+            {"seer": {}},
+            r"teacher's length[\s\S]*64[\s\S]*128, as seer[\s\S]*networks\.student",
+        ),
+        ({**STUDENT, "teacher": "none"}, {}, r"teacher none and head distillation"),
+        (UNSAID, {}, r"networks\.student\.teacher is missing"),
+    ],
+)
+def test_a_student_needs_a_teacher_that_is_there(
+    student: dict[str, Any], teachers: dict[str, Any], message: str, changed: Change
+) -> None:
+    def put_in(network: dict[str, Any], table: dict[str, Any]) -> Callable[[Any], None]:
+        def edit(document: Any) -> None:
+            document["networks"] |= {"seer": SEER, "student": network}
+            document["teachers"] = table
+
+        return edit
+
+    with pytest.raises(ParamsError, match=message):
+        check_params(changed(put_in(student, teachers)))
+    assert check_params(changed(put_in(STUDENT, {"seer": {}}))).networks["student"].teacher == "seer"
+
+
+def test_region_networks_have_no_teacher(changed: Change) -> None:
+    def taught(document: Any) -> None:
+        document["networks"]["seer"], document["teachers"] = SEER, {"seer": {}}
+        document["regions"]["network"] |= {"head": {"kind": "distillation"}, "teacher": "seer"}
+
+    with pytest.raises(ParamsError, match=r"regions\.network\.teacher"):
+        check_params(changed(taught))
+
+
 def test_a_network_over_others_is_not_where_galleries_and_explanations_look(changed: Change) -> None:
     over = {"kind": "x", "over": ["iresnet"], "epochs": 0, "head": {"kind": "none"}}
 

@@ -9,7 +9,7 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import read_json
 from pipeline_lib.params.networks import Patches
 
-BUDGET = ("epochs", "num_images", "num_steps", "head", "checkpoint")  # of a training's metrics.json
+BUDGET = ("epochs", "num_images", "num_steps", "head", "checkpoint", "teacher")  # of a training's metrics.json
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Trained:
         column: its cosine among the pair scores.
         shape: network.json's spec without `patches`.
         patches: what makes it an RRFNet, None for whole faces.
-        budget: epochs, training images, steps, the head with its settings, and the weights that training began with.
+        budget: epochs, training images, steps, the head with its settings, the weights that training began
+            with, and the network that taught, none for labels.
     """
 
     name: str

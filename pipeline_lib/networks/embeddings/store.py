@@ -198,6 +198,9 @@ class StoredPatches:
         self._chunks = [_as_numpy(chunk, self.shape[0] * self.shape[1]) for chunk in chunks]
         self._starts = np.cumsum([0, *map(len, chunks)])
 
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
     def rows(self, keys: Iterable[str]) -> npt.NDArray[np.int64]:
         """The rows of `keys`, int64, looked up at once; raises DataError naming keys that have no patch features."""
         asked = as_texts(keys)

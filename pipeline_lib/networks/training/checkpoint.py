@@ -131,6 +131,7 @@ def training_about(learners: Sequence[Learner], train: Train, epochs: int, datas
         "initial weights": weights.hexdigest(),
         "settings": json.dumps({**train.model_dump(exclude=INDECISIVE), "epochs": epochs}),
         "images": dataset.digest,
+        "teacher": dataset.teacher.digest if dataset.teacher else "none",
         "number of classes": str(len(dataset.classes)),
         "classes": hashlib.sha256("\n".join(dataset.classes).encode()).hexdigest(),
     }

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.networks.embeddings.teacher import Teacher
 
 AUGMENT, MASK, MARGIN = 0, 1, 2  # what a sample's random numbers are for
 
@@ -46,6 +47,7 @@ class TrainingSet:
             or regions that share its decoding.
         max_shift_px: how far the views may be shifted; None for any distance, where border pixels repeat.
         digest: changes when the samples do; a checkpoint of other data is not resumed.
+        teacher: whose embeddings are learned in the labels' place, without which two classes at least are needed.
     """
 
     readers: Sequence[Reader]
@@ -56,11 +58,12 @@ class TrainingSet:
     views: tuple[Square, ...]
     max_shift_px: int | None
     digest: str
+    teacher: Teacher | None = None
 
     def __post_init__(self) -> None:
         if len(self.labels) == 0:
             raise DataError("There is no image to train on.")
-        if len(self.classes) < 2:
+        if self.teacher is None and len(self.classes) < 2:
             raise DataError("Training needs at least two identities.", got=self.classes)
         if self.labels.min() < 0 or self.labels.max() >= len(self.classes):
             got = f"{self.labels.min()} to {self.labels.max()}"
@@ -78,9 +81,7 @@ class TrainingSet:
         Raises:
             DataError: the stored image has another size, or is unreadable.
         """
-        rng = sample_rng(seed, epoch, sample, AUGMENT)
-        mirrored = int(rng.integers(2))
-        shift_x, shift_y = (int(shift) for shift in rng.integers(-shift_px, shift_px + 1, size=2))
+        mirrored, shift_x, shift_y = drawn_augmentation(sample, shift_px, seed, epoch)
         num_members = self.members.shape[1]
         reader, row = self.members[sample, mirrored if num_members == 2 else 0]
         image = decode_png(self.readers[reader].read(int(row)))
@@ -104,14 +105,14 @@ class Batch:
 
     Args:
         images: for each view uint8 (B,S,S,3).
-        labels: int64 (B,).
+        labels: int64 (B,), or the teacher's embeddings of the same views, float32 (B,D) of unit length.
         kept: int64 (B,k), the patches not masked, or None.
         noise: float32 (B,), a standard normal number a sample for heads that draw their margins, or None.
         samples: int64 (B,), rows of the training set.
     """
 
     images: list[npt.NDArray[np.uint8]]
-    labels: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64] | npt.NDArray[np.float32]
     kept: npt.NDArray[np.int64] | None
     noise: npt.NDArray[np.float32] | None
     samples: npt.NDArray[np.int64]
@@ -135,13 +136,25 @@ def load_batch(
     drawn = [draw_kept(sample_rng(seed, epoch, int(sample), MASK)) for sample in samples]
     kept = [patches for patches in drawn if patches is not None]
     noise = [sample_rng(seed, epoch, int(sample), MARGIN).standard_normal() for sample in samples if needs_noise]
+    labels: npt.NDArray[np.int64] | npt.NDArray[np.float32] = dataset.labels[samples]
+    if dataset.teacher is not None:
+        mirrored = [drawn_augmentation(int(sample), shift_px, seed, epoch)[0] for sample in samples]
+        labels = dataset.teacher.targets(samples, np.array(mirrored))
     return Batch(
         images,
-        dataset.labels[samples],
+        labels,
         np.stack(kept) if kept else None,
         np.array(noise, np.float32) if needs_noise else None,
         samples,
     )
+
+
+def drawn_augmentation(sample: int, shift_px: int, seed: int, epoch: int) -> tuple[int, int, int]:
+    """Whether a sample is mirrored this time (0 or 1), and its shift in x and y, px."""
+    rng = sample_rng(seed, epoch, sample, AUGMENT)
+    mirrored = int(rng.integers(2))
+    shift_x, shift_y = (int(shift) for shift in rng.integers(-shift_px, shift_px + 1, size=2))
+    return mirrored, shift_x, shift_y
 
 
 def sample_rng(seed: int, epoch: int, sample: int, purpose: int) -> np.random.Generator:

@@ -12,7 +12,7 @@ from pipeline_lib.core.world import World
 from pipeline_lib.networks.backbones.shared.build import describe
 from pipeline_lib.networks.backbones.shared.checkpoints import save_network
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
-from pipeline_lib.networks.heads.shared.settings import HeadSettings
+from pipeline_lib.networks.heads.shared.settings import ObjectiveSettings
 from pipeline_lib.networks.training.data import TrainingSet
 from pipeline_lib.networks.training.loop import Logger, Row, Validate, train_networks
 from pipeline_lib.networks.training.trainee import new_trainee
@@ -35,7 +35,7 @@ def resume_folder(out: Path) -> Path:
 def fit(
     networks: Mapping[str, FaceNetwork],
     dataset: TrainingSet,
-    head: HeadSettings,
+    head: ObjectiveSettings,
     train: Train,
     epochs: int,
     machine: Machine,
@@ -82,8 +82,8 @@ def write_fitted(
 ) -> None:
     """Write each network to its folder, history.csv and metrics.json to `record`.
 
-    metrics.json is the figures and, of what was trained, `epochs`, `head` and `checkpoint` of its entry in params, `trained`
-    (false for weights that were only imported), `arch` and `description` (of the first network: all are of one kind).
+    metrics.json is the figures and, of what was trained, `epochs`, `head`, `checkpoint` and `teacher` of its entry in params,
+    `trained` (false for weights that were only imported), `arch` and `description` (of the first network: all are of one kind).
     """
     for folder, network in networks.items():
         save_network(folder, network)
@@ -94,7 +94,7 @@ def write_fitted(
         writer.writerows(history)
     spec = next(iter(networks.values())).spec
     about = {"trained": entry.epochs > 0, "arch": spec.arch, "description": describe(spec)}
-    of_entry = entry.model_dump(include={"epochs", "head", "checkpoint"})
+    of_entry = entry.model_dump(include={"epochs", "head", "checkpoint", "teacher"})
     write_json(record / "metrics.json", {**figures, **about, **of_entry})
 
 

@@ -1,6 +1,5 @@
 """Training sets from the shards that stages write."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,17 +9,20 @@ import numpy as np
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.geometry import FACE_PX
 from pipeline_lib.data.patches.grid import Region
+from pipeline_lib.data.shards.digest import shards_digest, training_images
+from pipeline_lib.networks.embeddings.teacher import Teacher
 from pipeline_lib.networks.training.data import Square, TrainingSet
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 WHOLE_FACE = Region(FACE_PX, 0, 0)
-DIGEST_ROWS = 65536  # that are Python's at a time
 SIDES = ("patch.png", "mirror.png")  # of a patch shard's sample
 
 
-def training_faces(aligned: Path, occluded: Path | None, regions: Sequence[Region] = (WHOLE_FACE,)) -> TrainingSet:
+def training_faces(
+    aligned: Path, occluded: Path | None, regions: Sequence[Region] = (WHOLE_FACE,), teacher: Path | None = None
+) -> TrainingSet:
     """The aligned faces of the training identities and, if given, the occluded ones that were drawn for training.
 
     A region of a mirrored face shows the mirrored region of its other half, so the views hold what training_regions
@@ -30,9 +32,11 @@ def training_faces(aligned: Path, occluded: Path | None, regions: Sequence[Regio
         aligned: folder with index.parquet and shards/ of stage align.
         occluded: folder with index.parquet, occlusions.parquet and shards/ of stage occlude, or None.
         regions: the views, one for each network that learns from these faces.
+        teacher: folder of stage embed_teacher, whose embeddings then stand in the labels' place; an occluded face is to give
+            that of the same face without occlusion.
 
     Raises:
-        DataError: a table is missing or broken, or there is nothing to train on.
+        DataError: a table is missing or broken, there is nothing to train on, or the teacher saw other images.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -43,16 +47,22 @@ def training_faces(aligned: Path, occluded: Path | None, regions: Sequence[Regio
     from pipeline_lib.schemas.occlusions import OCCLUSIONS
     from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
-    indices = [_images(read_table(aligned / "index.parquet", SHARD_INDEX))]
+    indices = [training_images(read_table(aligned / "index.parquet", SHARD_INDEX))]
     folders = [aligned / "shards"]
     if occluded is not None:
         drawn = read_table(occluded / "occlusions.parquet", OCCLUSIONS)
         keys = drawn.filter(pc.equal(drawn["purpose"], "train"))["key"]
-        index = _images(read_table(occluded / "index.parquet", SHARD_INDEX))
+        index = training_images(read_table(occluded / "index.parquet", SHARD_INDEX))
         indices.append(index.filter(pc.is_in(index["key"], value_set=keys.combine_chunks())))
         folders.append(occluded / "shards")
+    together = pa.concat_tables(indices)
+    taught = (
+        None
+        if teacher is None
+        else Teacher(teacher, Texts(together["image_id"]), shards_digest(indices[:1], folders[:1]))
+    )
     members = [np.stack([np.full(len(index), reader), np.arange(len(index))]) for reader, index in enumerate(indices)]
-    labels, classes = Texts(pa.concat_tables(indices)["identity"]).numbered()
+    labels, classes = Texts(together["identity"]).numbered()
     return TrainingSet(
         readers=[ShardReader(folder, index) for folder, index in zip(folders, indices, strict=True)],
         members=np.concatenate(members, axis=1).T[:, None],
@@ -61,7 +71,8 @@ def training_faces(aligned: Path, occluded: Path | None, regions: Sequence[Regio
         stored_px=FACE_PX,
         views=tuple(Square(region.size_px, region.x, region.y) for region in regions),
         max_shift_px=None,
-        digest=_digest(indices, folders),
+        digest=shards_digest(indices, folders),
+        teacher=taught,
     )
 
 
@@ -103,7 +114,7 @@ def training_regions(patches: Path, region: Region, margin_px: int) -> TrainingS
         stored_px=region.size_px + 2 * margin_px,
         views=(Square(region.size_px, margin_px, margin_px),),
         max_shift_px=margin_px,
-        digest=_digest([index], [patches]),
+        digest=shards_digest([index], [patches]),
     )
 
 
@@ -111,30 +122,3 @@ def _train_rows(index: "pa.Table") -> "pa.Table":
     import pyarrow.compute as pc
 
     return index.filter(pc.equal(index["split"], "train"))
-
-
-def _images(index: "pa.Table") -> "pa.Table":
-    import pyarrow.compute as pc
-
-    rows = _train_rows(index)
-    return rows.filter(pc.equal(rows["member"], "png"))
-
-
-def _digest(indices: "list[pa.Table]", folders: list[Path]) -> str:
-    """SHA-256 of what the indices say of each image (name, identity, place, size) and of the sizes of the shards.
-
-    The images themselves are not read, which would cost a pass over the data: PNGs whose pixels change keep neither
-    their sizes nor, therefore, their neighbours' places.
-    """
-    import pyarrow.compute as pc
-
-    digest = hashlib.sha256()
-    for index, folder in zip(indices, folders, strict=True):
-        whole = index.select(["key", "member", "shard", "offset", "size", "identity"]).combine_chunks()
-        for batch in whole.to_batches(DIGEST_ROWS):
-            for column in batch.columns:
-                digest.update("\n".join(map(str, column.to_pylist())).encode())
-        for shard in sorted(pc.unique(index["shard"]).to_pylist()):
-            path = folder / shard
-            digest.update(f"{shard} {path.stat().st_size if path.exists() else 'missing'}\n".encode())
-    return digest.hexdigest()

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from pipeline_lib.core.ahead import load_ahead
-from pipeline_lib.core.errors import DataError, Interrupted, PipelineError
+from pipeline_lib.core.errors import Interrupted, PipelineError
 from pipeline_lib.core.memory import keep_freed_memory, peak_memory_bytes
 from pipeline_lib.core.world import World
 from pipeline_lib.data.shards.plan import epoch_plan
@@ -27,7 +27,7 @@ from pipeline_lib.networks.training.learner import Learner, micro_batches
 from pipeline_lib.networks.training.schedule import learning_rate
 from pipeline_lib.networks.training.side_by_side import side_by_side
 from pipeline_lib.networks.training.stop import stop_request
-from pipeline_lib.networks.training.trainee import Trainee
+from pipeline_lib.networks.training.trainee import Trainee, check_objective
 from pipeline_lib.params.machine import Machine
 from pipeline_lib.params.train import Train
 
@@ -78,12 +78,10 @@ def train_networks(
         Interrupted: a signal stopped the training.
         PipelineError: a loss was not finite (names step, rank and images), a rank is gone (names it), or resume_dir cannot
             be written.
-        DataError, ParamsError: the data do not fit the heads, the batch the world, or the shift the regions.
+        DataError, ParamsError: the data or the teacher do not fit the heads, the batch the world, or the shift the regions.
     """
     for name, trainee in trainees.items():
-        if trainee.head.num_classes != len(dataset.classes):
-            got, allowed = f"{trainee.head.num_classes} for {name}", len(dataset.classes)
-            raise DataError("A head has another number of classes than the data.", got=got, allowed=allowed)
+        check_objective(name, trainee, dataset)
     check_shift(dataset, train.shift_px)
     batch_shares(train, len(dataset), world)
     if world.is_main:

@@ -5,20 +5,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.pixels import network_scale
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.backbones.shared.stacked import StackedNetworks
 from pipeline_lib.networks.heads.shared.build import build_head
+from pipeline_lib.networks.heads.shared.objective import Objective
 from pipeline_lib.networks.heads.shared.partial_fc import PartialFC
-from pipeline_lib.networks.heads.shared.settings import HeadSettings
-from pipeline_lib.networks.heads.shared.softmax_margin import SoftmaxMarginHead
+from pipeline_lib.networks.heads.shared.settings import ObjectiveSettings
+from pipeline_lib.networks.training.data import TrainingSet
 from pipeline_lib.params.train import Train
 
 
 class Trainee(nn.Module):
     """A network and its head: what is trained."""
 
-    def __init__(self, network: FaceNetwork, head: SoftmaxMarginHead | PartialFC) -> None:
+    def __init__(self, network: FaceNetwork, head: Objective | PartialFC) -> None:
         super().__init__()
         self.network = network
         self.head = head
@@ -46,7 +48,7 @@ class Trainee(nn.Module):
 
         Args:
             images: uint8 RGB (B,S,S,3).
-            labels: int64 (B,).
+            labels: int64 (B,), or float32 (B,D) where the head is an objective without classes (heads.shared.objective).
             kept: int64 (B,k), the patches that are not masked, or None.
             noise: float32 (B,), a standard normal number a sample, or None; for heads that draw their margins.
             is_whole: the batch is the rank's whole share of the global batch, which the head is to observe.
@@ -80,7 +82,7 @@ class StackedTrainees(nn.Module):
     def observe(self, embeddings: Tensor, labels: Tensor) -> None:
         """As Trainee.observe, of embeddings (B,V,D)."""
         for head, view in zip(self.heads, embeddings.detach().unbind(1), strict=True):
-            assert isinstance(head, SoftmaxMarginHead | PartialFC)
+            assert isinstance(head, Objective | PartialFC)
             head.observe(view, labels)
 
     def forward(
@@ -94,6 +96,28 @@ class StackedTrainees(nn.Module):
         return torch.stack([head(view, labels, noise) for head, view in zip(self.heads, views, strict=True)])
 
 
+def check_objective(name: str, trainee: Trainee, dataset: TrainingSet) -> None:
+    """Whether a trainee can be held against what the samples have: classes, or a teacher's embeddings.
+
+    Raises:
+        DataError: the head is of another number of classes, of none where there is no teacher, or the teacher's embeddings
+            have another length.
+    """
+    teacher, num_classes = dataset.teacher, trainee.head.num_classes
+    wanted = None if teacher is not None else len(dataset.classes)
+    if num_classes != wanted:
+        got = f"{num_classes or 'no'} classes for {name}"
+        allowed = f"{wanted} classes" if wanted else "an objective without classes, since there is a teacher"
+        raise DataError("A head does not fit the training set.", got=got, allowed=allowed)
+    dim = trainee.network.spec.embedding_dim
+    if teacher is not None and dim != teacher.dim:
+        raise DataError(
+            "A teacher's embeddings have another length than the student's.",
+            got=f"{teacher.dim}",
+            allowed=f"{dim}, embedding_dim of {name}",
+        )
+
+
 def scaled(images: Tensor) -> Tensor:
     """uint8 (...,S,S,3) to float32 (...,3,S,S) in [-1,1]; the memory stays as stored, of (B,S,S,3) that is channels_last."""
     return network_scale(images.movedim(-1, -3).float())
@@ -104,7 +128,7 @@ def mixed_precision(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
 
 
-def new_trainee(network: FaceNetwork, head: HeadSettings, train: Train, num_classes: int) -> Trainee:
+def new_trainee(network: FaceNetwork, head: ObjectiveSettings, train: Train, num_classes: int) -> Trainee:
     """`network` with a fresh head of `num_classes`: the whole on every rank, or PartialFC's shards.
 
     Raises:

@@ -118,6 +118,7 @@ def test_without_networks_and_scores_everything_is_not_measured(tmp_path):
         network(epochs=30), network(num_images=9), network(num_steps=9), network(width=1.0), network(blocks=[2, 2, 2, 2]),
         network(arch="vit"), network(head={"kind": "adaface", "scale": 32.0, "margin": 0.3}), network(trained=False),
         network(embedding_dim=64), network(rrf(56, layout="all9")), network(checkpoint="weights.pth"),
+        network(teacher="dlib_resnet"),
     ],
 )  # fmt: skip
 def test_only_networks_of_the_same_budget_are_compared(whole, tmp_path):

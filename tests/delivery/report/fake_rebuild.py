@@ -36,14 +36,15 @@ EXPLANATIONS = {"rrfnet56_additive": "additive", "rrfnet56_random": "random"}
 NUM_IDENTITIES, IMAGES_EACH = 4, 3
 
 _LAYERS = {"arch": "iresnet", "blocks": [1, 1, 1, 1], "width": 0.125, "embedding_dim": 128}
-_TRAINED = {"checkpoint": "data/none", "epochs": 12}
+_TRAINED = {"checkpoint": "data/none", "teacher": "none", "epochs": 12}
 _PATCHES = {"side_px": 56, "layout": "cross5", "mask_share": 0.4, "mask_mode": "zero"}
 NETWORKS = {
     "iresnet": {**_LAYERS, **_TRAINED, "head": {"kind": "arcface", "scale": 32.0, "margin": 0.3}},
     "rrfnet56": {**_LAYERS, **_TRAINED, "patches": _PATCHES, "head": {"kind": "uniface", "scale": 16.0, "margin": 0.0}},
 }
 IMPORTED = {
-    "arch": "mobilefacenet", "embedding_dim": 512, "epochs": 0, "head": {"kind": "none"}, "checkpoint": "published.ckpt"
+    "arch": "mobilefacenet", "embedding_dim": 512, "epochs": 0, "head": {"kind": "none"}, "checkpoint": "published.ckpt",
+    "teacher": "none",
 }  # fmt: skip
 _WEIGHTS = {
     "num_pairs": 40, "num_cross_validation_folds": 2, "strengths": [1.0], "num_bootstrap": 20, "seed": 0,

@@ -30,7 +30,7 @@ IMAGES_PER_IDENTITY = 3
 POSITIONS = {"p28": "p28_x14_y28", "p56_x28_y28": "p56_x28_y28"}  # by folder: a group of one, and one that stands alone
 COMBINATIONS = ["regions:28", "regions:56", "regions:28_56"]
 SMALL = {"arch": "iresnet", "blocks": [1, 1, 1, 1], "width": 0.125, "embedding_dim": 16}
-UNTRAINED = {"epochs": 0, "head": {"kind": "none"}, "checkpoint": "data/none"}
+UNTRAINED = {"epochs": 0, "head": {"kind": "none"}, "checkpoint": "data/none", "teacher": "none"}
 NETWORKS = {
     "iresnet": {**SMALL, **UNTRAINED},
     "rrfnet56": {**SMALL, **UNTRAINED, "patches": {"side_px": 56, "layout": "cross5"}},

@@ -1,5 +1,6 @@
 """The three embedding stages on small sets: exactly the images that somebody needs, with what they need of them."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import stages.common_embedding
 import stages.embed
 import stages.embed_gallery
 import stages.embed_regions
+import stages.embed_teacher
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.data.patches.grid import parse_region
@@ -136,3 +138,19 @@ def test_a_position_alone_and_a_folder_without_networks(project):
 def test_processes_auto_takes_one_a_gpu(monkeypatch, num_gpus, most):
     monkeypatch.setattr("torch.cuda.device_count", lambda: num_gpus)
     assert [num for num in range(1, 9) if stages.common_embedding.fits(num)] == list(range(1, most + 1))
+
+
+def test_embed_teacher_takes_both_views_of_the_training_images_and_keeps_their_mean(project):
+    _, images, logged = project
+    model = network(SPECS["iresnet"])
+    save_network(Path("networks/seer"), model)
+    stages.embed_teacher.main(Path("networks/seer"), Path("align"), Path("out"))
+    found = read_embeddings(Path("out"), with_patches=True)
+    assert found.keys == found.patch_keys == KEYS[:30]
+    views = [embed_images(model, faces, False, 6)[0] for faces in (images[:30], images[:30, :, ::-1])]
+    np.testing.assert_allclose(found.patches, np.stack(views, axis=1), **CLOSE)
+    assert np.abs(views[0] - views[1]).max() > 0.01  # or the test would not tell the views apart
+    about = json.loads(Path("out/mean.json").read_text())
+    assert about["num_images"] == 30
+    np.testing.assert_allclose(about["mean"], found.patches.mean(axis=(0, 1)), rtol=1e-5, atol=1e-6)
+    assert logged == {"stage": "embed_teacher@seer", "num_embedded": 30}

@@ -52,3 +52,17 @@ def test_no_head_has_no_settings_and_is_for_what_is_not_trained() -> None:
     for epochs, kind in ((1, "none"), (0, "arcface")):
         with pytest.raises(ValidationError, match=f"epochs {epochs} and head {kind}"):
             Network(arch="iresnet", epochs=epochs, head=Head(kind=kind), checkpoint="data/none")
+
+
+def test_distillation_has_no_classes_and_is_for_a_teacher() -> None:
+    section = Head(kind="distillation", relations=0.5)
+    assert build_head(head_settings(section, "here"), 4, 3).num_classes is None
+    for wrong in ({"scale": 8.0}, {"relations": -1.0}):
+        with pytest.raises(ParamsError, match=f"{next(iter(wrong))}[\\s\\S]*here"):
+            head_settings(Head(kind="distillation", **wrong), "here")
+    keys = {"arch": "iresnet", "epochs": 1, "checkpoint": "data/none"}
+    assert Network(**keys, head=section, teacher="dlib").teacher == "dlib"
+    labelled = Head(kind="arcface", scale=8.0, margin=0.1)
+    for head, teacher in ((section, "none"), (labelled, "dlib")):
+        with pytest.raises(ValidationError, match=f"teacher {teacher} and head {head.kind}"):
+            Network(**keys, head=head, teacher=teacher)

@@ -39,4 +39,5 @@ def train(checkout: Path, network: str, stage: str = "train", *options: str) -> 
     """Run a training stage for one network, as dvc.yaml does."""
     group = {"train": "networks", "train_over": "networks_over"}[stage]
     places = ("--out", f"data/{group}/{network}", "--record", f"data/{stage}/{network}")
-    return python(checkout, "-m", f"stages.{stage}", "--network", network, *DATA, *places, *options)
+    teachers = ("--teachers", "data/teachers") if stage == "train" else ()
+    return python(checkout, "-m", f"stages.{stage}", "--network", network, *DATA, *teachers, *places, *options)

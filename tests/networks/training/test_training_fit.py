@@ -46,6 +46,7 @@ def test_files_of_a_trained_network(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "epochs": 4,
         "head": head,
         "checkpoint": "data/none",
+        "teacher": "none",
         "arch": "iresnet",
         "description": words,
     }

@@ -324,7 +324,9 @@ def test_pixels_become_values_from_minus_one_to_one() -> None:
 def test_what_does_not_fit_is_refused_before_the_first_step(tmp_path: Path) -> None:
     for num_classes in (1, 3):
         other = Trainee(trainee().network, build_head(HEAD, 8, num_classes))
-        with pytest.raises(DataError, match=f"another number of classes[\\s\\S]*{num_classes} for it[\\s\\S]*2"):
+        with pytest.raises(
+            DataError, match=f"does not fit the training set[\\s\\S]*{num_classes} classes for it[\\s\\S]*2"
+        ):
             train(TRAIN, tmp_path, {"it": other})
     narrow = dataclasses.replace(dataset(), max_shift_px=1)
     with pytest.raises(ParamsError, match="shift_px"):

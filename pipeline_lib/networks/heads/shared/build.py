@@ -3,11 +3,11 @@
 import torch
 
 from pipeline_lib.core.kinds import load_kind
-from pipeline_lib.networks.heads.shared.settings import HEADS, HeadSettings
-from pipeline_lib.networks.heads.shared.softmax_margin import SoftmaxMarginHead
+from pipeline_lib.networks.heads.shared.objective import Objective
+from pipeline_lib.networks.heads.shared.settings import HEADS, ObjectiveSettings
 
 
-def build_head(settings: HeadSettings, embedding_dim: int, num_classes: int, seed: int = 0) -> SoftmaxMarginHead:
+def build_head(settings: ObjectiveSettings, embedding_dim: int, num_classes: int, seed: int = 0) -> Objective:
     """A head with class weights drawn from `seed`; PyTorch's global generator is left as it was.
 
     Args:
@@ -19,5 +19,5 @@ def build_head(settings: HeadSettings, embedding_dim: int, num_classes: int, see
     build = load_kind(HEADS, settings.kind, where="head.kind").build
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head: SoftmaxMarginHead = build(settings, embedding_dim, num_classes)
+        head: Objective = build(settings, embedding_dim, num_classes)
     return head

@@ -18,8 +18,8 @@ from pipeline_lib.networks.heads.shared.collectives import (
     rank_and_size,
     sum_parts,
 )
-from pipeline_lib.networks.heads.shared.settings import HeadSettings
-from pipeline_lib.networks.heads.shared.softmax_margin import own_cosines
+from pipeline_lib.networks.heads.shared.settings import ObjectiveSettings
+from pipeline_lib.networks.heads.shared.softmax_margin import SoftmaxMarginHead, own_cosines
 
 INITIAL_STD = 0.01
 BLOCK_ROWS = 1024  # weights are drawn in blocks of the class number, so that no world size changes them
@@ -53,7 +53,7 @@ class PartialFC(nn.Module):
     has_statistics: bool
 
     def __init__(
-        self, settings: HeadSettings, embedding_dim: int, num_classes: int, rate: float, seed: int = 0
+        self, settings: ObjectiveSettings, embedding_dim: int, num_classes: int, rate: float, seed: int = 0
     ) -> None:
         super().__init__()
         _, size = rank_and_size()
@@ -65,15 +65,15 @@ class PartialFC(nn.Module):
         self.first, self.last = local_class_range(num_classes)
         self.num_sampled = max(1, int(rate * (self.last - self.first)))
         self.seed = seed
-        self.rule = build_head(settings, embedding_dim, self.last - self.first)
-        if not self.rule.is_softmax:
+        rule = build_head(settings, embedding_dim, self.last - self.first)
+        if not (isinstance(rule, SoftmaxMarginHead) and rule.is_softmax):
             raise ParamsError(
                 f"PartialFC needs a softmax; {settings.kind} has none.",
                 got=settings.kind,
                 allowed="another head, or train.partial_fc_rate: null",
                 where="head.kind",
             )
-        self.settings = settings
+        self.settings, self.rule = settings, rule
         self.weight: Tensor = self.rule.weight.detach()
         del self.rule.weight
         draw_weights(self.weight, self.first, seed)

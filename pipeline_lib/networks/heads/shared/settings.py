@@ -1,4 +1,4 @@
-"""The settings that every margin head has, and their reading from params."""
+"""The settings that every objective and every margin head has, and their reading from params."""
 
 import math
 from typing import Annotated
@@ -16,21 +16,26 @@ Angle = Annotated[float, Field(ge=0.0, le=math.pi)]  # in radians
 Cosine = Annotated[float, Field(ge=0.0, le=2.0)]  # in cosine, whose whole range is 2
 
 
-class HeadSettings(Section):
-    """A head of kind `kind`, a module of networks/heads; its `Settings` narrows the margin and adds its own keys.
+class ObjectiveSettings(Section):
+    """What is trained for: `kind` is a module of networks/heads, whose `Settings` adds its own keys."""
+
+    kind: str
+
+
+class HeadSettings(ObjectiveSettings):
+    """A margin head; its kind narrows the margin.
 
     Attributes:
         scale: s.
         margin: m, in radians or in cosine as the kind says.
     """
 
-    kind: str
     scale: Scale
     margin: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
-def head_settings(section: Head, where: object) -> HeadSettings:
-    """The settings of a head in params.
+def head_settings(section: Head, where: object) -> ObjectiveSettings:
+    """The settings of a head in params, whose kind may be an objective without classes.
 
     Args:
         section: the `head` of a network.
@@ -39,5 +44,5 @@ def head_settings(section: Head, where: object) -> HeadSettings:
     Raises:
         ParamsError: there is no such kind, or a setting is unknown, missing or out of range; names it.
     """
-    settings: HeadSettings = kind_settings(HEADS, section.kind, {**section.own, "kind": section.kind}, where)[1]
+    settings: ObjectiveSettings = kind_settings(HEADS, section.kind, {**section.own, "kind": section.kind}, where)[1]
     return settings

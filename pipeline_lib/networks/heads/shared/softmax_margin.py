@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, normalize
 
 from pipeline_lib.core.world import sum_over_ranks
+from pipeline_lib.networks.heads.shared.objective import Objective
 from pipeline_lib.networks.heads.shared.settings import HeadSettings
 
 
-class SoftmaxMarginHead(nn.Module, abc.ABC):
+class SoftmaxMarginHead(Objective):
     """Class weights and the loss; a head differs from its parent by what it puts in the places of the cosines.
 
         cos_j = ê · ŵ_j,   logit_y = s f(cos_y),   logit_j = s g(cos_j) for j != y,
@@ -28,16 +29,11 @@ class SoftmaxMarginHead(nn.Module, abc.ABC):
         settings: the kind's; s, m.
         embedding_dim: D.
         num_classes: C, the number of training identities.
-
-    Attributes:
-        needs_noise: whether `forward` is to be given noise.
-        has_statistics: whether it follows running statistics of the batches, and `observe` must be called once a step.
-        is_softmax: whether the loss is this one; PartialFC computes no other.
     """
 
+    settings: HeadSettings
+    num_classes: int
     weight: nn.Parameter
-    needs_noise = False
-    has_statistics = False
     is_softmax = True
 
     def __init__(self, settings: HeadSettings, embedding_dim: int, num_classes: int) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from pipeline_lib.networks.backbones.shared.build import network_spec
 from pipeline_lib.networks.backbones.shared.checkpoints import initial_network
+from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.training.labelled_images import training_faces
 from pipeline_lib.networks.training.validation import ValidationSet
 from pipeline_lib.params.load import PARAMS_FILE, read_entry, read_section
@@ -31,12 +32,18 @@ def main(
     where = f"{PARAMS_FILE}, networks.{network}"
     spec = network_spec(entry, where)
     teacher = None if entry.teacher == NONE else teachers / entry.teacher
+
+    def build() -> dict[Path, FaceNetwork]:
+        first = initial_network(spec, section.seed, entry.checkpoint_file)
+        first.taught_by = None if teacher is None else entry.teacher
+        return {out: first}
+
     train(
         f"train@{network}",
         entry,
         where,
         section,
-        build=lambda: {out: initial_network(spec, section.seed, entry.checkpoint_file)},
+        build=build,
         inputs={"aligned": aligned / "shards", "occluded": occluded / "shards"}
         | ({"teacher": teacher} if teacher else {}),
         out=out,

@@ -48,9 +48,18 @@ def with_reasons(answer: Comparison, score: str, encoder: Encoder, a: Faces, b: 
     images = np.concatenate([given(a.pixels), given(b.pixels)])
     return replace(
         answer,
-        explanation=WHOLE if is_whole else _of_the_cosine(explained, score),
+        explanation=(WHOLE if is_whole else _of_the_cosine(explained, score)) + _of_a_student(network.taught_by),
         contributions=_contributions(explanation),
         png=pair_picture(images, explanation, decision=decision, caption=caption),
+    )
+
+
+def _of_a_student(teacher: str | None) -> str:
+    """An exact sum is exact for the network it is of."""
+    if teacher is None:
+        return ""
+    return (
+        f" This network was taught to answer as {teacher} does; the parts are its own reasons, not those of {teacher}."
     )
 
 

@@ -92,8 +92,9 @@ def write_fitted(
         writer = csv.DictWriter(handle, columns, restval="")
         writer.writeheader()
         writer.writerows(history)
-    spec = next(iter(networks.values())).spec
-    about = {"trained": entry.epochs > 0, "arch": spec.arch, "description": describe(spec)}
+    first = next(iter(networks.values()))
+    words = describe(first.spec) + (f", taught by {first.taught_by}" if first.taught_by else "")
+    about = {"trained": entry.epochs > 0, "arch": first.spec.arch, "description": words}
     of_entry = entry.model_dump(include={"epochs", "head", "checkpoint", "teacher"})
     write_json(record / "metrics.json", {**figures, **about, **of_entry})
 

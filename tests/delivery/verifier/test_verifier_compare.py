@@ -17,9 +17,10 @@ from pipeline_lib.data.photos.photo import decode_photo
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.delivery.verifier.encoder import Encoder
 from pipeline_lib.delivery.verifier.example import example_photographs
-from pipeline_lib.delivery.verifier.files import read_settings
+from pipeline_lib.delivery.verifier.files import NETWORKS, read_settings
 from pipeline_lib.delivery.verifier.reasons import NO_MAP, WHOLE
 from pipeline_lib.delivery.verifier.verifier import Verifier
+from pipeline_lib.networks.backbones.shared.checkpoints import DESCRIPTION
 
 A, B = example_photographs()
 NO_FACE = encode_png(np.full((120, 120, 3), 90, np.uint8))
@@ -162,6 +163,15 @@ def test_missing_network_is_named(files: Path, tmp_path: Path) -> None:
         Encoder.load(tmp_path, SCORERS["cosine:rrfnet"].needs, mirror=True)
     with pytest.raises(DataError, match="allowed: \\['rrfnet'\\]"):
         Encoder(SCORERS["cosine:rrfnet"].needs, {}, mirror=True)
+
+
+def test_a_students_reasons_are_said_to_be_its_own(tmp_path: Path) -> None:
+    files = write_tiny(tmp_path)
+    network = files / NETWORKS / "rrfnet" / DESCRIPTION
+    network.write_text(json.dumps({**json.loads(network.read_text()), "taught_by": "dlib_resnet"}))
+    (answer,) = Verifier.load(files).compare([(A, B)], explain=True)
+    assert str(answer.explanation).startswith(WHOLE)
+    assert str(answer.explanation).endswith("its own reasons, not those of dlib_resnet.")
 
 
 @pytest.mark.parametrize("score", SCORERS)

@@ -167,5 +167,7 @@ def test_dlib_teaches_an_rrfnet_through_the_stages(tmp_path: Path, repository: P
     whole = torch.nn.functional.cosine_similarity(*embedding.double(), dim=0)
     terms = a @ b.T / (25 * a.mean(dim=0).norm() * b.mean(dim=0).norm())
     assert terms.sum().item() == pytest.approx(whole.item(), abs=1e-6)
+    assert network.taught_by == "dlib"
     metrics = json.loads((checkout / "data" / "train" / "student" / "metrics.json").read_text())
     assert (metrics["teacher"], metrics["head"]["kind"], metrics["num_images"]) == ("dlib", "distillation", 13)
+    assert metrics["description"].endswith(", taught by dlib")

@@ -17,6 +17,7 @@ from pipeline_lib.delivery.report.html import data_uri, svg_uri
 from pipeline_lib.delivery.report.inputs import read_curves, read_pictures
 from pipeline_lib.delivery.report.tables import NO_FIGURE, Table
 from pipeline_lib.params.explain import Explanation
+from pipeline_lib.params.section import NONE
 from pipeline_lib.schemas.faithfulness import FAITHFULNESS
 
 ORDER = 50
@@ -61,6 +62,7 @@ def show(found: Mapping[str, Explained], about: About) -> dict[str, object]:
     networks: dict[str, dict[str, Explained]] = {}
     for name, item in of_params(found, sections).items():
         networks.setdefault(sections[name].network, {})[name] = item
+    teachers = {name: entry.teacher for name, entry in about.params.networks.items() if entry.teacher != NONE}
     shown = {}
     for network, entries in networks.items():
         kinds = {name: sections[name] for name in entries}
@@ -68,6 +70,7 @@ def show(found: Mapping[str, Explained], about: About) -> dict[str, object]:
             "curves": svg_uri(_curves(entries, kinds)),
             "areas": _areas(entries, kinds),
             "additivity": _additivity(entries),
+            "teacher": teachers.get(network),
             "pictures": _pictures(entries, kinds, about.params.report.num_example_pairs),
         }
     return {"networks": shown}

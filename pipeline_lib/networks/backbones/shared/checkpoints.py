@@ -33,16 +33,17 @@ log = logging.getLogger("face_verifier")
 def save_network(folder: Path, network: FaceNetwork) -> None:
     """Write `network`, and the frozen ones it stands on, as network.safetensors and network.json below `folder`.
 
-    network.json is the format, the spec, those of the frozen networks by name (of a network over others only), and
-    `code`, the digest of the source that computes it: whatever reads the folder reruns when the code changes, even if
-    the weights do not.
+    network.json is the format, the spec, those of the frozen networks by name (of a network over others only), `taught_by`
+    (of a student only), and `code`, the digest of the source that computes it: whatever reads the folder reruns when the
+    code changes, even if the weights do not.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_file(folder / WEIGHTS) as partial:
         save_file({name: value.contiguous() for name, value in network.state_dict().items()}, partial)
     frozen = {name: one.spec.to_json() for name, one in network.frozen_networks().items()}
     description = {"format": FORMAT, "spec": network.spec.to_json(), "code": code_digest(network)}
-    write_json(folder / DESCRIPTION, {**description, "frozen": frozen} if frozen else description)
+    taught = {"taught_by": network.taught_by} if network.taught_by else {}
+    write_json(folder / DESCRIPTION, description | ({"frozen": frozen} if frozen else {}) | taught)
 
 
 def load_network(folder: Path) -> FaceNetwork:
@@ -65,6 +66,7 @@ def load_network(folder: Path) -> FaceNetwork:
             "A network's description has another format; rerun its training stage.", got=got, allowed=FORMAT, where=path
         )
     network = _described(description, path)
+    network.taught_by = description.get("taught_by")
     load_tensors(network, read_safetensors(folder / WEIGHTS), where=folder / WEIGHTS)
     return network.eval()
 

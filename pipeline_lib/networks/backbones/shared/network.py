@@ -19,11 +19,13 @@ class FaceNetwork(nn.Module, abc.ABC):
         grid: int64 (K,4), x y w h in px of each vector of `patch_features` in the input image.
         additive: whether the embedding is the mean of vectors of single patches (`additive_patches`), so that a cosine of
             two faces is a sum over pairs of their patches (RRFNet eq. 8).
+        taught_by: the network whose embeddings it learned to give; None for one that learned from labels.
     """
 
     spec: NetworkSpec
     grid: npt.NDArray[np.int64]
     additive = False
+    taught_by: str | None = None
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()

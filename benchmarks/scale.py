@@ -302,10 +302,12 @@ def main() -> None:
     args = parser.parse_args()
     sizes = [1_000, 10_000] if args.quick else args.rows
     rows: list[dict[str, object]] = []
-    spawn = multiprocessing.get_context("spawn")
+    # In small, imports would be most of the time; pages of a server's libraries would be missing in the processes' sizes.
+    started = multiprocessing.get_context("forkserver" if args.quick else "spawn")
+    started.set_forkserver_preload(["torch", "pipeline_lib.matching.scores.shared.reads"])
     with (
         tempfile.TemporaryDirectory() as folder,
-        ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes,
+        ProcessPoolExecutor(1, mp_context=started, max_tasks_per_child=1) as processes,
     ):
         data = {num: Path(folder, str(num)) for num in (SMALL, *sizes)}
         for num, where in data.items():

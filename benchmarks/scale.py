@@ -2,6 +2,7 @@
 
     python -m benchmarks.scale            both sizes, some minutes
     python -m benchmarks.scale --quick    1,000 and 10,000 rows
+    python -m benchmarks.scale --path "manifest of photographs"
 
 Rows are images, pairs, candidates or samples, whichever the path goes through; features are short (16 values, 4 patches of
 16), so that rows are what is measured: an embedding of 512 values takes 2 kB a row more wherever vectors are held. Each path
@@ -297,19 +298,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time and memory of what goes through whole tables.")
     parser.add_argument("--rows", type=int, nargs=2, default=[10_000, 1_000_000])
     parser.add_argument("--quick", action="store_true", help="1,000 and 10,000 rows")
+    parser.add_argument("--path", choices=PATHS, action="append", help="one of the paths alone")
     args = parser.parse_args()
     sizes = [1_000, 10_000] if args.quick else args.rows
     rows: list[dict[str, object]] = []
-    spawn = multiprocessing.get_context("spawn")
+    # In small, imports would be most of the time; pages of a server's libraries would be missing in the processes' sizes.
+    started = multiprocessing.get_context("forkserver" if args.quick else "spawn")
+    started.set_forkserver_preload(["torch", "pipeline_lib.matching.scores.shared.reads"])
     with (
         tempfile.TemporaryDirectory() as folder,
-        ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes,
+        ProcessPoolExecutor(1, mp_context=started, max_tasks_per_child=1) as processes,
     ):
         data = {num: Path(folder, str(num)) for num in (SMALL, *sizes)}
         for num, where in data.items():
             processes.submit(make, where, num).result()
-        for name, path in PATHS.items():
-            found = processes.submit(measure, path, data[SMALL], [data[num] for num in sizes]).result()
+        for name in args.path or PATHS:
+            found = processes.submit(measure, PATHS[name], data[SMALL], [data[num] for num in sizes]).result()
             row: dict[str, object] = {"path": name}
             for num, (taken, peak) in zip(sizes, found, strict=True):
                 row |= {f"s, {num} rows": taken, f"GiB, {num} rows": peak / 2**30}

@@ -99,5 +99,5 @@ def roll_call(world: World, wait_s: float) -> list[int]:
             missing = [rank for rank in missing if not store.check([f"present/{rank}"])]
             time.sleep(0.1)
     except RuntimeError:  # torch.distributed's errors: the store went down with rank 0, which kept it
-        return [0]
+        return [0] if 0 in missing else missing  # having answered, it is only done sooner than this rank
     return missing

@@ -6,30 +6,41 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 WORKER = Path(__file__).with_name("train_worker.py")
-
-
-def start(folders: list[Path], repository: Path, world: int, *options: str) -> list[tuple[int, str]]:
-    """Run the worker as each rank of a world, in one folder or one a rank; exit codes and outputs by rank."""
-    command = [sys.executable, str(WORKER), "--world", str(world), "--folders", *map(str, folders), *options]
-    env = {**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stderr
-    outputs = [(folders[rank % len(folders)] / f"rank{rank}.txt").read_text() for rank in range(world)]
-    return list(zip(json.loads(done.stdout), outputs, strict=True))
+Start = Callable[..., list[tuple[int, str]]]
 
 
 @pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> dict[int, Path]:
+def start(repository: Path) -> Iterator[Start]:
+    """Runs each rank of a world, in one folder or one a rank; exit codes and outputs by rank."""
+    env = {**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([sys.executable, str(WORKER)], env=env, stdin=PIPE, stdout=PIPE, text=True) as worker:
+
+        def start(folders: list[Path], world: int, *options: str) -> list[tuple[int, str]]:
+            command = ["--world", str(world), "--folders", *map(str, folders), *options]
+            print(json.dumps(command), file=worker.stdin, flush=True)
+            codes = json.loads(worker.stdout.readline())
+            outputs = [(folders[rank % len(folders)] / f"rank{rank}.txt").read_text() for rank in range(world)]
+            return list(zip(codes, outputs, strict=True))
+
+        yield start
+        worker.stdin.close()
+        assert worker.wait(60) == 0
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory, start: Start) -> dict[int, Path]:
     folder = tmp_path_factory.mktemp("worlds")
     for world in (1, 2, 3):
-        for code, output in start([folder / str(world)], repository, world, "--network", "plain"):
+        for code, output in start([folder / str(world)], world, "--network", "plain"):
             assert code == 0, output
     return {world: folder / str(world) for world in (1, 2, 3)}
 
@@ -63,11 +74,10 @@ def test_all_ranks_end_with_the_same_weights(world: int, worlds: dict[int, Path]
 
 
 def test_a_signal_to_any_rank_stops_all_and_another_world_goes_on(
-    tmp_path: Path, repository: Path, worlds: dict[int, Path]
+    tmp_path: Path, start: Start, worlds: dict[int, Path]
 ) -> None:
     stopped = start(
         [tmp_path],
-        repository,
         2,
         "--network",
         "plain",
@@ -84,11 +94,11 @@ def test_a_signal_to_any_rank_stops_all_and_another_world_goes_on(
     assert (tmp_path / "resume" / "checkpoint.safetensors").is_file()
 
     # a second machine that does not see the resume folder
-    for code, output in start([tmp_path, tmp_path / "elsewhere"], repository, 2, "--network", "plain"):
+    for code, output in start([tmp_path, tmp_path / "elsewhere"], 2, "--network", "plain"):
         assert code == 3, output
         assert "steps [6, 0]" in output
 
-    for code, output in start([tmp_path], repository, 1, "--network", "plain"):
+    for code, output in start([tmp_path], 1, "--network", "plain"):
         assert code == 0, output
     rows = json.loads((tmp_path / "history.json").read_text())
     undisturbed = json.loads((worlds[1] / "history.json").read_text())
@@ -97,9 +107,9 @@ def test_a_signal_to_any_rank_stops_all_and_another_world_goes_on(
     assert json.loads((tmp_path / "logged.json").read_text()) == list(range(7, 13))
 
 
-def test_a_loss_that_is_not_finite_names_step_and_rank_everywhere(tmp_path: Path, repository: Path) -> None:
+def test_a_loss_that_is_not_finite_names_step_and_rank_everywhere(tmp_path: Path, start: Start) -> None:
     options = ("--network", "iresnet", "--blow-up-on-rank", "1", "--log-every", "2", "--batch-size", "4")
-    for code, output in start([tmp_path], repository, 2, *options):
+    for code, output in start([tmp_path], 2, *options):
         assert code == 3, output
         assert "The loss of step 3 is not finite on rank 1;" in output
         assert "rank 1's batch of 2: picture" in output
@@ -108,7 +118,7 @@ def test_a_loss_that_is_not_finite_names_step_and_rank_everywhere(tmp_path: Path
 
 @pytest.mark.parametrize("ema", [(), ("--ema", "0.5")])
 def test_micro_batches_make_worlds_equal_with_batch_normalisation(
-    ema: tuple[str, ...], tmp_path: Path, repository: Path
+    ema: tuple[str, ...], tmp_path: Path, start: Start
 ) -> None:
     # Each micro-batch of 3 is normalised by itself wherever it is computed, so gradients are the same sums of six parts.
     # Running statistics are not: a world of one moves them six times a step, one of two three times on each rank; the
@@ -118,7 +128,7 @@ def test_micro_batches_make_worlds_equal_with_batch_normalisation(
     rows = {}
     for world in (1, 2, 3):
         folder = tmp_path / str(world)
-        for code, output in start([folder], repository, world, *options, "--validate-every", "1"):
+        for code, output in start([folder], world, *options, "--validate-every", "1"):
             assert code == 0, output
         rows[world] = json.loads((folder / "history.json").read_text())
     assert len(rows[1]) == 6
@@ -134,10 +144,10 @@ def test_micro_batches_make_worlds_equal_with_batch_normalisation(
         assert all(torch.equal(other[name], value) for name, value in ranks[0].items())
 
 
-def test_a_killed_rank_is_named_by_the_others(tmp_path: Path, repository: Path) -> None:
+def test_a_killed_rank_is_named_by_the_others(tmp_path: Path, start: Start) -> None:
     options = ("--network", "iresnet", "--signal", "SIGKILL", "--signal-step", "4", "--signal-rank", "1")
     started = time.monotonic()
-    found = start([tmp_path], repository, 3, *options, "--checkpoint-every", "2")
+    found = start([tmp_path], 3, *options, "--checkpoint-every", "2")
     assert time.monotonic() - started < 60
     assert found[1][0] == -signal.SIGKILL
     for rank in (0, 2):
@@ -145,7 +155,7 @@ def test_a_killed_rank_is_named_by_the_others(tmp_path: Path, repository: Path) 
         assert code == 3, output
         assert "An exchange between the training processes failed" in output
         assert "no answer from rank 1 of 3" in output
-    for code, output in start([tmp_path], repository, 3, "--network", "iresnet", "--checkpoint-every", "2"):
+    for code, output in start([tmp_path], 3, "--network", "iresnet", "--checkpoint-every", "2"):
         assert code == 0, output
     assert "training goes on after step 2" in (tmp_path / "rank0.txt").read_text()
 
@@ -161,13 +171,13 @@ def test_a_killed_rank_is_named_by_the_others(tmp_path: Path, repository: Path) 
     ids=" ".join,
 )
 def test_heads_with_drawn_margins_or_running_statistics_are_the_same_in_any_world_and_parts(
-    options: tuple[str, ...], tmp_path: Path, repository: Path
+    options: tuple[str, ...], tmp_path: Path, start: Start
 ) -> None:
     found = {}
     for world, micro_batch in ((1, 12), (1, 2), (2, 3), (3, 4), (3, 2)):
         folder = tmp_path / f"{world} {micro_batch}"
         parts = ("--network", "plain", "--batch-size", "12", "--micro-batch", str(micro_batch), "--epochs", "2")
-        for code, output in start([folder], repository, world, *parts, *options):
+        for code, output in start([folder], world, *parts, *options):
             assert code == 0, output
         tensors = load_file(folder / "result0.safetensors")
         statistics = {name: value.item() for name, value in tensors.items() if value.dim() == 0}
@@ -180,16 +190,16 @@ def test_heads_with_drawn_margins_or_running_statistics_are_the_same_in_any_worl
 
 
 def test_partial_fc_trains_as_the_whole_head_and_its_shards_move_to_another_world(
-    tmp_path: Path, repository: Path, worlds: dict[int, Path]
+    tmp_path: Path, start: Start, worlds: dict[int, Path]
 ) -> None:
     whole = ("--network", "plain", "--partial-fc", "1.0")
     sampled = ("--network", "plain", "--partial-fc", "0.5", "--checkpoint-every", "5")
-    for code, output in start([tmp_path / "whole"], repository, 2, *whole):
+    for code, output in start([tmp_path / "whole"], 2, *whole):
         assert code == 0, output
     rows = json.loads((tmp_path / "whole" / "history.json").read_text())
     for found in rows:  # initial class weights are drawn in another way than the whole head's
         assert 0 < found["loss"] < 6
-    for code, output in start([tmp_path / "one"], repository, 1, *whole):
+    for code, output in start([tmp_path / "one"], 1, *whole):
         assert code == 0, output
     alone = json.loads((tmp_path / "one" / "history.json").read_text())
     for one, many in zip(alone, rows, strict=True):
@@ -197,16 +207,16 @@ def test_partial_fc_trains_as_the_whole_head_and_its_shards_move_to_another_worl
         assert many == pytest.approx(one, rel=1e-5, abs=2e-6)
 
     stop = ("--signal", "SIGTERM", "--signal-step", "6", "--signal-rank", "0")
-    for code, _ in start([tmp_path / "moved"], repository, 2, *sampled, *stop):
+    for code, _ in start([tmp_path / "moved"], 2, *sampled, *stop):
         assert code == 3
     shards = sorted(path.name for path in (tmp_path / "moved" / "resume" / "it").iterdir())
     assert shards == [f"partial_fc-step000000007-rank0000{rank}-of00002.safetensors" for rank in (0, 1)]
-    for code, output in start([tmp_path / "moved"], repository, 1, *sampled):
+    for code, output in start([tmp_path / "moved"], 1, *sampled):
         assert code == 0, output
     assert json.loads((tmp_path / "moved" / "logged.json").read_text()) == list(range(8, 13))
 
     for path in (tmp_path / "moved" / "resume" / "it").iterdir():
         path.unlink()
-    ((code, output),) = start([tmp_path / "moved"], repository, 1, *sampled)
+    ((code, output),) = start([tmp_path / "moved"], 1, *sampled)
     assert code == 3
     assert "There are no PartialFC shards of the checkpoint's step" in output

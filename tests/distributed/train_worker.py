@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -37,6 +38,8 @@ SPECS = {
     "rrfnet": iresnet.Spec(**SMALL, patches=Patches(side_px=56, layout="cross5", mask_share=0.4)),
 }
 NUM_IMAGES, NUM_IDENTITIES = 20, 4
+FORKED = multiprocessing.get_context("fork")  # ends without taking the whole of PyTorch down, which takes a second
+RANK_TIMEOUT_S = 180  # a rank that hangs is ended by the system
 OF_THE_MACHINE = ("images_per_s", "data_wait_share", "peak_memory_bytes")  # figures that no two runs share
 
 
@@ -87,7 +90,7 @@ def drawn_faces() -> TrainingSet:
     )
 
 
-def parse() -> argparse.Namespace:
+def parse(options: list[str]) -> argparse.Namespace:
     """The options; --folders takes one for all ranks, or one a rank."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--folders", type=Path, nargs="+", required=True)
@@ -108,7 +111,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--signal-step", type=int, default=0)
     parser.add_argument("--signal-rank", type=int, default=0)
     parser.add_argument("--blow-up-on-rank", type=int, default=-1)
-    return parser.parse_args()
+    return parser.parse_args(options)
 
 
 def run(args: argparse.Namespace, folder: Path) -> None:
@@ -193,30 +196,46 @@ def run(args: argparse.Namespace, folder: Path) -> None:
             assert logged == []
 
 
-def main() -> None:
-    """Run every rank in a fork of this process, which has paid for the imports once, and print their exit codes as JSON.
+def run_rank(args: argparse.Namespace, rank: int, folder: Path, port: int) -> None:
+    """Run one rank, in a process of its own; its output goes to rank<rank>.txt in its folder."""
+    signal.alarm(RANK_TIMEOUT_S)
+    output = os.open(folder / f"rank{rank}.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(args.world)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    run(args, folder)
 
-    A rank's output goes to rank<rank>.txt in its folder.
-    """
-    args = parse()
+
+def run_world(args: argparse.Namespace) -> list[int]:
+    """Run every rank in a fork of this process; their exit codes."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    children = []
+    ranks = []
     for rank in range(args.world):
         folder = args.folders[rank % len(args.folders)]
         folder.mkdir(parents=True, exist_ok=True)
-        child = os.fork()
-        if child == 0:
-            output = os.open(folder / f"rank{rank}.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(args.world)}
-            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-            run(args, folder)
-            sys.exit(0)
-        children.append(child)
-    print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]))
+        ranks.append(FORKED.Process(target=run_rank, args=(args, rank, folder, port)))
+        ranks[-1].start()
+    for process in ranks:
+        process.join()
+    return [process.exitcode for process in ranks]
+
+
+def main() -> None:
+    """Run the world of this process's arguments; without any, one world after another, of arguments that come as a JSON
+    list a line. Each is answered with the ranks' exit codes, a JSON list a line.
+
+    This process pays for the imports once, for all worlds and ranks; it computes nothing itself, so that a fork finds no
+    threads.
+    """
+    if options := sys.argv[1:]:
+        print(json.dumps(run_world(parse(options))))
+        return
+    torch.optim.SGD(nn.Linear(1, 1).parameters())  # the first optimiser imports for seconds
+    for line in sys.stdin:
+        print(json.dumps(run_world(parse(json.loads(line)))), flush=True)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def _photo(path: Path, names: list[str], folder: Path) -> PhotoRecord:
             where=folder / "Data/Images",
         )
     image_id = _image_id(number, view, path.stem)
-    return PhotoRecord(image_id, names[int(number) - 1], path, None, image_id)
+    return PhotoRecord(image_id, names[int(number) - 1], str(path), None, image_id)
 
 
 def _image_list(folder: Path, view: str) -> dict[int, str]:

@@ -60,7 +60,7 @@ def _read_identities(
         groups, files = _entries(identity_folder, left_out)
         for path in files:
             image_id = make_image_id(*prefix, path.stem)
-            yield PhotoRecord(image_id, identity, path, split, image_id)
+            yield PhotoRecord(image_id, identity, str(path), split, image_id)
         for group in groups:
             deeper, files = _entries(group, left_out)
             if deeper:
@@ -72,7 +72,7 @@ def _read_identities(
                 )
             media = make_image_id(*prefix, group.name)
             for path in files:
-                yield PhotoRecord(make_image_id(*prefix, group.name, path.stem), identity, path, split, media)
+                yield PhotoRecord(make_image_id(*prefix, group.name, path.stem), identity, str(path), split, media)
 
 
 def _by_identity(identity_folders: list[Path]) -> dict[str, Path]:

@@ -137,7 +137,7 @@ def _photo(path: Path) -> PhotoRecord:
             "A file of LFW is not named after its folder.", got=path.name, allowed="<Name>_0001.jpg", where=path.parent
         )
     image_id = _image_id(name, int(number))
-    return PhotoRecord(image_id, normalise_name(name), path, None, image_id)
+    return PhotoRecord(image_id, normalise_name(name), str(path), None, image_id)
 
 
 def _pair(pair: LfwPair) -> PairRecord:

@@ -38,7 +38,7 @@ def make(settings: Settings, folder: Path) -> SourceFaces:
     with atomic_dir(folder) as partial:
         for place, photo in track(list(enumerate(planned.photos)), "rendering photographs", total=len(planned.photos)):
             picture, faces = render_image(settings, *divmod(place, settings.images_per_identity))
-            file = partial / photo.path.relative_to(folder)
+            file = partial / Path(photo.path).relative_to(folder)
             file.parent.mkdir(exist_ok=True)
             file.write_bytes(_encode(picture))
             landmarks = faces[0].landmarks.reshape(10).tolist() if len(faces) == 1 else None
@@ -63,7 +63,7 @@ def plan(settings: Settings, folder: Path) -> SourceFaces:
     for name in names:
         for number in range(settings.images_per_identity):
             image_id = make_image_id(name, f"{number:03d}")
-            photos.append(PhotoRecord(image_id, name, folder / name / f"{image_id}.jpg", None, image_id))
+            photos.append(PhotoRecord(image_id, name, str(folder / name / f"{image_id}.jpg"), None, image_id))
     return SourceFaces(photos=photos, all_names=frozenset(names))
 
 

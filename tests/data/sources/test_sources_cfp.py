@@ -40,7 +40,7 @@ def test_official_layout(tmp_path: Path, lists: str, prefix: str) -> None:
     assert len(faces.photos) == 6
     assert {photo.identity for photo in faces.photos} == faces.all_names == {"ann_lee", "bob"}
     first = faces.photos[0]
-    assert (first.image_id, first.path) == ("cfp-001-frontal-01", tmp_path / "Data/Images/001/frontal/01.jpg")
+    assert (first.image_id, first.path) == ("cfp-001-frontal-01", str(tmp_path / "Data/Images/001/frontal/01.jpg"))
     assert (first.split, first.landmarks, first.media) == (None, None, first.image_id)
     assert faces.pairs == [
         PairRecord("cfp_ff", 0, "cfp-001-frontal-01", "cfp-001-frontal-02", True),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline_lib.data.sources.shared import probe
 from pipeline_lib.data.sources.shared.manifest import BuiltManifest, build_manifest
 from pipeline_lib.data.sources.shared.probe import TooManyRejects
 from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces
@@ -19,7 +20,7 @@ def faces(root: Path, pixels: dict[str, int], pairs: list[tuple[str, str, bool]]
     for name, value in pixels.items():
         Image.fromarray(np.full((4, 6, 3), value, np.uint8)).save(root / f"{name}.png")
         identity = name.partition("-")[0]
-        photos.append(PhotoRecord(name, identity, root / f"{name}.png", None, name))
+        photos.append(PhotoRecord(name, identity, str(root / f"{name}.png"), None, name))
     own = [PairRecord("own", fold, a, b, genuine) for fold in (0, 1) for a, b, genuine in pairs or []]
     return SourceFaces(photos, own, frozenset(photo.identity for photo in photos))
 
@@ -69,6 +70,17 @@ def test_of_copies_under_two_identities_none_stays(tmp_path: Path) -> None:
     with pytest.raises(TooManyRejects, match=r"(?s)3 of 9 photographs cannot be used.*two_identities: 3") as caught:
         build(faces(tmp_path / "y", values), max_reject_share=0.3)
     assert caught.value.rejects.num_rows == 3
+
+
+def test_photographs_whose_digests_only_begin_alike_are_no_copies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = {"ann-1": "1", "ann-2": "2", "ann-3": "2", "bob-1": "3", "bob-2": "4", "bob-3": "1"}
+    monkeypatch.setattr(probe, "sha256_file", lambda path: "0" * 63 + digests[path.stem])
+    built = build(faces(tmp_path / "x", dict.fromkeys(digests, 1)), "train", max_reject_share=0.4)
+    assert built.manifest["image_id"].to_pylist() == ["ann-2", "bob-1", "bob-2"]
+    rejects = {row["image_id"]: row["reason"] for row in built.rejects.to_pylist()}
+    assert rejects == {"ann-1": "two_identities", "ann-3": "copy", "bob-3": "two_identities"}
 
 
 def test_a_photograph_is_in_one_split_only(tmp_path: Path) -> None:

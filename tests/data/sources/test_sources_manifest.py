@@ -64,7 +64,7 @@ def faces_of(root: Path, kind: str, names: list[str], num_images: int = 2, pairs
         for image in range(num_images):
             path = photograph(root / kind / name / f"{image}.png")
             image_id = make_image_id(kind, name, str(image))
-            photos.append(PhotoRecord(image_id, normalise_name(name), path, None, image_id))
+            photos.append(PhotoRecord(image_id, normalise_name(name), str(path), None, image_id))
     own = []
     if pairs:
         for fold in (0, 1):

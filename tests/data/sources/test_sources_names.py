@@ -1,7 +1,6 @@
 """One person, one identity: whatever the script, with and without accents, in one source and in several."""
 
 import itertools
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,7 @@ from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces
 
 def source(*names: str) -> SourceFaces:
     identities = [normalise_name(name) for name in names]
-    photos = [PhotoRecord(f"{name}-1", name, Path(name, "1.jpg"), None, f"{name}-1") for name in identities]
+    photos = [PhotoRecord(f"{name}-1", name, f"{name}/1.jpg", None, f"{name}-1") for name in identities]
     return SourceFaces(photos, [], frozenset(identities))
 
 

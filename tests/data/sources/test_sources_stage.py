@@ -118,7 +118,7 @@ def read(folder: Path) -> SourceFaces:
     photos = []
     for number, line in enumerate((folder / "list.txt").read_text().splitlines()):
         name, path = line.split()
-        photos.append(PhotoRecord(f"toy-{number}", name, folder / path, None, f"toy-{number}"))
+        photos.append(PhotoRecord(f"toy-{number}", name, str(folder / path), None, f"toy-{number}"))
     return SourceFaces(photos)
 '''
 

@@ -1,5 +1,9 @@
-"""A rank that embeds two small sets and writes them: `embed_worker.py SETS OUT`."""
+"""Worlds that embed two small sets and write them: `embed_worker.py SETS OUT SIZE..`, each world into OUT/SIZE."""
 
+import json
+import multiprocessing
+import os
+import socket
 import sys
 from pathlib import Path
 
@@ -24,5 +28,27 @@ def embed(sets: Path, out: Path) -> None:
         embed_shards(out, parts, features, model.grid, BATCH_SIZE, world)
 
 
+def run_rank(sets: Path, out: Path, rank: int, size: int, port: int) -> None:
+    """Embed as one rank of a world, in a process of its own."""
+    os.environ |= {"WORLD_SIZE": str(size), "RANK": str(rank), "LOCAL_RANK": str(rank)}
+    os.environ |= {"GLOO_SOCKET_IFNAME": "lo", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    embed(sets, out)
+
+
+def run_world(sets: Path, out: Path, size: int) -> list[int | None]:
+    """Run every rank in a fork of this process, which has paid for the imports once; their exit codes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("fork")
+    ranks = [context.Process(target=run_rank, args=(sets, out, rank, size, port)) for rank in range(size)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join()
+    return [process.exitcode for process in ranks]
+
+
 if __name__ == "__main__":
-    embed(Path(sys.argv[1]), Path(sys.argv[2]))
+    sets, out, *sizes = sys.argv[1:]
+    print(json.dumps([run_world(Path(sets), Path(out, size), int(size)) for size in sizes]))

@@ -21,12 +21,11 @@ def distinct_image_ids(sources: Sequence[SourceFaces], root: Path) -> list[Sourc
     which name them. A group's `media` goes the same way.
     """
     shared_ids = _repeated(photo.image_id for faces in sources for photo in faces.photos)
-    shared_media, place_of = set[str](), dict[str, Path]()
+    shared_media, place_of = set[str](), dict[str, str]()
     for faces in sources:
         for photo in faces.photos:
             place = _media_place(photo)
-            first = place_of.setdefault(photo.media, place)
-            if first is not place and first != place:  # a comparison makes a path remember its parts: 200 bytes
+            if place_of.setdefault(photo.media, place) != place:
                 shared_media.add(photo.media)
 
     def distinct(photo: PhotoRecord) -> PhotoRecord:
@@ -56,7 +55,7 @@ def check_image_ids(sources: Sequence[SourceFaces]) -> None:
     for faces in sources if shared_ids else ():
         for photo in faces.photos:
             if photo.image_id in shared_ids:
-                paths[photo.image_id].append(str(photo.path))
+                paths[photo.image_id].append(photo.path)
     clashes = [f"{' and '.join(several)} ({image_id})" for image_id, several in paths.items()]
     if clashes:
         more = [f"and {len(clashes) - MAX_NAMED} more"] if len(clashes) > MAX_NAMED else []
@@ -74,10 +73,10 @@ def _repeated(names: Iterable[str]) -> set[str]:
     return repeated
 
 
-def _media_place(photo: PhotoRecord) -> Path:
-    return photo.path if photo.media == photo.image_id else photo.path.parent
+def _media_place(photo: PhotoRecord) -> str:
+    return photo.path if photo.media == photo.image_id else os.path.dirname(photo.path)
 
 
-def _hash(path: Path, root: Path) -> str:
+def _hash(path: str, root: Path) -> str:
     place = Path(os.path.relpath(path, root)).as_posix()
     return hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:8]

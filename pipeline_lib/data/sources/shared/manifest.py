@@ -73,12 +73,12 @@ def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest
     manifest, rejects, stays = probe_photos(photos, split_of, ingest.max_pixels, ingest.max_reject_share)
     check_manifest(manifest)
 
-    usable = set(manifest["image_id"].to_pylist())
+    rejected = set(rejects["image_id"].to_pylist())
     renamed = [_of_those_that_stay(pair, stays) for pair in own_pairs]
     different = [pair for pair in renamed if pair.image_a != pair.image_b]
-    unrejected = [pair for pair in different if pair.image_a in usable and pair.image_b in usable]
+    unrejected = [pair for pair in different if not {pair.image_a, pair.image_b} & rejected]
     kept = _two_sided(unrejected)
-    pairs = _number_folds(kept + _drawn_pairs(sources, photos, split_of, usable, ingest))
+    pairs = _number_folds(kept + _drawn_pairs(sources, split_of, rejected, ingest))
     pair_rows: list[dict[str, object]] = [vars(pair) for pair in pairs]
     counts = {
         "num_input": len(photos),
@@ -205,20 +205,17 @@ def _of_those_that_stay(pair: PairRecord, stays: Mapping[str, str]) -> PairRecor
 
 def _drawn_pairs(
     sources: Sequence[tuple[Source, SourceFaces]],
-    photos: Sequence[PhotoRecord],
     split_of: Mapping[str, str],
-    usable: set[str],
+    rejected: set[str],
     ingest: Ingest,
 ) -> list[PairRecord]:
-    kind_of: dict[str, str] = {
-        p.image_id: source.kind for source, faces in sources if not faces.pairs for p in faces.photos
-    }
     members: dict[str, list[PhotoRecord]] = {}
-    for photo in photos:
-        split, kind = split_of[photo.image_id], kind_of.get(photo.image_id)
-        protocol = "val" if split == "val" else kind if split == "test" else None
-        if photo.image_id in usable and protocol is not None:
-            members.setdefault(protocol, []).append(photo)
+    for source, faces in sources:
+        protocol_of = {"val": "val"} if faces.pairs else {"val": "val", "test": source.kind}
+        for photo in faces.photos:
+            protocol = protocol_of.get(split_of.get(photo.image_id, ""))
+            if protocol is not None and photo.image_id not in rejected:
+                members.setdefault(protocol, []).append(photo)
     num_folds = min(ingest.num_folds, ingest.max_folds or ingest.num_folds)
     pairs = []
     for protocol, group in sorted(members.items()):

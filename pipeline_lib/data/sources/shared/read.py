@@ -58,4 +58,5 @@ def read_sources(
 
 
 def _moved(faces: SourceFaces, old: Path, new: Path) -> SourceFaces:
-    return replace(faces, photos=[replace(photo, path=new / photo.path.relative_to(old)) for photo in faces.photos])
+    photos = [replace(photo, path=str(new / Path(photo.path).relative_to(old))) for photo in faces.photos]
+    return replace(faces, photos=photos)

@@ -4,7 +4,6 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)  # there may be millions
@@ -13,7 +12,7 @@ class PhotoRecord:
 
     image_id: str
     identity: str
-    path: Path
+    path: str  # pathlib's objects take 0.3 kB more
     split: str | None
     media: str
     landmarks: Sequence[float] | None = None

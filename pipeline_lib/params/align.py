@@ -12,7 +12,7 @@ class Align(Section):
     `detector`: a kind of data/faces/detection. `weights`: its checkpoint; data/none for the one it downloads or brings.
     """
 
-    detector: Literal["dlib", "retinaface_resnet50", "retinaface_mobilenet", "retinaface_pytorch"]
+    detector: Literal["mmod", "dlib", "retinaface_resnet50", "retinaface_mobilenet", "retinaface_pytorch"]
     weights: str = NO_FILE
     min_score: float
     min_face_px: Positive

@@ -105,3 +105,10 @@ def test_stage_start(repository: Path) -> None:
     for row in report["rows"]:
         assert 0 < row["python"] < row["imports"]
     assert report["dvc_s"]["median"] > 0
+
+
+def test_detectors(repository: Path) -> None:
+    _, report = quick_run("detectors", repository)
+    rows = {row["detector"]: row for row in report["rows"]}
+    assert rows["mmod"]["found"] == rows["dlib cnn"]["found"] == report["same"] == 4
+    assert rows["mmod"]["ms/image"] < rows["dlib cnn"]["ms/image"]

@@ -11,6 +11,9 @@ from tiny_training import HEAD, changed, train_in_a_process
 from tiny_training import TRAIN as TINY_TRAIN
 
 from pipeline_lib.core.world import World
+from pipeline_lib.data.faces.detection.build import make_detector
+from pipeline_lib.data.synthetic.identity import sample_identity
+from pipeline_lib.data.synthetic.render import render_photo
 from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, UnitPatches, emd_similarities, unit_patches
 from pipeline_lib.networks.backbones import bagnet, iresnet, mobilefacenet, vit
 from pipeline_lib.networks.backbones.shared.build import build_network
@@ -97,6 +100,17 @@ def test_embeddings_are_those_of_the_cpu(name: str) -> None:
     for there, here in zip(found, expected, strict=True):
         cosines = torch.cosine_similarity(torch.from_numpy(there), torch.from_numpy(here), dim=-1)
         assert cosines.min() > 0.999  # bfloat16
+
+
+def test_faces_that_mmod_finds_are_those_of_the_cpu() -> None:
+    rng = np.random.default_rng(0)
+    photos = [render_photo([sample_identity(rng)], rng, side_px)[0] for side_px in (220, 220, 250)]
+    for min_face_px in (40, 80):
+        expected = make_detector("mmod", None, 0.0, min_face_px).detect(photos)
+        found = make_detector("mmod", None, 0.0, min_face_px, "cuda").detect(photos)
+        for (there,), (here,) in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(there.box, here.box)
+            assert there.score == pytest.approx(here.score, abs=0.01)  # cuDNN may multiply in TF32: 10 bits
 
 
 @pytest.mark.parametrize("kind", KINDS)

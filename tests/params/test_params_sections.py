@@ -52,7 +52,7 @@ def put(keys: str, value: object) -> Callable[[Any], None]:
     ("keys", "value", "message"),
     [
         ("align.min_face_pixel", 40, r"align\.min_face_pixel: Extra inputs"),
-        ("align.detector", "haar", r"align\.detector: Input should be 'dlib'"),
+        ("align.detector", "haar", r"align\.detector: Input should be 'mmod', 'dlib'"),
         ("rerank.apc.alpha", 1.5, r"rerank\.apc\.alpha: Input should be less than or equal to 1"),
         ("rerank.apc.network", "rrfnet56", r"rerank\.apc\.network names rrfnet56, which galleries does not"),
         ("train.batch_size", 1, r"train\.batch_size: Input should be greater than or equal to 2"),

@@ -2,8 +2,8 @@
 
     python -m pipeline_lib.delivery.registry.ship --data data --score cosine:dlib_resnet
 
-For maintainers, after a rebuild of conf/data/cfp_lfw.yaml with the detector that strangers' photographs get (in `align`:
-detector dlib, weights data/none, min_score 0.0, min_face_px 40, max_reject_share 0.6); who installs the package has the result.
+For maintainers, after a rebuild of conf/data/cfp_lfw.yaml, whose detector is the one that strangers' photographs get; who
+installs the package has the result.
 """
 
 import sys

@@ -105,6 +105,7 @@ def test_landmarks_that_fix_nothing_are_a_reject(landmarks):
     [
         ("mtcnn", None, 0.9, "align.detector"),
         ("dlib", Path("x.dat"), 0.0, "align.weights"),
+        ("mmod", Path("x.dat"), 0.0, "align.weights"),
         ("retinaface_mobilenet", None, 0.9, "align.weights"),
         ("retinaface_mobilenet", Path("x.pth"), 0.0, "align.min_score"),
         ("retinaface_resnet50", Path("x.pth"), 1.0, "align.min_score"),

@@ -10,17 +10,9 @@ import pytest
 from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.data.faces.detection import dlib as detect_dlib
 from pipeline_lib.data.faces.detection.build import make_detector
-from pipeline_lib.data.faces.detection.dlib import DlibDetector, five_points
+from pipeline_lib.data.faces.detection.dlib import DlibDetector
 from pipeline_lib.data.synthetic.identity import sample_identity
 from pipeline_lib.data.synthetic.render import render_photo
-
-
-def test_five_points_golden():
-    points = np.zeros((68, 2), np.float32)
-    points[36:42] = [[0, 3], [1, 2], [3, 2], [4, 3], [3, 4], [1, 4]]  # mean (2, 3)
-    points[42:48] = points[36:42] + np.float32([10, 1])
-    points[30], points[48], points[54] = (7, 8), (4, 12), (10, 12)
-    np.testing.assert_array_equal(five_points(points), [[2, 3], [12, 4], [7, 8], [4, 12], [10, 12]])
 
 
 def test_nothing_in_nothing():
@@ -54,8 +46,8 @@ def test_what_is_found_in_a_shrunk_picture_is_scaled_back(monkeypatch):
         return [Rectangle(), Rectangle()], [0.5, 1.5], [0, 0]
 
     monkeypatch.setattr(detector, "_detector", SimpleNamespace(run=run))
-    part = SimpleNamespace(x=200, y=150)
-    monkeypatch.setattr(detector, "_predictor", lambda image, box: SimpleNamespace(part=lambda index: part))
+    points = np.full((5, 2), (200, 150), np.float32)
+    monkeypatch.setattr(detector, "_find_landmarks", lambda image, boxes: [points for _ in boxes])
     (faces,) = detector.detect([np.zeros((1200, 2 * detect_dlib.LONGEST_SIDE_PX, 3), np.uint8)])
     assert shapes == [((600, detect_dlib.LONGEST_SIDE_PX, 3), 0, 0.0)]
     assert [face.score for face in faces] == [1.5, 0.5]

@@ -11,7 +11,6 @@ from pipeline_lib.core.geometry import TEMPLATE
 from pipeline_lib.data.faces.align_photo import align_photo
 from pipeline_lib.data.faces.detection.build import make_detector
 from pipeline_lib.data.faces.detection.choose import choose_face
-from pipeline_lib.data.faces.detection.dlib import five_points
 from pipeline_lib.data.photos.photo import decode_photo
 
 pytestmark = pytest.mark.faces
@@ -33,6 +32,11 @@ def dlib_detector():
 
 
 @pytest.fixture(scope="module")
+def mmod_detector():
+    return make_detector("mmod", None, 0.0, 40)
+
+
+@pytest.fixture(scope="module")
 def lfw(faces_dir) -> list[np.ndarray]:
     """One photograph of each of 20 names, spread over the alphabet."""
     folders = sorted((faces_dir / "lfw" / "images").iterdir())
@@ -45,6 +49,13 @@ def true_faces(faces_dir: Path, table: str) -> dict[str, list[ET.Element]]:
         image.attrib["file"]: [box for box in image.iter("box") if "ignore" not in box.attrib]
         for image in document.iter("image")
     }
+
+
+def five_points(box: ET.Element) -> np.ndarray:
+    """Of the 68 annotated iBUG points: the mean of each eye's contour, the tip of the nose, the outer mouth corners."""
+    parts = {int(part.attrib["name"]): part for part in box.iter("part")}
+    points = np.array([[float(parts[i].attrib[axis]) for axis in "xy"] for i in range(68)])
+    return np.stack([points[36:42].mean(axis=0), points[42:48].mean(axis=0), points[30], points[48], points[54]])
 
 
 def corners(box: ET.Element) -> list[float]:
@@ -67,8 +78,12 @@ def test_mobilenet_finds_every_true_face_and_no_other(faces_dir, mobilenet):
     assert np.mean(best) > 0.65
 
 
-# Measured medians 0.105 and 0.018; most of these faces have 12 to 20 px between the eyes, so that 0.1 is 1 to 2 px.
-@pytest.mark.parametrize(("detector", "num_found", "bound"), [("mobilenet", 43, 0.13), ("dlib_detector", 10, 0.03)])
+# Measured medians 0.105 and 0.12 twice; most of these faces have 12 to 20 px between the eyes, so that 0.1 is 1 to 2 px. The eyes
+# of dlib's points are 0.04 off; mouth and tip of the nose, which are the template's, 0.17 to 0.2.
+@pytest.mark.parametrize(
+    ("detector", "num_found", "bound"),
+    [("mobilenet", 43, 0.13), ("dlib_detector", 10, 0.15), ("mmod_detector", 10, 0.15)],
+)
 def test_landmarks_are_where_the_true_ones_are(faces_dir, detector, num_found, bound, request):
     finder = request.getfixturevalue(detector)
     tables = ("training_with_face_landmarks.xml", "testing_with_face_landmarks.xml")
@@ -76,8 +91,7 @@ def test_landmarks_are_where_the_true_ones_are(faces_dir, detector, num_found, b
     for name, boxes in (true_faces(faces_dir, tables[0]) | true_faces(faces_dir, tables[1])).items():
         (found,) = finder.detect([read(faces_dir / "detect" / "dlib_faces" / name)])
         for box in boxes:
-            parts = {int(part.attrib["name"]): part for part in box.iter("part")}
-            true = five_points(np.array([[float(parts[i].attrib[axis]) for axis in "xy"] for i in range(68)]))
+            true = five_points(box)
             between_eyes = float(np.hypot(*(true[1] - true[0])))
             distances = [float(np.hypot(*(face.landmarks - true).T).mean()) / between_eyes for face in found]
             errors += [min(distances)] if min(distances, default=9.0) < 0.5 else []
@@ -86,7 +100,7 @@ def test_landmarks_are_where_the_true_ones_are(faces_dir, detector, num_found, b
     assert np.median(errors) < bound
 
 
-@pytest.mark.parametrize("detector", ["mobilenet", "dlib_detector"])
+@pytest.mark.parametrize("detector", ["mobilenet", "dlib_detector", "mmod_detector"])
 def test_lfw_is_found_and_aligned(lfw, detector, request):
     finder = request.getfixturevalue(detector)
     for image, faces in zip(lfw, finder.detect(lfw), strict=True):

@@ -98,6 +98,7 @@ def test_a_worker_uses_one_thread(monkeypatch):
 def test_weights_become_absolute_and_are_fetched_before_the_workers_start(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert detector_weights(align_section("dlib")) is None
+    assert detector_weights(align_section("mmod")) is None
     assert detector_weights(align_section("retinaface_mobilenet")) is None
     assert detector_weights(align_section("retinaface_mobilenet", "w.pth")) == tmp_path / "w.pth"
     monkeypatch.setattr("pipeline_lib.data.faces.detection.weights.resnet50_weights", lambda: tmp_path / "fetched.zip")
@@ -117,8 +118,10 @@ def test_workers_share_the_gpus_and_dlib_needs_none(monkeypatch):
     module._process_detector.cache_clear()
     module._process_detector("retinaface_mobilenet", Path("w.pth"), 0.9, 40)
     module._process_detector("dlib", None, 0.0, 30)
+    module._process_detector("mmod", None, 0.0, 30)
     module._process_detector.cache_clear()
     assert built == [
         ("retinaface_mobilenet", Path("w.pth"), 0.9, 40, f"cuda:{os.getpid() % 4}"),
         ("dlib", None, 0.0, 30),
+        ("mmod", None, 0.0, 30, f"cuda:{os.getpid() % 4}"),
     ]

@@ -148,7 +148,12 @@ def test_other_scores_answer_in_another_process(workplace: Path, tmp_path_factor
     [
         (
             "delivery.verifier.verifier",
-            ("data.faces.detection.dlib", *kinds("matching.scores"), *kinds("networks.backbones")),
+            (
+                "data.faces.detection.mmod",
+                "data.faces.detection.dlib",
+                *kinds("matching.scores"),
+                *kinds("networks.backbones"),
+            ),
             REQUIREMENTS,
         ),
         (

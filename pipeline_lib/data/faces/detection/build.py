@@ -6,7 +6,7 @@ from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.data.faces.detection.face import Detector
 from pipeline_lib.params.align import Align
 
-KINDS = ("dlib", "retinaface_resnet50", "retinaface_mobilenet", "retinaface_pytorch")
+KINDS = ("mmod", "dlib", "retinaface_resnet50", "retinaface_mobilenet", "retinaface_pytorch")
 WITH_A_DOWNLOAD = ("retinaface_resnet50", "retinaface_pytorch")
 
 
@@ -31,12 +31,12 @@ def make_detector(kind: str, weights: Path | None, min_score: float, min_face_px
     """Build the detector named `kind`.
 
     Args:
-        kind: dlib | retinaface_resnet50 | retinaface_mobilenet | retinaface_pytorch.
+        kind: one of KINDS.
         weights: the checkpoint; None for a detector that brings its own or downloads it.
-        min_score: lowest score of a face that is returned. dlib: margin of the HOG classifier, 0.0 is its own default,
-            higher is stricter. RetinaFace: probability in (0, 1), 0.9 is usual.
-        min_face_px: the smallest face that must be found: how far a large photograph is shrunk before the search.
-        device: where our RetinaFace computes, as torch names it: cpu, cuda, cuda:1. The others compute on the CPU.
+        min_score: lowest score of a face that is returned. mmod, dlib: the network's score or the HOG classifier's margin, 0.0 is
+            dlib's own default, higher is stricter. RetinaFace: probability in (0, 1), 0.9 is usual.
+        min_face_px: the smallest face that must be found: how far a photograph is shrunk or enlarged before the search.
+        device: where mmod and our RetinaFace compute, as torch names it: cpu, cuda, cuda:1. The others compute on the CPU.
 
     Raises:
         ParamsError: an unknown kind, a score outside the detector's range, weights for a detector that has none, or a
@@ -44,6 +44,10 @@ def make_detector(kind: str, weights: Path | None, min_score: float, min_face_px
         CheckpointError, DownloadError: the weights are missing or wrong.
     """
     check_detector(kind, weights, min_score)
+    if kind == "mmod":
+        from pipeline_lib.data.faces.detection.mmod import MmodDetector
+
+        return MmodDetector(min_score, min_face_px, device)
     if kind == "dlib":
         from pipeline_lib.data.faces.detection.dlib import DlibDetector
 
@@ -65,10 +69,10 @@ def check_detector(kind: str, weights: Path | None, min_score: float) -> None:
     """
     if kind not in KINDS:
         raise ParamsError("There is no such face detector.", got=kind, allowed=", ".join(KINDS), where="align.detector")
-    if kind == "dlib":
+    if kind in ("mmod", "dlib"):
         if weights is not None:
             raise ParamsError(
-                "The dlib detector takes no weights.", got=weights, allowed="data/none", where="align.weights"
+                f"The {kind} detector takes no weights.", got=weights, allowed="data/none", where="align.weights"
             )
         return
     if not 0.0 < min_score < 1.0:

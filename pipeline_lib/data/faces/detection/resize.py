@@ -1,4 +1,4 @@
-"""Large photographs are shrunk before detection, as far as the smallest face that counts allows; what is found is scaled back."""
+"""Photographs are shrunk or enlarged before detection, as the smallest face that counts demands; what is found is scaled back."""
 
 import math
 
@@ -44,3 +44,19 @@ def limit_longest_side(image: npt.NDArray[np.uint8], longest_px: int) -> tuple[n
     small_width, small_height = (max(1, round(side * longest_px / longest)) for side in (width, height))
     small = cv2.resize(image, (small_width, small_height), interpolation=cv2.INTER_AREA)
     return np.asarray(small, dtype=np.uint8), np.array([width / small_width, height / small_height], dtype=np.float32)
+
+
+def enlarge(image: npt.NDArray[np.uint8], factor: float) -> tuple[npt.NDArray[np.uint8], Scale]:
+    """Enlarge an image, bilinearly.
+
+    Args:
+        image: uint8 (H, W, 3).
+        factor: above 1; the sides are rounded down, so that nothing comes out smaller than 1/factor of what is found.
+
+    Returns:
+        See limit_longest_side.
+    """
+    height, width = image.shape[:2]
+    large_width, large_height = (int(side * factor) for side in (width, height))
+    large = cv2.resize(image, (large_width, large_height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large, dtype=np.uint8), np.array([width / large_width, height / large_height], dtype=np.float32)

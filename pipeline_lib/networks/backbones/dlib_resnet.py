@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pipeline_lib.core.dlib_files import package_file, read_dlib_file, read_tensors
 from pipeline_lib.core.geometry import FACE_PX
+from pipeline_lib.networks.backbones.shared.affine import Affine
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork, cells, channels_last
 from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.params.section import Positive
@@ -51,18 +52,6 @@ class Spec(NetworkSpec):
         if self.published and self.embedding_dim != EMBEDDING_DIM:
             raise ValueError(f"embedding_dim {self.embedding_dim}: dlib's weights have {EMBEDDING_DIM}")
         return self
-
-
-class Affine(nn.Module):
-    """What dlib makes of a batch normalisation after training: a gain and a bias a channel."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C,H,W)."""
-        return x * self.weight[:, None, None] + self.bias[:, None, None]
 
 
 class Block(nn.Module):

@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolution or linear layer before it: the same network with fewer passes over its maps."""
+"""Normalisations folded into the convolution or linear layer before them: the same network with fewer passes over its maps."""
 
 import copy
 from collections import defaultdict
@@ -10,19 +10,21 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from pipeline_lib.networks.backbones.shared.affine import Affine
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 
 Linear = (nn.Conv2d, nn.Linear)
+Normalisation = (_BatchNorm, Affine)
 
 
 def folded(network: FaceNetwork) -> FaceNetwork:
-    """A copy of a network in eval mode, for inference, in which batch normalisations have gone into the layer before.
+    """A copy of a network in eval mode, for inference, in which normalisations have gone into the layer before.
 
         g (W x + c - mean) / sqrt(var + eps) + b  =  W' x + c',   W' = s W,   c' = s (c - mean) + b,   s = g / sqrt(var + eps)
 
-    This is exact where a layer's output goes into the normalisation and nowhere else. Which those are is seen in one
-    forward pass, whatever the network's code does. A normalisation before a convolution stays, as in IResNet's blocks:
-    the convolution pads with zeros that it does not normalise; so does one after a sum.
+    An Affine has mean 0, var 1 and eps 0. This is exact where a layer's output goes into the normalisation and nowhere else.
+    Which those are is seen in one forward pass, whatever the network's code does. A normalisation before a convolution stays,
+    as in IResNet's blocks: the convolution pads with zeros that it does not normalise; so does one after a sum.
 
     Args:
         network: in eval mode, on any device; it is not changed.
@@ -41,7 +43,9 @@ def _foldable(network: FaceNetwork) -> list[tuple[str, str]]:
     """Names of the layers whose every output goes into one normalisation alone, and of that normalisation."""
     trace = _Trace()
     names = {module: name for name, module in network.named_modules()}
-    hooks = [module.register_forward_hook(trace.call) for module in names if isinstance(module, (*Linear, _BatchNorm))]
+    hooks = [
+        module.register_forward_hook(trace.call) for module in names if isinstance(module, (*Linear, *Normalisation))
+    ]
     first = next(network.parameters())
     side = network.spec.input_px
     try:
@@ -80,12 +84,12 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """A forward hook."""
         self._calls[module].append((args[0], output))
 
-    def pairs(self) -> list[tuple[_BatchNorm, nn.Module]]:
+    def pairs(self) -> list[tuple[nn.Module, nn.Module]]:
         """Every normalisation with the layer it can be folded into."""
         layer_of = {id(output): module for module, calls in self._calls.items() for _, output in calls}
-        found: list[tuple[_BatchNorm, nn.Module]] = []
+        found: list[tuple[nn.Module, nn.Module]] = []
         for norm, calls in self._calls.items():
-            if not isinstance(norm, _BatchNorm):
+            if not isinstance(norm, Normalisation):
                 continue
             layers = {layer_of.get(id(came)) for came, _ in calls}
             layer = next(iter(layers))
@@ -97,12 +101,15 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @torch.no_grad()
 def _fold(layer: Any, norm: Any) -> None:
-    scale = (norm.running_var.double() + norm.eps).rsqrt()
-    shift = -norm.running_mean.double()
+    scale, shift = torch.ones((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    if isinstance(norm, _BatchNorm):
+        assert norm.running_var is not None
+        assert norm.running_mean is not None
+        scale, shift = (norm.running_var.double() + norm.eps).rsqrt(), -norm.running_mean.double()
     shift = shift if layer.bias is None else shift + layer.bias.double()
-    if norm.affine:
+    if norm.weight is not None:
         scale = scale * norm.weight.double()
-    shift = shift * scale + (norm.bias.double() if norm.affine else 0.0)
+    shift = shift * scale + (0.0 if norm.bias is None else norm.bias.double())
     shape = (-1, *[1] * (layer.weight.dim() - 1))
     weight = (layer.weight.double() * scale.view(shape)).to(layer.weight.dtype)
     layer.weight = nn.Parameter(weight.contiguous(memory_format=_memory_format(layer.weight)))

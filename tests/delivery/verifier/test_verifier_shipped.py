@@ -72,7 +72,7 @@ def test_a_photograph_without_a_face_is_an_error(folder: Path, tmp_path: Path) -
 def test_it_tells_people_of_lfw_apart(faces_dir: Path) -> None:
     """Of 40 pairs of one of LFW's folds at most two wrong: their share among all 6,000 is below 2 % (docs/results.md)."""
     found = lfw.read(faces_dir / "lfw")
-    path_of = {photo.image_id: photo.path for photo in found.photos}
+    path_of = {photo.image_id: Path(photo.path) for photo in found.photos}
     first = [pair for pair in found.pairs if pair.fold == 0]
     chosen = [pair for kind in (True, False) for pair in [pair for pair in first if pair.genuine == kind][:20]]
     answers = load_shipped().compare([(path_of[pair.image_a], path_of[pair.image_b]) for pair in chosen])

@@ -9,7 +9,7 @@ import torch
 from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
-from pipeline_lib.networks.backbones import bagnet, iresnet, mobilefacenet, vit
+from pipeline_lib.networks.backbones import bagnet, dlib_resnet, iresnet, mobilefacenet, vit
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
@@ -30,6 +30,7 @@ OTHERS: dict[str, NetworkSpec] = {
     "bagnet17": bagnet.Spec(field_px=17, **SMALL),
     "bagnet33": bagnet.Spec(field_px=33, **SMALL),
     "vit": vit.Spec(depth=2, heads=2, token_px=14, width=0.125, embedding_dim=16),
+    "dlib_resnet": dlib_resnet.Spec(published=False),
     "deep iresnet": iresnet.Spec(blocks=(3, 4, 6, 3), width=0.25, embedding_dim=16),
 }
 

@@ -5,24 +5,23 @@ import pytest
 import torch
 from fitted_networks import OTHERS, SMALL, SPECS, network
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from pipeline_lib.networks.backbones import iresnet
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
-from pipeline_lib.networks.embedding.folded import folded
+from pipeline_lib.networks.embedding.folded import Normalisation, folded
 
 ALL = SPECS | OTHERS
 
 
 def norms(module: nn.Module) -> list[str]:
-    return [name for name, layer in module.named_modules() if isinstance(layer, _BatchNorm)]
+    return [name for name, layer in module.named_modules() if isinstance(layer, Normalisation)]
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_kind_gives_the_same_numbers(name: str) -> None:
     model = network(ALL[name])
     for layer in model.modules():  # what training leaves: no weight is 1, no shift 0
-        if isinstance(layer, _BatchNorm):
+        if isinstance(layer, Normalisation):
             nn.init.uniform_(layer.weight, 0.5, 1.5)
             nn.init.uniform_(layer.bias, -0.5, 0.5)
     before = {key: value.clone() for key, value in model.state_dict().items()}
@@ -43,7 +42,7 @@ def test_of_an_iresnet_what_is_normalised_before_a_convolution_stays() -> None:
     assert norms(folded(network(SPECS["iresnet"]))) == [*(f"layer{i}.0.bn1" for i in (1, 2, 3, 4)), "bn2"]
 
 
-@pytest.mark.parametrize("name", ["mobilefacenet", "bagnet17", "bagnet33"])
+@pytest.mark.parametrize("name", ["mobilefacenet", "bagnet17", "bagnet33", "dlib_resnet"])
 def test_nothing_is_left_where_every_normalisation_follows_a_convolution(name: str) -> None:
     assert norms(folded(network(ALL[name]))) == []
 

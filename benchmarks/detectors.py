@@ -1,7 +1,8 @@
 """Face detectors of dlib's files on one core, and ours on a CUDA device where there is one: time an image, and faces found.
 
     python -m benchmarks.detectors                      20 rendered photographs of 250 px, shown at 330 px, three turns
-    python -m benchmarks.detectors --photos FOLDER      the .jpg below a folder instead, at most 60, enlarged by --enlarge
+    python -m benchmarks.detectors --photos "$FACES_DIR/cfp/Data/Images" --pattern '*/profile/*.jpg' --enlarge 1.5
+                                                        the first 60 of a folder's photographs instead, enlarged
     python -m benchmarks.detectors --quick              4 rendered ones, one turn
 
 `mmod` is our network, `dlib cnn` dlib's own computation of the same file, `HOG` dlib's older detector; none enlarges anything
@@ -10,6 +11,7 @@ as many faces, each with an IoU of at least 0.9.
 """
 
 import argparse
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +20,7 @@ import dlib
 import numpy as np
 import torch
 
-from benchmarks.common import on_cores, report, seconds, spread
+from benchmarks.common import on_cores, report, spread
 from pipeline_lib.core.dlib_files import package_file
 from pipeline_lib.data.faces.detection.face import Image
 from pipeline_lib.data.faces.detection.mmod import search
@@ -32,14 +34,14 @@ SIDE_PX, MAX_PIXELS, MAX_PHOTOS = 330, 50_000_000, 60
 Detector = Callable[[Image], Floats]
 
 
-def pictures(num_rendered: int, photos: Path | None, enlarge: float) -> list[Image]:
+def pictures(num_rendered: int, photos: Path | None, pattern: str, enlarge: float) -> list[Image]:
     """Rendered photographs, or those of a folder."""
     if photos is None:
         rng = np.random.default_rng(0)
         drawn = [render_photo([sample_identity(rng)], rng, 250)[0] for _ in range(num_rendered)]
         return [np.asarray(cv2.resize(one, (SIDE_PX, SIDE_PX)), np.uint8) for one in drawn]
     read = [
-        decode_photo(read_photo(path, MAX_PIXELS), MAX_PIXELS) for path in sorted(photos.rglob("*.jpg"))[:MAX_PHOTOS]
+        decode_photo(read_photo(path, MAX_PIXELS), MAX_PIXELS) for path in sorted(photos.glob(pattern))[:MAX_PHOTOS]
     ]
     return [np.asarray(cv2.resize(one, None, fx=enlarge, fy=enlarge), np.uint8) for one in read]
 
@@ -78,21 +80,24 @@ def main() -> None:
     """Measure, and print a table and a line of JSON."""
     parser = argparse.ArgumentParser(description="dlib's face detectors, and ours.")
     parser.add_argument("--photos", type=Path, help="a folder of photographs")
+    parser.add_argument("--pattern", default="**/*.jpg", help="of their names")
     parser.add_argument("--enlarge", type=float, default=1.0, help="of those")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="4 rendered photographs, one turn")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    images = pictures(4 if args.quick else 20, args.photos, args.enlarge)
+    images = pictures(4 if args.quick else 20, args.photos, args.pattern, args.enlarge)
     finders = detectors()
     taken: dict[str, list[float]] = {name: [] for name in finders}
+    found: dict[str, list[Floats]] = {}
     with on_cores(1):
         for find in finders.values():
             find(images[0])
         for _ in range(1 if args.quick else args.turns):
             for name, find in finders.items():
-                taken[name].append(1000 * seconds(lambda: [find(image) for image in images]) / len(images))  # noqa: B023
-        found = {name: [find(image) for image in images] for name, find in finders.items()}
+                started = time.perf_counter()
+                found[name] = [find(image) for image in images]
+                taken[name].append(1000 * (time.perf_counter() - started) / len(images))
     rows: list[dict[str, object]] = [
         {
             "detector": name,

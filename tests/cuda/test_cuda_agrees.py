@@ -109,8 +109,9 @@ def test_faces_that_mmod_finds_are_those_of_the_cpu() -> None:
         expected = make_detector("mmod", None, 0.0, min_face_px).detect(photos)
         found = make_detector("mmod", None, 0.0, min_face_px, "cuda").detect(photos)
         for (there,), (here,) in zip(found, expected, strict=True):
-            np.testing.assert_array_equal(there.box, here.box)
-            assert there.score == pytest.approx(here.score, abs=0.01)  # cuDNN may multiply in TF32: 10 bits
+            # cuDNN may multiply in TF32, 10 bits: of two neighbouring windows that score nearly alike either may come first
+            np.testing.assert_allclose(there.box, here.box, atol=0.25 * float(here.box[2] - here.box[0]))
+            assert there.score == pytest.approx(here.score, abs=0.01)
 
 
 @pytest.mark.parametrize("kind", KINDS)

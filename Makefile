@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 DATA ?= demo
-SCALE ?= $(if $(filter demo,$(DATA)),demo,small)
+# auto: small or, where people are too few to train on, untrained.
+SCALE ?= $(if $(filter demo,$(DATA)),demo,auto)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 export DO_NOT_TRACK := 1
@@ -33,17 +34,26 @@ repro: setup
 ifeq ($(DATA)-$(SCALE),demo-demo)
 	face-verifier check
 	dvc repro
+	face-verifier summary
+else ifeq ($(SCALE),auto)
+	$(MAKE) --no-print-directory params SCALE=small
+	scale=$$(face-verifier scale small) && $(MAKE) --no-print-directory repro SCALE=$$scale
 else
 	$(MAKE) --no-print-directory params
 	face-verifier check
 	dvc exp run --set-param 'data=$(DATA)' --set-param 'scale=$(SCALE)'
-endif
 	face-verifier summary
+endif
 
 # params.yaml from conf/, for plain dvc and for the flow; repro composes its own.
 params: setup
+ifeq ($(SCALE),auto)
+	$(MAKE) --no-print-directory params SCALE=small
+	scale=$$(face-verifier scale small) && $(MAKE) --no-print-directory params SCALE=$$scale
+else
 	python -c 'import os, sys; from dvc.utils.hydra import compose_and_dump; \
 	compose_and_dump("params.yaml", os.path.abspath("conf"), None, "config", None, sys.argv[1:])' 'data=$(DATA)' 'scale=$(SCALE)'
+endif
 
 test: setup retinaface lint
 	pytest -n 2 --dist loadfile --no-loadscope-reorder

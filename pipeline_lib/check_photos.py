@@ -2,22 +2,27 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline_lib.check import trained
-from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.kinds import checked, load_kind
 from pipeline_lib.data.photos.bad_entries import check_entries
 from pipeline_lib.data.sources.shared.image_ids import distinct_image_ids
 from pipeline_lib.data.sources.shared.manifest import choose_photos
 from pipeline_lib.data.sources.shared.read import KINDS
 from pipeline_lib.data.sources.shared.records import SourceFaces
+from pipeline_lib.data.sources.shared.splits import TooFewPeople
+from pipeline_lib.params.ingest import Source
 from pipeline_lib.params.networks import Network
 from pipeline_lib.params.section import NONE
 from pipeline_lib.params.whole import Params
 from pipeline_lib.schemas.manifest import SPLITS
+
+# What a set too small to train on can do instead.
+UNTRAINED = "untrained"
+Listed = list[tuple[Source, SourceFaces]]
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,12 @@ class People:
     num: int
     num_several: int
     num_photos: int
+
+    @property
+    def have_two_folds(self) -> bool:
+        """Whether two genuine pairs can be drawn of them, and impostor pairs: what two folds take."""
+        one_with_three = self.num_several == 1 and self.num_photos >= self.num + 2
+        return self.num >= 2 and (self.num_several >= 2 or one_with_three)
 
 
 def check_photos(params: Params, folder: Path) -> None:
@@ -39,8 +50,23 @@ def check_photos(params: Params, folder: Path) -> None:
         folder: the repository's, from which ingest.root starts.
 
     Raises:
-        DataError: see check_entries, the sources' read, choose_photos, check_people.
+        DataError: see check_entries, the sources' read, choose_photos.
+        TooFewPeople: see choose_photos, check_people, check_pairs; where that would help, it names the scale without training.
     """
+    sources = listed_sources(params, folder)
+    if sources is None:
+        return
+    try:
+        check_numbers(params, sources)
+    except TooFewPeople as error:
+        if not can_do_untrained(params):
+            raise
+        hint = f"or train nothing: SCALE={UNTRAINED} (scale={UNTRAINED}) takes published networks as they are"
+        raise TooFewPeople(f"{error}\n  {hint}") from error
+
+
+def listed_sources(params: Params, folder: Path) -> Listed | None:
+    """What every source lists; None where one is fetched and not here yet. Raises as check_photos."""
     root = folder / params.ingest.root
     if root.is_dir():
         check_entries(root)
@@ -52,23 +78,50 @@ def check_photos(params: Params, folder: Path) -> None:
             listed.append(
                 module.plan(checked(module.Settings, sections.get(source.kind, {}), where), Path(source.kind))
             )
-        elif place.is_dir() and any(place.iterdir()):
-            listed.append(module.read(place))
+        elif hasattr(module, "FETCHES") and not (place.is_dir() and any(place.iterdir())):
+            return None
         else:
-            return
-    sources = list(zip(params.ingest.sources, distinct_image_ids(listed, root), strict=True))
+            listed.append(module.read(place))
+    return list(zip(params.ingest.sources, distinct_image_ids(listed, root), strict=True))
+
+
+def can_do_untrained(params: Params) -> bool:
+    """Whether something is trained that could be left out, and a published network be taken in its place."""
+    entries = trained(params).values()
+    return any(entry.epochs for entry in entries) and any(not network.epochs for network in params.networks.values())
+
+
+def count_people(identities: Iterable[str]) -> People:
+    """Of the identity of each photograph."""
+    counts = Counter(identities)
+    return People(len(counts), sum(count > 1 for count in counts.values()), counts.total())
+
+
+def check_pairs(people: People, key: str) -> None:
+    """Hold the people that pairs are drawn from against what telling them apart takes; raises TooFewPeople."""
+    wanted = "two people, one of them with three photographs or two of them with two"
+    _need(people.have_two_folds, key, f"{wanted}, to draw genuine and impostor pairs from", people)
+
+
+def check_numbers(params: Params, sources: Listed) -> None:
+    """Hold the people that the sources list against the parameters; raises as check_photos, and names no other scale."""
     chosen = choose_photos(sources, params.ingest)
-    photos: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    identities: dict[str, list[str]] = {split: [] for split in SPLITS}
     for photo in chosen.photos:
-        photos[chosen.split_of[photo.image_id]][photo.identity] += 1
-    check_people(params, {split: _people(counts) for split, counts in photos.items()})
+        identities[chosen.split_of[photo.image_id]].append(photo.identity)
+    people = {split: count_people(names) for split, names in identities.items()}
+    check_people(params, people)
+    drawn = {"val", "test"} if not any(faces.pairs for _, faces in sources) else {"val"}
+    for split in sorted(drawn):
+        if people[split].num:
+            check_pairs(people[split], f"ingest.{split}_share")
 
 
 def check_people(params: Params, people: Mapping[str, People]) -> None:
     """Hold the people of each split against what every stage needs of them.
 
     Raises:
-        DataError: names the key that wants more than there are.
+        TooFewPeople: names the key that wants more than there are.
     """
     train, test = people["train"], people["test"]
     for key, entry in trained(params).items():
@@ -99,13 +152,9 @@ def check_people(params: Params, people: Mapping[str, People]) -> None:
         _need(test.num_several >= 1, f"rerank.{name}", "a test identity with two photographs", test)
 
 
-def _people(counts: Counter[str]) -> People:
-    return People(len(counts), sum(count > 1 for count in counts.values()), counts.total())
-
-
 def _need(is_met: bool, key: str, wanted: str, there: People) -> None:
     if not is_met:
-        raise DataError(
+        raise TooFewPeople(
             "There are too few photographs for the parameters; add some, or change the key.",
             got=f"{there.num} identities, {there.num_several} with two photographs or more, {there.num_photos} in all",
             allowed=f"at least {wanted}",

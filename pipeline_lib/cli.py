@@ -53,6 +53,18 @@ def check() -> None:
 
 
 @app.command()
+def scale(usual: Annotated[str, typer.Argument(help="The scale that params.yaml is composed with.")]) -> None:
+    """Print the scale that fits the photographs: USUAL or, where people are too few to train on, `untrained`; stderr says why."""
+    from pipeline_lib.check import check_params
+    from pipeline_lib.fitting_scale import fitting_scale
+
+    name, reason = fitting_scale(usual, check_params(), Path())
+    if reason:
+        typer.echo(reason, err=True)
+    typer.echo(name)
+
+
+@app.command()
 def verify(
     a: Annotated[Path, typer.Argument(help="One photograph with one face.")],
     b: Annotated[Path, typer.Argument(help="The other one.")],
@@ -120,18 +132,26 @@ def promote(
 
 @app.command()
 def summary(data: Data = Path("data")) -> None:
-    """Print the headline figures of the last rebuild, and where its report, claims, runs and model are."""
+    """Print the headline figures of the last rebuild, what it left out, and where its report, claims, runs and model are."""
+    from pipeline_lib.delivery.report.chapters import left_out
+
     metrics, registered = data / "verify" / "metrics.json", data / "register" / "registered.json"
     report, claims = data / "report" / "index.html", data / "claims" / "claims.json"
+    manifest = data / "ingest" / "manifest.parquet"
     if not any(path.is_file() for path in (metrics, registered, report, claims)):
         raise DataError("There is no rebuild here; run `dvc repro`.", where=data)
     if metrics.is_file():
         typer.echo(as_text(headline_table(read_json(metrics))))
         typer.echo("")
+    if manifest.is_file() and (without := left_out.read(data)):
+        typer.echo(f"Left out {left_out.in_words(without)}")
     typer.echo(f"Report   {report.resolve() if report.is_file() else _not_yet('report')}")
     typer.echo(f"Claims   {_claims_in_short(read_json(claims)) if claims.is_file() else _not_yet('claims')}")
     typer.echo(f"MLflow   {shown_uri(tracking_uri())}")
-    typer.echo(f"Model    {_model_in_short(read_json(registered)) if registered.is_file() else _not_yet('register')}")
+    about = read_json(registered) if registered.is_file() else {}
+    typer.echo(f"Model    {_model_in_short(about) if about else _not_yet('register')}")
+    if about.get("note"):  # an older rebuild has none
+        typer.echo(f"         {about['note']}")
 
 
 @app.command()

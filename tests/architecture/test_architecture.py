@@ -164,6 +164,16 @@ def test_every_composition_is_valid(data: str, scale: str, tmp_path: Path) -> No
     check_params(tmp_path / "params.yaml", files=False)
 
 
+@pytest.mark.parametrize("data", ["cfp_lfw", "image_folder"])
+def test_untrained_takes_what_is_published_and_no_more(data: str, tmp_path: Path) -> None:
+    composed = compose(tmp_path, f"data={data}", "scale=untrained")
+    params = check_params(tmp_path / "params.yaml", files=False)
+    assert params.networks
+    assert not any(network.epochs for network in params.networks.values())
+    assert set(params.scores) == {"raw_pixel", "cosine"}
+    assert not {"regions", "anchors", "galleries", "rerank", "explanations"} & set(composed)
+
+
 def test_no_machine_path_or_secret_is_committed() -> None:
     """Absolute paths of a developer's machine in a tracked file would leak it and break elsewhere."""
     for file in [

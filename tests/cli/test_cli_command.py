@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.delivery.verifier.example import example_photographs
 from pipeline_lib.delivery.verifier.reasons import NO_MAP, WHOLE
+from pipeline_lib.schemas.manifest import MANIFEST
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +144,25 @@ def test_summary(tmp_path: Path) -> None:
     missing = command(tmp_path, "summary")
     assert missing.returncode == 0
     assert "Report   none yet; `dvc repro report`" in missing.stdout
+
+
+def test_summary_says_what_was_left_out_and_whose_calibration_it_is(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write_summary(data)
+    photo = {"image_id": "a", "identity": "ann", "split": "val", "media": "a", "uri": "a.jpg", "width": 9, "height": 9}
+    photo |= {"sha256": "0" * 64, "landmarks": None}
+    write_table(data / "ingest" / "manifest.parquet", table_from_rows([photo], MANIFEST), MANIFEST)
+    (data / "train" / "published").mkdir(parents=True)
+    (data / "train" / "published" / "metrics.json").write_text(json.dumps({"trained": False}))
+    path = data / "register" / "registered.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "note": "the package's calibration"}))
+    shown = command(tmp_path, "summary")
+    assert shown.returncode == 0, shown.stderr
+    assert "Left out training, region networks, re-ranking, explanations. params.yaml trains nothing" in shown.stdout
+    assert "Here are 1, with 1 photographs" in shown.stdout
+    assert "(challenger): not better\n         the package's calibration\n" in shown.stdout
+    (data / "train" / "published" / "metrics.json").write_text(json.dumps({"trained": True}))
+    assert "Left out" not in command(tmp_path, "summary").stdout
 
 
 def test_summary_of_a_rebuild_without_a_model_or_figures(tmp_path: Path) -> None:

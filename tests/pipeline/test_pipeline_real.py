@@ -16,7 +16,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.faces, pytest.mark.timeout(1800)]
 
 
 ABSENT = {
-    "conf/config.yaml": ("regions", "scores.regions", "explanations.rrfnet28_additive", "explanations.rrfnet28_random"),
+    "conf/papers/all.yaml": (
+        "regions",
+        "scores.regions",
+        "explanations.rrfnet28_additive",
+        "explanations.rrfnet28_random",
+    ),
     "conf/scale/smoke.yaml": ("regions", "networks.rrfnet28"),
 }
 

@@ -28,6 +28,9 @@ class LfwPair:
     genuine: bool
 
 
+FETCHES = True  # what is not here
+
+
 def read(folder: Path) -> SourceFaces:
     """Read <images>/<Name>/<Name>_NNNN.jpg and pairs.txt below `folder`; fetch both if `folder` is not there or is empty.
 

@@ -48,6 +48,7 @@ def signature() -> Any:
         ColSpec(DataType.string, "error", required=False),
         ColSpec(DataType.string, "score", required=False),
         ColSpec(DataType.boolean, "is_cosine", required=False),
+        ColSpec(DataType.string, "note", required=False),
         ColSpec(DataType.string, "explanation", required=False),
         ColSpec(Array(Object([*places, *figures])), "contributions", required=False),
         ColSpec(DataType.binary, "png", required=False),

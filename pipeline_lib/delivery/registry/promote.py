@@ -20,6 +20,7 @@ from pipeline_lib.tracking.store import RegistryError, import_mlflow, registry_e
 CHAMPION, CHALLENGER = "champion", "challenger"
 SIDES = ("image_a", "image_b")
 AUC_TAG, PAIRS_TAG = "val_auc", "val_pairs_sha256"
+CALIBRATION_TAG, PACKAGE = "calibration", "package"
 
 
 @dataclass(frozen=True)
@@ -94,25 +95,41 @@ def decide(challenger: Merit, champion: Merit | None, version: int) -> tuple[boo
 
 
 def register_version(
-    client: Any, name: str, model_uri: str, run_id: str, merit: Merit, lead: Lead, tags: Mapping[str, str]
+    client: Any,
+    name: str,
+    model_uri: str,
+    run_id: str,
+    merit: Merit,
+    lead: Lead,
+    tags: Mapping[str, str],
+    note: str = "",
 ) -> Registered:
     """Make a logged model a new version: alias challenger always, champion if it surely beats the floor and any champion.
+
+    A champion that has the package's calibration, for want of pairs to choose and calibrate on, makes way for any version that
+    surely beats the floor.
 
     Args:
         client: an MlflowClient.
         model_uri: from package.log_verifier.
         lead: over the floor; a network that is no better than pixels must not answer, even where no other does.
         tags: what else is kept with the version.
+        note: why it has the package's calibration, for its description; empty where it has its own.
     """
     mlflow = import_mlflow()
     mlflow.set_tracking_uri(client.tracking_uri)  # register_model asks the process-wide setting, not the client
-    made = mlflow.register_model(model_uri, name, tags={**tags, **merit.tags(), "run_id": run_id})
+    of_package = {CALIBRATION_TAG: PACKAGE} if note else {}
+    made = mlflow.register_model(model_uri, name, tags={**tags, **merit.tags(), **of_package, "run_id": run_id})
     version = int(made.version)
+    if note:
+        client.update_model_version(name, version, note)
     champion = version_of(client, name, CHAMPION)
     if not lead.is_sure:
         promoted, reason = False, f"{lead.words}. {_by_hand(version)}"
     elif champion is None:
         promoted, reason = True, f"there was no champion, and {lead.words}"
+    elif champion.tags.get(CALIBRATION_TAG) == PACKAGE:
+        promoted, reason = True, f"the champion had the package's calibration, and {lead.words}"
     else:
         promoted, reason = decide(merit, Merit.from_tags(champion.tags), version)
     client.set_registered_model_alias(name, CHALLENGER, version)

@@ -21,7 +21,7 @@ from pipeline_lib.core.files import write_json
 from pipeline_lib.core.roc import Bools, Doubles
 from pipeline_lib.delivery.registry.candidates import servable
 from pipeline_lib.delivery.verifier.files import CALIBRATION, SCORER, SETTINGS, Settings
-from pipeline_lib.delivery.verifier.shipped import FOLDER, PROVENANCE
+from pipeline_lib.delivery.verifier.shipped_calibration import FOLDER, PROVENANCE
 from pipeline_lib.matching.scores.shared.saved import save_scorer
 from pipeline_lib.matching.scores.shared.table import read_scores
 from pipeline_lib.matching.verification.calibration import fit_calibration, write_calibrations

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline_lib.delivery.report.areas import describe_patch
 
 PROBABILITY_CAVEAT = (
-    "The probability holds where pairs of one person and of two are equally frequent, as among the validation pairs it was "
+    "The probability holds where pairs of one person and of two are equally frequent, as among the pairs it was "
     "fitted on. In a search through many people, or among relatives, a wrong match is far more likely than it says."
 )
 DECISION_CAVEAT = "A similarity is evidence, not an identification; a person decides, with the photographs in view."

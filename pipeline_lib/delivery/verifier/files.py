@@ -27,13 +27,15 @@ class Settings(Section):
     """How two photographs become a score, as in the rebuild that calibrated it.
 
     `score` is the column. `align.weights` is data/none: the detector's weights lie beside the settings. Photographs of more
-    than `max_pixels` are refused.
+    than `max_pixels` are refused. `note`: what else who asks must know; empty where threshold and probability are of the
+    rebuild's own validation pairs.
     """
 
     score: str
     align: Align
     embed: Embed
     max_pixels: Positive
+    note: str = ""
 
 
 def write_verifier(

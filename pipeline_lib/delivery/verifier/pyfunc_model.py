@@ -25,8 +25,8 @@ class FaceVerifier(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # mlflow i
     def predict(self, context: Any, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """One row a pair; see Verifier.compare.
 
-        params: {"explain": bool} adds the columns score and is_cosine (what the similarity is), explanation,
-        contributions and png.
+        params: {"explain": bool} adds the columns score and is_cosine (what the similarity is), note (on the
+        model, may be empty), explanation, contributions and png.
         """
         explain = bool((params or {}).get("explain", False))
         pairs = list(zip(model_input["image_a"], model_input["image_b"], strict=True))
@@ -34,6 +34,7 @@ class FaceVerifier(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # mlflow i
         if explain:
             table.insert(5, "score", self.verifier.settings.score)
             table.insert(6, "is_cosine", self.verifier.scorer.is_cosine)
+            table.insert(7, "note", self.verifier.settings.note)
         return table
 
 

@@ -3,17 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline_lib.core.files import read_json
 from pipeline_lib.data.faces.detection.build import make_detector
 from pipeline_lib.delivery.verifier.encoder import Encoder
-from pipeline_lib.delivery.verifier.files import SCORER, read_calibration, read_settings
+from pipeline_lib.delivery.verifier.files import SCORER
+from pipeline_lib.delivery.verifier.shipped_calibration import FOLDER, basis, calibration, settings
 from pipeline_lib.delivery.verifier.verifier import Verifier
 from pipeline_lib.matching.scores.shared.saved import load_scorer
 from pipeline_lib.networks.backbones.dlib_resnet import Spec
 from pipeline_lib.networks.backbones.shared.checkpoints import initial_network
 
-FOLDER = Path(__file__).parent / "shipped"
-PROVENANCE = "provenance.json"
 NAME = "dlib_resnet, as the package brings it"
 
 
@@ -24,12 +22,12 @@ def load_shipped() -> Verifier:
         ParamsError: that package, or dlib, is not installed.
         CheckpointError: its file is another one.
     """
-    settings, scorer = read_settings(FOLDER), load_scorer(FOLDER / SCORER)
-    align, name = settings.align, scorer.needs.network
+    own, scorer = settings(), load_scorer(FOLDER / SCORER)
+    align, name = own.align, scorer.needs.network
     assert name is not None
-    encoder = Encoder(scorer.needs, {name: initial_network(Spec(), 0, None).eval()}, settings.embed.mirror)
+    encoder = Encoder(scorer.needs, {name: initial_network(Spec(), 0, None).eval()}, own.embed.mirror)
     detector = make_detector(align.detector, None, align.min_score, align.min_face_px)
-    return Verifier(scorer, encoder, detector, read_calibration(FOLDER, settings.score), settings)
+    return Verifier(scorer, encoder, detector, calibration(), own)
 
 
 def ask_shipped(a: Path, b: Path) -> dict[str, Any]:
@@ -42,13 +40,7 @@ def ask_shipped(a: Path, b: Path) -> dict[str, Any]:
 
 def note() -> str:
     """What answers, what its threshold and probability rest on, and how to have one's own."""
-    made: dict[str, Any] = read_json(FOLDER / PROVENANCE)
-    pairs = ", ".join(f"{num:,} of {name}" for name, num in made["num_pairs_of_two_people"].items())
-    at = made["at_threshold"]
     return (
-        "No model is registered here, so the package's own verifier answers. "
-        f"Its threshold and probability rest on pairs of two people ({pairs}) and as many of one: "
-        f"of the former {at['false_matches']:,} were above the threshold ({at['fmr']:.2%}, {at['fmr_low']:.2%} to "
-        f"{at['fmr_high']:.2%}), of the latter {at['false_non_matches']:,} were not. On other photographs they may be off: "
-        "`make repro DATA=image_folder` builds and calibrates a verifier on your own (docs/your-data.md)."
+        f"No model is registered here, so the package's own verifier answers. Its {basis()} On other photographs they may be "
+        "off: `make repro DATA=image_folder` builds and calibrates a verifier on your own (docs/your-data.md)."
     )

@@ -47,7 +47,7 @@ def kinds(package: str) -> list[str]:
     return [f"{package}.{name}" for name in kind_names(package)]
 
 
-EXPLAINED = ("score", "is_cosine", "explanation", "contributions", "png")
+EXPLAINED = ("score", "is_cosine", "note", "explanation", "contributions", "png")
 # Distribution names of what the model's code imports, where they differ from the module's.
 DISTRIBUTIONS = {
     "cv2": "opencv-python-headless",

@@ -42,13 +42,13 @@ def test_decide(challenger: Merit, champion: Merit | None, promoted: bool, words
     assert promoted or "face-verifier promote 7" in reason
 
 
-def add_version(client: Any, folder: Path, auc: float, pairs: str = "p", lead: Lead = SURE) -> Any:
+def add_version(client: Any, folder: Path, auc: float, pairs: str = "p", lead: Lead = SURE, note: str = "") -> Any:
     """A version of a model that is only a file: the rules do not look into it."""
     (folder / "MLmodel").write_text("flavors: {}\n")
     with stage_run("register", {}, {}) as run:
         run.client.log_artifacts(run.run_id, str(folder), "model")
         uri = f"runs:/{run.run_id}/model"
-        return register_version(client, NAME, uri, run.run_id, Merit(auc, pairs), lead, {"k": "v"})
+        return register_version(client, NAME, uri, run.run_id, Merit(auc, pairs), lead, {"k": "v"}, note)
 
 
 def test_aliases_in_the_registry(workplace: Path) -> None:
@@ -79,6 +79,24 @@ def test_aliases_in_the_registry(workplace: Path) -> None:
         promote(client, NAME, 9)
     with pytest.raises(RegistryError, match="none is registered"):
         promote(client, "other", 1)
+
+
+def test_the_package_s_calibration_makes_way_for_one_of_one_s_own(workplace: Path) -> None:
+    """Other pairs, as there are more people now: figures that cannot be compared, nor need they be."""
+    client = open_client()
+    folder = workplace / "model"
+    folder.mkdir()
+    first = add_version(client, folder, 1.0, note="of the package")
+    assert first.aliases == ("champion", "challenger")
+    assert client.get_model_version(NAME, "1").description == "of the package"
+    assert add_version(client, folder, 0.9, pairs="q", lead=NOT_SURE).aliases == ("challenger",)
+    again = add_version(client, folder, 1.0, pairs="r", note="of the package")
+    assert again.aliases == ("champion", "challenger")
+    own = add_version(client, folder, 0.9, pairs="q")
+    assert own.aliases == ("champion", "challenger")
+    assert own.reason == f"the champion had the package's calibration, and {SURE.words}"
+    assert not client.get_model_version(NAME, "4").description
+    assert add_version(client, folder, 1.0, note="of the package").aliases == ("challenger",)
 
 
 def test_who_does_not_beat_raw_pixels_stays_challenger(workplace: Path) -> None:

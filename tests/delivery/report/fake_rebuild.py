@@ -235,14 +235,17 @@ def write_explanation(folder: Path, entry: str) -> None:
     )
 
 
-def write_registered(data: Path, score: str | None) -> None:
+def write_registered(data: Path, score: str | None, note: str = "", threshold: float = 0.5) -> None:
     """registered.json of the model that decides by `score`; None: nothing is registered."""
+    fitted = {"threshold": threshold, "num_pairs": 7030, "protocol": "LFW, CFP"}
     registered: dict[str, object] = {
         "name": "face-verifier",
         "version": None if score is None else 1,
         "aliases": [] if score is None else ["champion", "challenger"],
         "reason": f"there was no champion {HOSTILE}",
         "metric": None if score is None else {"score": score},
+        "calibration": None if score is None else fitted,
+        "note": note,
     }
     _json(data / "register" / "registered.json", registered)
 

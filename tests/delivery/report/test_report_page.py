@@ -168,11 +168,23 @@ def test_only_an_imported_checkpoint_and_cosine(tmp_path: Path) -> None:
         (tmp_path / group).mkdir()
         (tmp_path / group / ".gitkeep").touch()
     page = build_page(tmp_path, make_about(**{**NO_PARTS, "networks": {"published": IMPORTED}}))
-    assert chapters(page) == ["verification", "networks", "rejects", "training", "provenance"]
+    assert chapters(page) == ["left_out", "verification", "networks", "rejects", "training", "provenance"]
     text = text_of(page)
+    assert "Training, region networks, re-ranking, explanations. params.yaml trains nothing" in text
+    assert "Here are 4, with 12 photographs; the networks have published weights (published)." in text
     assert f"Nothing is registered: there was no champion {HOSTILE}." in text
     assert "The best score on the validation pairs: cosine:published" in text
     assert "accuracy of raw pixels" not in text
+
+
+def test_a_model_with_the_package_s_calibration_says_so_and_is_drawn_with_it(tmp_path: Path) -> None:
+    images = fake_rebuild.write_photographs(tmp_path)
+    fake_rebuild.write_network(tmp_path, "published", IMPORTED)
+    fake_rebuild.write_verification(tmp_path, images, scores=["cosine:published"])
+    fake_rebuild.write_registered(tmp_path, "cosine:published", note=f"too few {HOSTILE}", threshold=0.875)
+    text = text_of(build_page(tmp_path, make_about(**{**NO_PARTS, "networks": {"published": IMPORTED}})))
+    assert f"too few {HOSTILE}" in text
+    assert "cosine:published decides at 0.875, the threshold that was fitted on 7030 pairs: LFW, CFP." in text
 
 
 def test_only_regions(tmp_path: Path) -> None:

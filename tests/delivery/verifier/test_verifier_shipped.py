@@ -16,7 +16,8 @@ from pipeline_lib.core.files import read_json
 from pipeline_lib.data.sources import lfw
 from pipeline_lib.delivery.registry.ship import RATES, balanced, rates_at, threshold_at
 from pipeline_lib.delivery.verifier.example import example_photographs
-from pipeline_lib.delivery.verifier.shipped import FOLDER, PROVENANCE, load_shipped, note
+from pipeline_lib.delivery.verifier.shipped import load_shipped, note
+from pipeline_lib.delivery.verifier.shipped_calibration import FOLDER, PROVENANCE
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

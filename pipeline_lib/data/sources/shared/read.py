@@ -2,7 +2,8 @@
 
 A kind is a module of data/sources, its name the one in ingest.sources. It offers one of two functions:
 
-    read(folder) -> SourceFaces            lists the photographs that lie below a folder
+    read(folder) -> SourceFaces            lists the photographs that lie below a folder; a module that has FETCHES downloads
+                                           them first where the folder is absent or empty
     make(settings, folder) -> SourceFaces  puts photographs of its own making into an empty folder; its `Settings` are the
                                            section of params.yaml that has the kind's name, and plan(settings, folder)
                                            lists the same photographs without making them

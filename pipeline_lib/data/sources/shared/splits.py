@@ -14,6 +14,10 @@ BY_IDENTITY = "by_identity"
 PRECEDENCE = ("test", "val", "train")
 
 
+class TooFewPeople(DataError):
+    """There are fewer people, or photographs of them, than the parameters ask for."""
+
+
 @dataclass(frozen=True)
 class SourceNames:
     """What a source says of its people.
@@ -56,8 +60,8 @@ def assign_splits(
     5. Of all training identities, `max_identities` are kept: the first of another seeded permutation.
 
     Raises:
-        DataError: an identity in two splits of one source, an unknown split, a fixed source that files under splits, or too
-            few free identities for the shares.
+        DataError: an identity in two splits of one source, an unknown split, or a fixed source that files under splits.
+        TooFewPeople: too few free identities for the shares.
     """
     fixed = [_fixed_splits(source) for source in sources]
     stated: dict[str, str] = {}
@@ -122,9 +126,10 @@ def _draw(
     num_test, num_val = (max(2, round(share * len(free))) if share > 0 else 0 for share in (test_share, val_share))
     num_train = len(free) - num_test - num_val
     if num_train < 0 or (val_share + test_share < 1 and num_train + num_stated < 2):
-        raise DataError(
+        left = max(0, num_train)
+        raise TooFewPeople(
             "There are too few identities for the shares.",
-            got=f"{len(free)} identities to draw from: {num_test} for test, {num_val} for val, {num_train} to train on",
+            got=f"{len(free)} identities to draw from: {num_test} for test, {num_val} for val, {left} to train on",
             allowed="test_share + val_share <= 1, and two identities at least in each split that has a share",
             where="ingest.test_share, ingest.val_share",
         )

@@ -74,7 +74,7 @@ def show(found: Verification, about: About) -> dict[str, object]:
         "is_registered": score == _registered_score(found),
         "facts": _facts(known, protocol, score),
         "protocol": protocol,
-        "calibration": found.calibration.get(score),
+        "calibration": _calibrations(found).get(score),
         "histograms": svg_uri(_histograms(found, protocol, score)),
         "rocs": [(name, svg_uri(_roc(found, name))) for name in protocols_of(found.roc)],
     }
@@ -97,6 +97,14 @@ def _registered_score(found: Verification) -> str | None:
     if found.registered is None or found.registered["version"] is None:
         return None
     return str(found.registered["metric"]["score"])
+
+
+def _calibrations(found: Verification) -> dict[str, Mapping[str, Any]]:
+    """By score: of the validation pairs, and the registered model's own, which may be the package's."""
+    registered = _registered_score(found)
+    if found.registered is None or registered is None:
+        return dict(found.calibration)
+    return {**found.calibration, registered: found.registered["calibration"]}
 
 
 def _shown_score(found: Verification) -> str | None:
@@ -123,7 +131,8 @@ def _histograms(found: Verification, protocol: str, score: str) -> bytes:
     genuine = table["genuine"].to_numpy()
     names = [name for name in dict.fromkeys((BASELINE, score)) if name in table.column_names]
     shown = {name: table[name].to_numpy().astype(np.float64) for name in names}
-    thresholds = {name: float(found.calibration[name]["threshold"]) for name in shown if name in found.calibration}
+    calibrations = _calibrations(found)
+    thresholds = {name: float(calibrations[name]["threshold"]) for name in shown if name in calibrations}
     return figures.score_histograms(shown, genuine, thresholds)
 
 

@@ -135,6 +135,7 @@ def _split(folds: npt.ArrayLike, labels: Bools) -> tuple[npt.NDArray[np.int64], 
     for name, rest in zip(names, rests, strict=True):
         if labels[rest].all() or not labels[rest].any():
             raise DataError(
-                "The folds beside one fold hold a single class, so it has no threshold.", got=f"fold {name}"
+                "The folds beside one fold hold a single class, so it has no threshold; add photographs.",
+                got=f"fold {name}",
             )
     return names, rests

@@ -70,7 +70,7 @@ def test_emd(repository: Path) -> None:
 
 
 def test_scale(repository: Path) -> None:
-    _, report = quick_run("scale", repository, timeout_s=560)  # a process a path and size: some twenty starts
+    _, report = quick_run("scale", repository, timeout_s=560)  # a process a path
     assert report["config"]["rows"] == [1_000, 10_000]
     assert len(report["rows"]) >= 7
     for row in report["rows"]:

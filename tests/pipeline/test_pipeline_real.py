@@ -43,7 +43,8 @@ def built(repository: Path, faces_dir: Path, tmp_path_factory: pytest.TempPathFa
     """A checkout in which `make repro DATA=cfp_lfw SCALE=smoke`'s command has run, but for RRFNet-28, the region networks and
     mirrored images, of which test_pipeline_demo has all that test_pipeline_real would see.
     """
-    checkout = Checkout(repository, tmp_path_factory.mktemp("real") / "checkout", FACES_DIR=str(faces_dir.resolve()))
+    environment = {"FACES_DIR": str(faces_dir.resolve()), "OMP_NUM_THREADS": "1"}  # the other core tests as well
+    checkout = Checkout(repository, tmp_path_factory.mktemp("real") / "checkout", **environment)
     for name, absent in ABSENT.items():
         leave_out(checkout.folder / name, absent)
     checkout.use_one_process()  # test_pipeline_demo has several, and mirrored images

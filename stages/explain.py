@@ -24,6 +24,7 @@ from pipeline_lib.why.explanation.shared.explanation import KINDS, check_offers
 from pipeline_lib.why.explanation.shared.map_file import open_maps
 from pipeline_lib.why.explanation.shared.pair_sample import EXPLANATION, TIES, sample
 from pipeline_lib.why.explanation.shared.pictures import pair_picture
+from pipeline_lib.why.explanation.shared.threshold import threshold_of
 from pipeline_lib.why.faithfulness.measure import faithfulness_rows, measure_pair, summarise, write_mean_curves
 from stages.common import run_stage
 
@@ -31,6 +32,7 @@ from stages.common import run_stage
 def main(
     explanation: Annotated[str, typer.Option()],
     network: Annotated[Path, typer.Option()],
+    embedded: Annotated[Path, typer.Option()],
     pairs: Annotated[Path, typer.Option()],
     aligned: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
@@ -40,11 +42,12 @@ def main(
     embed, where = read_section("embed", Embed), f"{PARAMS_FILE}, explanations.{explanation}"
     kind, settings = kind_settings(KINDS, entry.kind, entry.own, where)
     logged = {"explanation": entry.model_dump(), "explain": params.model_dump(), "embed": embed.model_dump()}
-    inputs = {"network": network, "pairs": pairs, "aligned": aligned}
+    inputs = {"network": network, "embedded": embedded, "pairs": pairs, "aligned": aligned}
     with stage_run(f"explain@{explanation}", params=logged, inputs=inputs) as run:
         explained = load_network(network).to(current_world().device)
         check_offers(explained, kind.REQUIRES, where)
-        embedder = Embedder(explained, embed.mirror, load_machine().images_per_batch)
+        threshold = threshold_of(embedded, pairs) if kind.REQUIRES == "gradients" else None
+        embedder = Embedder(explained, embed.mirror, load_machine().images_per_batch, threshold)
         images = ShardImages(aligned)
         row_of = {image_id: row for row, image_id in enumerate(images.image_ids)}
         split_of = dict(zip(images.image_ids, images.splits, strict=True))
@@ -52,7 +55,8 @@ def main(
         curves, errors, names = [], [], list[str]()
         with open_maps(out / "maps.arrow") as maps, atomic_dir(out / "pictures") as pictures:
             for pair in track(sampled, f"explaining by {explanation}", total=len(sampled)):
-                faces = embedder.pair(images.read([row_of[pair.image_a], row_of[pair.image_b]]))
+                shown = images.read([row_of[pair.image_a], row_of[pair.image_b]])
+                faces = embedder.pair(shown, with_patches=kind.REQUIRES == "additive")
                 found = kind.explain(embedder, faces, settings, pair.rng(EXPLANATION))
                 maps.write(pair.image_a, pair.image_b, pair.genuine, found)
                 errors.append(found.additivity_error)

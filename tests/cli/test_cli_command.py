@@ -11,7 +11,7 @@ import pytest
 
 from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.delivery.verifier.example import example_photographs
-from pipeline_lib.delivery.verifier.reasons import NO_MAP, WHOLE
+from pipeline_lib.delivery.verifier.reasons import GRADIENTS, WHOLE
 from pipeline_lib.schemas.manifest import MANIFEST
 
 
@@ -60,16 +60,17 @@ def test_verify_prints_the_verdict_and_writes_the_page(store: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_network_that_does_not_explain_itself_says_so(store: Path) -> None:
+def test_a_network_that_is_no_sum_shows_what_its_score_reacts_to(store: Path) -> None:
     pair = ("verify", "a.png", "<b>.png", "--model", "models:/face-verifier/3")
     done = command(store, *pair, "--html", "plain.html")
     assert done.returncode == 0, done.stderr
-    assert NO_MAP in done.stdout
+    assert GRADIENTS in done.stdout
     page = (store / "plain.html").read_text(encoding="utf-8")
-    assert NO_MAP in page
-    assert "<img" not in page
+    assert GRADIENTS in page
+    assert "data:image/png;base64," in page
+    assert "adds" not in page
     answer = json.loads(command(store, *pair, "--json").stdout)
-    assert (answer["explanation"], answer["contributions"], answer["score"]) == (NO_MAP, None, "cosine:iresnet")
+    assert (answer["explanation"], answer["contributions"], answer["score"]) == (GRADIENTS, None, "cosine:iresnet")
 
 
 @pytest.mark.slow

@@ -93,7 +93,7 @@ def run(root: Path, entry: str, out: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         network = Path("networks", PARAMS["explanations"][entry]["network"])
-        explain.main(entry, network, Path("pairs.parquet"), Path("align"), out)
+        explain.main(entry, network, Path("embed", network.name), Path("pairs.parquet"), Path("align"), out)
     return out
 
 
@@ -192,7 +192,9 @@ def test_a_method_is_one_file_and_one_entry(data, repository, tmp_path):
         shutil.copytree(repository / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(data, tmp_path, dirs_exist_ok=True)
     (tmp_path / "pipeline_lib/why/explanation/brightness.py").write_text(BRIGHTNESS)
-    options = "--network networks/iresnet --pairs pairs.parquet --aligned align --out explain/bright"
+    options = (
+        "--network networks/iresnet --embedded embed/iresnet --pairs pairs.parquet --aligned align --out explain/bright"
+    )
     command = [sys.executable, "-m", "stages.explain", "--explanation", "bright", *options.split()]
     environment = {key: value for key, value in os.environ.items() if key != "DVC_ROOT"}
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)

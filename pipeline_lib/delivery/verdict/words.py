@@ -29,7 +29,7 @@ class Verdict:
         similarity, threshold, match, probability: see delivery.verifier.answers.Comparison.
         explanation: what the contributions are, or that there are none and why.
         contributions: x, y, w, h (px of the aligned face), contribution_a, contribution_b of each patch; may be empty.
-        png: both faces and what carried the score, where there are contributions.
+        png: both faces and what carried the score, or what it reacts to; None where there is no map.
         note: what else must be known about the model; may be empty.
     """
 

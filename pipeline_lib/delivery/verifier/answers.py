@@ -26,8 +26,8 @@ class Comparison:
         probability: that both show one person, if that was as likely as not beforehand.
         error: why there is no figure.
         explanation: where it was asked for, what the contributions are, or that there are none and why.
-        contributions: empty where the network does not explain itself.
-        png: both faces and what carried the score, where there are contributions.
+        contributions: empty where the network is no sum over patches.
+        png: both faces and what carried the score, or what the score reacts to; None where there is no map.
     """
 
     threshold: float

@@ -18,7 +18,7 @@ from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.delivery.verifier.encoder import Encoder
 from pipeline_lib.delivery.verifier.example import example_photographs
 from pipeline_lib.delivery.verifier.files import NETWORKS, read_settings
-from pipeline_lib.delivery.verifier.reasons import NO_MAP, WHOLE
+from pipeline_lib.delivery.verifier.reasons import GRADIENTS, NO_MAP, WHOLE
 from pipeline_lib.delivery.verifier.verifier import Verifier
 from pipeline_lib.networks.backbones.shared.checkpoints import DESCRIPTION
 
@@ -182,8 +182,13 @@ def test_every_score_answers_and_says_what_explains_it(score: str, tmp_path: Pat
     (answer,) = verifier.compare([(A, B)], explain=True)
     assert answer.similarity == plain[0].similarity
     network = verifier.encoder.whole_face
-    if network is None or not network.additive:
+    if network is None:
         assert (answer.explanation, answer.contributions, answer.png) == (NO_MAP, (), None)
+        return
+    if not network.additive:
+        is_cosine = score.startswith("cosine:")
+        assert answer.explanation == (GRADIENTS if is_cosine else NO_MAP)
+        assert (answer.contributions, answer.png is not None) == ((), is_cosine)
         return
     assert answer.png is not None
     total = sum(part.contribution_a for part in answer.contributions)

@@ -23,12 +23,12 @@ class EmbeddedPair:
     Attributes:
         images: uint8 (2, 112, 112, 3), RGB, aligned.
         embeddings: float32 (2, D), not normalised, the mirrored images' added if the embedder mirrors.
-        patches: float32 (2, K, C), in the order of the network's grid, likewise.
+        patches: float32 (2, K, C), in the order of the network's grid, likewise; None where they were not asked for.
     """
 
     images: Images
     embeddings: Floats
-    patches: Floats
+    patches: Floats | None
 
     @property
     def score(self) -> float:
@@ -52,14 +52,13 @@ class Embedder:
         network: in eval mode, on the device it computes on.
         mirror: params.embed's.
         images_per_batch: of a forward pass.
-
-    Raises:
-        DataError: `mirror`, and the network's patch grid is not its own mirror image.
+        threshold: the cosine that decides for a match; None where nobody knows it.
     """
 
-    def __init__(self, network: FaceNetwork, mirror: bool, images_per_batch: int) -> None:
-        self.network, self.mirror, self.images_per_batch = network, mirror, images_per_batch
-        self._moved_to = mirrored_patches(network.grid) if mirror else None
+    def __init__(
+        self, network: FaceNetwork, mirror: bool, images_per_batch: int, threshold: float | None = None
+    ) -> None:
+        self.network, self.mirror, self.images_per_batch, self.threshold = network, mirror, images_per_batch, threshold
 
     def embed(self, x: Tensor) -> Tensor:
         """Embeddings (B, D) of images (B, 3, 112, 112) on the network's device, in one pass; differentiable."""
@@ -71,19 +70,26 @@ class Embedder:
     def __call__(self, images: Floats) -> Floats:
         """Embeddings float32 (B, D) of images float32 (B, 3, 112, 112) in network space."""
         batches = np.split(images, range(self.images_per_batch, len(images), self.images_per_batch))
-        return torch.cat([self.embed(self._on_device(batch)) for batch in batches]).cpu().numpy()
+        return torch.cat([self.embed(self.on_device(batch)) for batch in batches]).cpu().numpy()
 
     @torch.inference_mode()
-    def pair(self, images: Images) -> EmbeddedPair:
-        """Embed two aligned faces, uint8 (2, 112, 112, 3)."""
-        x = channels_last(self._on_device(_in_network_space(images)))
+    def pair(self, images: Images, with_patches: bool = True) -> EmbeddedPair:
+        """Embed two aligned faces, uint8 (2, 112, 112, 3).
+
+        Raises:
+            DataError: patches are asked for and mirrored, and the network's patch grid is not its own mirror image.
+        """
+        x = channels_last(self.on_device(_in_network_space(images)))
+        if not with_patches:
+            return EmbeddedPair(images, self.embed(x).cpu().numpy(), None)
         embeddings, patches = self.network.forward_with_patches(x)
-        if self._moved_to is not None:
+        if self.mirror:
             others, other_patches = self.network.forward_with_patches(x.flip(3))
-            embeddings, patches = embeddings + others, patches + other_patches[:, self._moved_to]
+            embeddings, patches = embeddings + others, patches + other_patches[:, mirrored_patches(self.network.grid)]
         return EmbeddedPair(images, embeddings.cpu().numpy(), patches.cpu().numpy())
 
-    def _on_device(self, images: Floats) -> Tensor:
+    def on_device(self, images: Floats) -> Tensor:
+        """Images in network space, where the network is."""
         return torch.from_numpy(images).to(next(self.network.parameters()).device)
 
 

@@ -78,8 +78,8 @@ def test_mobilenet_finds_every_true_face_and_no_other(faces_dir, mobilenet):
     assert np.mean(best) > 0.65
 
 
-# Measured medians 0.105 and 0.10 twice; most of these faces have 12 to 20 px between the eyes, so that 0.1 is 1 to 2 px. Of dlib's
-# points the eyes are 0.03 off and the tip of the nose 0.09, but the mouth, which none of them shows, 0.2.
+# Measured medians 0.105 and 0.10 twice; most of these faces have 12 to 20 px between the eyes, so that 0.1 is 1 to 2 px.
+# Of dlib's points the eyes are 0.03 off and the tip of the nose 0.09, but the mouth, which none of them shows, 0.2.
 @pytest.mark.parametrize(
     ("detector", "num_found", "bound"),
     [("mobilenet", 43, 0.13), ("dlib_detector", 10, 0.12), ("mmod_detector", 10, 0.12)],

@@ -39,6 +39,9 @@ class Unit:
 
 
 OF_THE_COSINE, SOME_UNIT = Unit("10⁻⁴ of the cosine per pixel", 1e4), Unit("the method's own unit", 1.0)
+# Of the values of a method that splits nothing: the share that gets no more than full colour. Gradients have a few peaks, beside
+# which nothing else would be seen.
+SHOWN_SHARE = 0.99
 
 
 def heatmap_overlay(image: Image, saliency: Map, limit: float) -> Image:
@@ -104,11 +107,12 @@ def _drawn(images: Image, explanation: Explanation, decision: Decision | None, c
     canvas = FigureCanvasAgg(figure)
     figure.suptitle(_headline(explanation.score, decision, caption), fontsize=13, fontweight="bold")
     if explanation.terms is None:
-        _draw_faces(figure, images, explanation.maps, SOME_UNIT)
+        limit = float(np.quantile(np.abs(explanation.maps), SHOWN_SHARE)) or float(np.abs(explanation.maps).max())
+        _draw_faces(figure, images, explanation.maps, limit, SOME_UNIT)
     else:
         halves: Any = figure.subfigures(2, 1, height_ratios=[FACES_INCHES, TERMS_INCHES])
         upper, lower = halves
-        _draw_faces(upper, images, explanation.maps, OF_THE_COSINE)
+        _draw_faces(upper, images, explanation.maps, float(np.abs(explanation.maps).max()), OF_THE_COSINE)
         sums, patches = lower.subfigures(1, 2, width_ratios=[1.5, 1.0])
         _draw_sum(sums.subplots(), explanation.terms.sum(axis=1), decision)
         _draw_patch_pairs(patches, images, explanation)
@@ -133,17 +137,18 @@ def _headline(score: float, decision: Decision | None, caption: str) -> str:
     return "   ·   ".join(parts)
 
 
-def _draw_faces(figure: Any, images: Image, maps: Map, unit: Unit) -> None:
+def _draw_faces(figure: Any, images: Image, maps: Map, limit: float, unit: Unit) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     # A map of zeros has no scale of its own; any positive one draws it as the bare grey face.
-    limit = max(float(np.abs(saliency).max()) for saliency in maps) or 1.0
+    limit = limit or 1.0
+    carries = "what carries the score" if unit is OF_THE_COSINE else "what the score reacts to"
     axes = figure.subplots(1, 4)
     shown = [
         ("face A", images[0]),
-        ("A: what carries the score", heatmap_overlay(images[0], maps[0], limit)),
-        ("B: what carries the score", heatmap_overlay(images[1], maps[1], limit)),
+        (f"A: {carries}", heatmap_overlay(images[0], maps[0], limit)),
+        (f"B: {carries}", heatmap_overlay(images[1], maps[1], limit)),
         ("face B", images[1]),
     ]
     for axis, (title, image) in zip(axes, shown, strict=True):
@@ -151,7 +156,8 @@ def _draw_faces(figure: Any, images: Image, maps: Map, unit: Unit) -> None:
         axis.set_title(title, fontsize=10)
         axis.set_axis_off()
     scale = ScalarMappable(Normalize(-limit * unit.scale, limit * unit.scale), _colour_map())
-    bar = figure.colorbar(scale, ax=axes, fraction=0.025, pad=0.02)
+    ends = "both" if np.abs(maps).max() > limit else "neither"
+    bar = figure.colorbar(scale, ax=axes, fraction=0.025, pad=0.02, extend=ends)
     bar.ax.tick_params(labelsize=8)
     bar.set_label(f"against  ·  for a match\n({unit.name})", fontsize=8)
 

@@ -25,7 +25,7 @@ from pipeline_lib.why.explanation.shared.map_file import open_maps
 from pipeline_lib.why.explanation.shared.pair_sample import EXPLANATION, TIES, sample
 from pipeline_lib.why.explanation.shared.pictures import pair_picture
 from pipeline_lib.why.explanation.shared.threshold import threshold_of
-from pipeline_lib.why.faithfulness.measure import faithfulness_rows, measure_pair, summarise, write_mean_curves
+from pipeline_lib.why.faithfulness import measure
 from stages.common import run_stage
 
 
@@ -46,31 +46,30 @@ def main(
     with stage_run(f"explain@{explanation}", params=logged, inputs=inputs) as run:
         explained = load_network(network).to(current_world().device)
         check_offers(explained, kind.REQUIRES, where)
-        threshold = threshold_of(embedded, pairs) if kind.REQUIRES == "gradients" else None
-        embedder = Embedder(explained, embed.mirror, load_machine().images_per_batch, threshold)
+        decides_at = threshold_of(embedded, pairs) if kind.REQUIRES == "gradients" else None
+        embedder = Embedder(explained, embed.mirror, load_machine().images_per_batch, decides_at)
         images = ShardImages(aligned)
         row_of = {image_id: row for row, image_id in enumerate(images.image_ids)}
-        split_of = dict(zip(images.image_ids, images.splits, strict=True))
-        sampled = list(sample(read_table(pairs, PAIRS), split_of, params))
+        split_of = zip(images.image_ids, images.splits, strict=True)
+        sampled = list(sample(read_table(pairs, PAIRS), dict(split_of), params))
         curves, errors, names = [], [], list[str]()
         with open_maps(out / "maps.arrow") as maps, atomic_dir(out / "pictures") as pictures:
             for pair in track(sampled, f"explaining by {explanation}", total=len(sampled)):
-                shown = images.read([row_of[pair.image_a], row_of[pair.image_b]])
-                faces = embedder.pair(shown, with_patches=kind.REQUIRES == "additive")
+                rows = [row_of[pair.image_a], row_of[pair.image_b]]
+                faces = embedder.pair(images.read(rows), with_patches=kind.REQUIRES == "additive")
                 found = kind.explain(embedder, faces, settings, pair.rng(EXPLANATION))
                 maps.write(pair.image_a, pair.image_b, pair.genuine, found)
                 errors.append(found.additivity_error)
                 if pair.is_measured:
-                    curves.append(measure_pair(embedder, faces, found.maps, params, pair.rng(TIES)))
+                    curves.append(measure.measure_pair(embedder, faces, found.maps, params, pair.rng(TIES)))
                 if pair.is_shown:
                     names.append(f"{len(names):02d}_{pair.kind}.png")
                     (pictures / names[-1]).write_bytes(pair_picture(faces.images, found, caption=f"{pair.kind} pair"))
         measured = [pair for pair in sampled if pair.is_measured]
-        rows = faithfulness_rows(explanation, measured, curves)
-        write_table(out / "faithfulness.parquet", table_from_rows(rows, FAITHFULNESS), FAITHFULNESS)
-        write_mean_curves(out / "curves.csv", explanation, curves)
-        additivity = {} if None in errors else {"additivity_max_error": max(errors)}
-        metrics = {**summarise(curves), **additivity, "num_pairs": len(measured)}
+        faithfulness = table_from_rows(measure.faithfulness_rows(explanation, measured, curves), FAITHFULNESS)
+        write_table(out / "faithfulness.parquet", faithfulness, FAITHFULNESS)
+        measure.write_mean_curves(out / "curves.csv", explanation, curves)
+        metrics = {**measure.summarise(curves), **measure.additivity(errors), "num_pairs": len(measured)}
         write_json(out / "metrics.json", metrics)
         run.log_metrics(metrics)
         for name in names:

@@ -90,7 +90,10 @@ def comment(checkout: Checkout, file: str) -> None:
             | {"train_regions@p56", "train_regions@p28"},
         ),
         ("pipeline_lib/matching/scores/dam.py", {"score@dam"}),
-        ("pipeline_lib/why/explanation/random.py", {"explain@rrfnet56_random", "explain@rrfnet28_random"}),
+        (
+            "pipeline_lib/why/explanation/random.py",
+            {f"explain@{name}_random" for name in ("rrfnet56", "rrfnet28", "iresnet")},
+        ),
         ("pipeline_lib/delivery/report/chapters/rejects.py", {"report"}),
         ("pipeline_lib/delivery/claims/rrfnet.py", {"claims", "report"}),  # which shows them
         ("pipeline_lib/params/rerank.py", {"rerank@uniform", "rerank@apc", "report"}),
@@ -154,7 +157,8 @@ def add_explanation(params: dict) -> None:
 
 
 EXPLAIN = {
-    f"explain@{name}" for name in ("rrfnet56_additive", "rrfnet56_random", "rrfnet28_additive", "rrfnet28_random")
+    *("explain@rrfnet56_additive", "explain@rrfnet56_random", "explain@rrfnet28_additive", "explain@rrfnet28_random"),
+    *("explain@iresnet_xssab", "explain@iresnet_random"),
 }
 
 

@@ -78,3 +78,9 @@ def write_mean_curves(path: Path, method: str, curves: Sequence[Curves]) -> None
             rows.writerows(
                 (method, metric, float(share), float(score)) for share, score in zip(shares, mean, strict=True)
             )
+
+
+def additivity(errors: Sequence[float | None]) -> dict[str, float]:
+    """The largest |sum of a map - score| of the pairs, as additivity_max_error; nothing for a method that splits nothing."""
+    known = [error for error in errors if error is not None]
+    return {"additivity_max_error": max(known)} if len(known) == len(errors) > 0 else {}

@@ -245,8 +245,9 @@ def test_explain_param_reruns_explanation_and_report_only(built: Checkout) -> No
     document = yaml.safe_load(params.read_text())
     document["explain"]["num_steps"] += 1
     params.write_text(yaml.safe_dump(document))
-    kinds = ("rrfnet56_additive", "rrfnet56_random", "rrfnet28_additive", "rrfnet28_random")
-    assert ran_stages(built.run("dvc", "repro").stdout) == {*(f"explain@{name}" for name in kinds), "report"}
+    entries = document["explanations"]
+    assert {"rrfnet56_additive", "rrfnet56_random", "iresnet_xssab"} <= set(entries)
+    assert ran_stages(built.run("dvc", "repro").stdout) == {*(f"explain@{name}" for name in entries), "report"}
 
 
 def test_killed_stage_leaves_nothing_half_written(built: Checkout) -> None:

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.data.shards.images import decode_png
-from pipeline_lib.networks.embeddings.teacher import Teacher
+
+if TYPE_CHECKING:
+    from pipeline_lib.networks.embeddings.teacher import Teacher
 
 AUGMENT, MASK, MARGIN = 0, 1, 2  # what a sample's random numbers are for
 
@@ -58,7 +60,7 @@ class TrainingSet:
     views: tuple[Square, ...]
     max_shift_px: int | None
     digest: str
-    teacher: Teacher | None = None
+    teacher: "Teacher | None" = None
 
     def __post_init__(self) -> None:
         if len(self.labels) == 0:

@@ -10,7 +10,6 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.geometry import FACE_PX
 from pipeline_lib.data.patches.grid import Region
 from pipeline_lib.data.shards.digest import shards_digest, training_images
-from pipeline_lib.networks.embeddings.teacher import Teacher
 from pipeline_lib.networks.training.data import Square, TrainingSet
 
 if TYPE_CHECKING:
@@ -44,6 +43,7 @@ def training_faces(
     from pipeline_lib.core.tables import read_table
     from pipeline_lib.core.texts import Texts
     from pipeline_lib.data.shards.reader import ShardReader
+    from pipeline_lib.networks.embeddings.teacher import Teacher
     from pipeline_lib.schemas.occlusions import OCCLUSIONS
     from pipeline_lib.schemas.shard_index import SHARD_INDEX
 

@@ -69,7 +69,7 @@ def test_history_machine_and_networks_of_a_group(
         assert {step for step, _ in logged[len(expected) :]} <= {6}, name  # metrics.json's figures join the last step
     assert all(NAMES_IN_MLFLOW.fullmatch(name) and math.isfinite(value) for name, value in run.data.metrics.items())
     final = json.loads((tmp_path / "data/train_region/both/metrics.json").read_text())
-    for name in ("trained", "epochs", "head", "checkpoint", "arch", "description"):
+    for name in ("trained", "epochs", "head", "checkpoint", "teacher", "arch", "description"):
         del final[name]
     assert {name: run.data.metrics[name] for name in final} == pytest.approx(final)
     system = {name for name in run.data.metrics if name.startswith("system/")}

@@ -92,7 +92,7 @@ def wait_for(path: Path, *processes: "subprocess.Popen[str]") -> None:
 VALIDATION = ("--aligned", "data/align", "--pairs", "data/ingest/pairs.parquet")
 FACES = (
     "--network", "iresnet", "--aligned", "data/align", "--occluded", "data/occlude", "--pairs", "data/ingest/pairs.parquet",
-    "--out", "data/networks/iresnet", "--record", "data/train/iresnet",
+    "--teachers", "data/teachers", "--out", "data/networks/iresnet", "--record", "data/train/iresnet",
 )  # fmt: skip
 
 
@@ -210,7 +210,7 @@ def test_a_worker_that_is_told_to_stop_saves_and_exits_with_0(checkout: Path, re
 def test_published_weights_are_imported_without_data(checkout: Path, repository: Path) -> None:
     published = build_network(Spec(blocks=(1, 1, 1, 1), width=0.125, embedding_dim=8), seed=77)
     options = ["--network", "imported", "--aligned", "nowhere", "--occluded", "nowhere", "--pairs", "nowhere"]
-    options += ["--out", "data/networks/imported", "--record", "data/train/imported"]
+    options += ["--teachers", "nowhere", "--out", "data/networks/imported", "--record", "data/train/imported"]
     torch.save(published.state_dict(), checkout / "published.pth")
     done = run(command("train", *options), checkout, repository)
     assert done.returncode == 0, done.stderr

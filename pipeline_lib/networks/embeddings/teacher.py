@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pipeline_lib.core.cosine import unit
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import read_json, sha256_file, write_json
 from pipeline_lib.core.geometry import FACE_PX
@@ -100,8 +101,9 @@ class Teacher:
         Args:
             samples: int64 (B,), places in image_ids.
             mirrored: int64 (B,), 1 where the mirror image is shown.
+
+        Raises:
+            DataError: an embedding is the mean itself, and so has no direction.
         """
-        views = self._views.read(self._rows[samples])[np.arange(len(samples)), mirrored] - self._mean
-        lengths = np.linalg.norm(views, axis=1, keepdims=True)
-        unit: Floats = views / np.maximum(lengths, np.finfo(np.float32).tiny)
-        return unit
+        views = self._views.read(self._rows[samples])[np.arange(len(samples)), mirrored]
+        return unit(views - self._mean)

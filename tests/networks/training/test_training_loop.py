@@ -1,8 +1,6 @@
 """The loop in one process: rows, epochs, what is refused, and that a rank's draws do not depend on the resume point."""
 
 import dataclasses
-import signal
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,7 +21,6 @@ from pipeline_lib.networks.training import loop, side_by_side
 from pipeline_lib.networks.training.data import Batch, TrainingSet
 from pipeline_lib.networks.training.distributed import batch_shares, divides
 from pipeline_lib.networks.training.learner import Learner, micro_batches
-from pipeline_lib.networks.training.stop import stop_request
 from pipeline_lib.networks.training.trainee import Trainee, new_trainee
 from pipeline_lib.params.machine import Machine
 from pipeline_lib.params.train import Train
@@ -366,33 +363,6 @@ def test_a_batch_that_is_not_a_number_is_named(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"loss of step 3 is not finite on rank 0[\s\S]*nan for it") as raised:
         train(TRAIN, tmp_path, {"it": it})
     assert ", ".join(names) in str(raised.value)
-
-
-def test_stop_request_takes_signals_only_inside_its_block() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with stop_request() as stop:
-        assert not stop.made
-        signal.raise_signal(signal.SIGTERM)
-        assert stop.made
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # a second one ends the process
-    assert signal.getsignal(signal.SIGTERM) == before
-    with stop_request():
-        signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-
-
-def test_outside_the_main_thread_no_signal_is_taken() -> None:
-    made: list[bool] = []
-
-    def elsewhere() -> None:
-        with stop_request() as stop:
-            made.append(stop.made)
-
-    thread = threading.Thread(target=elsewhere)
-    thread.start()
-    thread.join()
-    assert made == [False]
 
 
 def test_processes_that_can_share_a_batch() -> None:

@@ -22,8 +22,9 @@ Embed = Callable[[Images], tuple[Tensor, Tensor]]
 def face_features(network: FaceNetwork, mirror: bool, with_patches: bool) -> Embed:
     """What one network makes of a batch.
 
-    e = e(x) + e(mirror x); p_i = p_i(x) + p_m(i)(mirror x), where m(i) is the patch that mirroring moves to place i.
-    The mean of an RRFNet's patches is therefore its embedding with and without `mirror` (METHODS, sections 4 and 5).
+    e = e(x) + e(mirror x); p_i = p_i(x) + p_m(i)(mirror x), where m(i) is the patch that mirroring moves to place i
+    (mirrored_patches). The mean of an RRFNet's patches is therefore its embedding with and without `mirror` (METHODS, sections
+    4 and 5).
 
     Args:
         network: in eval mode, on the device it computes on.

@@ -20,7 +20,7 @@ class Settings(Section):
     weights: Weights = "apc"
     regularisation: AboveZero = 0.05
     tolerance: AboveZero = 1e-4
-    max_iterations: Positive = 1000
+    max_iterations: Positive = 10_000  # a hundred are enough for many cells, thousands are needed for an RRFNet's five
 
 
 def explain(network: Embedder, pair: EmbeddedPair, settings: Settings, rng: np.random.Generator) -> Explanation:

@@ -112,3 +112,16 @@ def test_detectors(repository: Path) -> None:
     rows = {row["detector"]: row for row in report["rows"]}
     assert rows["mmod"]["found"] == rows["dlib cnn"]["found"] == report["same"] == 4
     assert rows["mmod"]["ms/image"] < rows["dlib cnn"]["ms/image"]
+
+
+def test_xface(repository: Path) -> None:
+    _, report = quick_run("xface", repository)
+    rows = {row["network"]: row for row in report["rows"]}
+    for row in rows.values():
+        assert row["squares"] == 29
+        assert row["difference"] < 1e-4  # of maps whose largest value is 1, in float32
+        assert row["plain over ours"] == pytest.approx(
+            row["ours, masks/s"] / row["plain, masks/s"], rel=1e-3
+        )  # 4 digits
+    assert rows["demo"]["patches computed"] == 1
+    assert rows["demo rrfnet28"]["patches computed"] < 0.2

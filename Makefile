@@ -72,6 +72,7 @@ bench: setup
 	python -m benchmarks.emd
 	python -m benchmarks.explain_pair
 	python -m benchmarks.detectors
+	python -m benchmarks.xface
 	python -m benchmarks.scale
 	python -m benchmarks.cuda_step
 	python -m benchmarks.stage_start

@@ -11,6 +11,7 @@ from pipeline_lib.core.tables import read_table
 from pipeline_lib.core.world import current_world
 from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.networks.backbones.shared.checkpoints import load_network
+from pipeline_lib.networks.embedding.folded import folded
 from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.params.embed import Embed
 from pipeline_lib.params.explain import Explain, Explanation
@@ -48,7 +49,7 @@ def main(
     inputs = {"network": network, "with": beside, "embedded": embedded, "pairs": pairs, "aligned": aligned}
     with stage_run(f"explain@{explanation}", params=logged, inputs=inputs) as run:
         device = current_world().device
-        explained = load_network(network).to(device)
+        explained = folded(load_network(network)).to(device)
         check_offers(explained, kind.REQUIRES, where)
         over = None if entry.with_ == NONE else load_network(beside).to(device)
         decides = equal_error(embedded, pairs, VALIDATION)

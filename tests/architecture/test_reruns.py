@@ -11,6 +11,10 @@ from dvc.repo import Repo
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
+PARAMS = yaml.safe_load((Path(__file__).parent.parent.parent / "params.yaml").read_text())
+EXPLAIN = {f"explain@{name}" for name in PARAMS["explanations"]}
+SCORES = {f"score@{name}" for name in PARAMS["scores"]}
+
 
 @pytest.fixture(scope="module")
 def done(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
@@ -87,12 +91,15 @@ def comment(checkout: Checkout, file: str) -> None:
         (
             "pipeline_lib/networks/backbones/iresnet.py",
             {"train@iresnet", "train@rrfnet56", "train@rrfnet28", "train@adaface", "train_region@p56_x28_y28"}
-            | {"train_regions@p56", "train_regions@p28"},
+            | {"train_regions@p56", "train_regions@p28"}
+            | EXPLAIN,  # xFace computes what a square changes of an IResNet's maps
         ),
+        ("pipeline_lib/matching/emd/weights.py", {"rerank@uniform", "rerank@apc"} | EXPLAIN),
+        ("pipeline_lib/matching/dam/lid.py", {"build_anchors@real", *SCORES}),
         ("pipeline_lib/matching/scores/dam.py", {"score@dam"}),
         (
             "pipeline_lib/why/explanation/random.py",
-            {f"explain@{name}_random" for name in ("rrfnet56", "rrfnet28", "iresnet")},
+            {name for name in EXPLAIN if name.endswith("_random")},
         ),
         ("pipeline_lib/delivery/report/chapters/rejects.py", {"report"}),
         ("pipeline_lib/delivery/claims/rrfnet.py", {"claims", "report"}),  # which shows them
@@ -154,12 +161,6 @@ def add_network(params: dict) -> None:
 
 def add_explanation(params: dict) -> None:
     params["explanations"]["again"] = params["explanations"]["rrfnet56_random"]
-
-
-EXPLAIN = {
-    *("explain@rrfnet56_additive", "explain@rrfnet56_random", "explain@rrfnet28_additive", "explain@rrfnet28_random"),
-    *("explain@iresnet_xssab", "explain@iresnet_random"),
-}
 
 
 @pytest.mark.parametrize(

@@ -120,3 +120,16 @@ def test_explain_pair(repository: Path) -> None:
     assert (gradients["method"], own["method"]) == ("xssab", "additive")
     assert 0.3 < gradients["ratio"] < 1.6
     assert 0.5 < own["ratio"] < 1.6  # a pair's sums take as long as a small network's layer
+
+
+def test_xface(repository: Path) -> None:
+    _, report = quick_run("xface", repository)
+    rows = {row["network"]: row for row in report["rows"]}
+    for row in rows.values():
+        assert row["squares"] == 29
+        assert row["difference"] < 1e-4  # of maps whose largest value is 1, in float32
+        assert row["plain over ours"] == pytest.approx(
+            row["ours, masks/s"] / row["plain, masks/s"], rel=1e-3
+        )  # 4 digits
+    assert rows["demo"]["patches computed"] == 1
+    assert rows["demo rrfnet28"]["patches computed"] < 0.2

@@ -9,6 +9,7 @@ import torch
 from pipeline_lib.core.cosine import unit
 from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.embedding.folded import folded
 from pipeline_lib.networks.over.xcos import XCos
 from pipeline_lib.params.section import Section
 from pipeline_lib.why.explanation.shared.cell_map import cell_map
@@ -63,8 +64,8 @@ def _xcos_of(explained: FaceNetwork, beside: FaceNetwork | None) -> XCos:
             allowed="`with`: networks_over/<an entry of kind xcos>",
             where="explanations",
         )
-    own, other = explained.state_dict(), beside.frozen_networks()[beside.explained].state_dict()
-    if own.keys() != other.keys() or not all(torch.equal(value, other[name]) for name, value in own.items()):
+    frozen = beside.frozen_networks()[beside.explained]
+    if not (_same_weights(explained, frozen) or _same_weights(explained, folded(frozen))):
         raise ParamsError(
             "An xCos stands on another network than the one that is explained.",
             got=f"one over {beside.explained}, whose weights are others",
@@ -72,3 +73,8 @@ def _xcos_of(explained: FaceNetwork, beside: FaceNetwork | None) -> XCos:
             where="explanations",
         )
     return beside
+
+
+def _same_weights(one: FaceNetwork, other: FaceNetwork) -> bool:
+    own, theirs = one.state_dict(), other.state_dict()
+    return own.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in own.items())

@@ -1,17 +1,16 @@
 """xSSAB: the gradients of the arguments of a cosine that speak for and against a match (Huber et al., papers/xssab.md)."""
 
-import cv2
 import numpy as np
 import torch
 from torch.nn.functional import normalize
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.params.section import Section
+from pipeline_lib.why.explanation.shared.blur import blurred
 from pipeline_lib.why.explanation.shared.embedder import EmbeddedPair, Embedder
 from pipeline_lib.why.explanation.shared.explanation import Explanation, Maps, Requires
 
 REQUIRES: Requires = "gradients"
-BLUR_PX, BLUR_SIGMA_PX = 5, 5.0  # the paper's, for pictures
 
 
 class Settings(Section):
@@ -58,9 +57,4 @@ def explain(network: Embedder, pair: EmbeddedPair, settings: Settings, rng: np.r
         raise DataError(
             "A gradient of the score is not finite.", got=f"{(~np.isfinite(maps)).sum()} pixels of both images"
         )
-    return Explanation(_blurred(maps) if settings.blur else maps, score)
-
-
-def _blurred(maps: Maps) -> Maps:
-    both = [cv2.GaussianBlur(one, (BLUR_PX, BLUR_PX), BLUR_SIGMA_PX) for one in maps]
-    return np.stack(both).astype(np.float32)
+    return Explanation(blurred(maps) if settings.blur else maps, score)

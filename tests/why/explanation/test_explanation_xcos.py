@@ -7,6 +7,7 @@ import torch
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.networks.backbones.shared.build import build_over
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.embedding.folded import folded
 from pipeline_lib.networks.over import xcos as over_xcos
 from pipeline_lib.why.explanation import xcos
 from pipeline_lib.why.explanation.shared.cell_map import cell_map
@@ -97,3 +98,13 @@ def test_cells_and_embeddings_without_a_direction_are_refused(network_named, fac
         network.features.running_mean.zero_()
     with pytest.raises(DataError, match="feature vector is zero, NaN"):
         explain(embedder, faces)
+
+
+def test_a_folded_network_is_the_one_below_it(network_named, faces):
+    """The stage folds what it explains, not what xCos stands on."""
+    network = network_named("iresnet")
+    as_it_is, fast = (
+        explain(Embedder(one, False, images_per_batch=8, beside=module_over(network)), faces)
+        for one in (network, folded(network))
+    )
+    np.testing.assert_allclose(fast.maps, as_it_is.maps, atol=1e-5)  # rounding of another order

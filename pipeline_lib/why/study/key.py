@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import read_json
-from pipeline_lib.core.kinds import checked
 from pipeline_lib.params.section import Section
 from pipeline_lib.why.study.design import Occlusion
 
@@ -60,7 +62,10 @@ def read_key(path: Path) -> Key:
     """A file that `make` wrote.
 
     Raises:
-        DataError: it is missing or no JSON.
-        ParamsError: it is JSON of something else; names the keys.
+        DataError: it is missing, no JSON, or JSON of something else.
     """
-    return checked(Key, read_json(path), where=path)
+    try:
+        return Key.model_validate(read_json(path))
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:5]]
+        raise DataError("A file is no answer key of a study.", got="; ".join(wrong), where=path) from None

@@ -13,6 +13,7 @@ from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.data.shards.images import decode_png
 from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.why.explanation.shared.explanation import Explanation
+from pipeline_lib.why.study import candidates
 from pipeline_lib.why.study.draw import pair_tiles
 from pipeline_lib.why.study.key import Key, read_key
 from pipeline_lib.why.study.make import make_study, unbalanced
@@ -154,6 +155,19 @@ def test_a_map_of_zeros_is_the_grey_face(here: None) -> None:
     grey = decode_png(tiles[1])
     assert (np.ptp(grey, axis=2) == 0).all()
     assert len(pair_tiles(faces, None)) == 2
+
+
+def test_an_occlusion_that_the_data_lack_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "OCCLUSION_OF", {"mask_cloth": "mask"})
+    key = make_study(Path("data"), ["floor"], 6, 0, False, tmp_path / "study")
+    sorts = Counter((pair.genuine, pair.occlusion) for pair in key.questions)
+    assert sorts == dict.fromkeys([(True, "none"), (True, "mask"), (False, "none"), (False, "mask")], 3)
+    said = [line for line in unbalanced(key) if "sunglasses" in line]
+    assert said == [
+        f"{kind}, occlusion sunglasses, model {right}: 0 pairs; balanced, 1"
+        for kind in ("genuine", "impostor")
+        for right in ("right", "wrong")
+    ]
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pipeline_lib.params.section import AboveZero, Positive, Section, Share
 
+Weights = Literal["uniform", "apc", "sc", "sc_distance"]  # a key of matching.emd.weights.WEIGHTS
+
 
 class Rerank(Section):
     """One entry: stage 1 cosine, stage 2 alpha * EMD + (1 - alpha) * cosine on the top_k.
@@ -14,7 +16,7 @@ class Rerank(Section):
     network: str
     top_k: Positive
     alpha: Share
-    weights: Literal["uniform", "apc", "sc", "sc_distance"]
+    weights: Weights
     pool: Literal[1, 2]
     regularisation: AboveZero
     tolerance: AboveZero

@@ -179,7 +179,7 @@ def test_a_second_run_writes_the_same_bytes(data, floor, tmp_path):
     [
         ("refused", r"additive network[\s\S]*arch iresnet[\s\S]*random[\s\S]*params.yaml, explanations.refused"),
         ("misspelt", r"sede[\s\S]*params.yaml, explanations.misspelt"),
-        ("bright", r"no such kind[\s\S]*brightness[\s\S]*additive, random[\s\S]*explanations.bright"),
+        ("bright", r"no such kind[\s\S]*brightness[\s\S]*additive[\s\S]*random[\s\S]*explanations.bright"),
     ],
 )
 def test_entries_that_cannot_be_are_refused_and_nothing_is_written(data, tmp_path, entry, message):

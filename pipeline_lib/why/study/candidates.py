@@ -79,6 +79,11 @@ class Candidate:
         return Cell(self.genuine, self.occlusion, right)
 
     @property
+    def faces(self) -> frozenset[str]:
+        """The keys of the two, by which they are read."""
+        return frozenset((self.clean, self.occluded or self.other))
+
+    @property
     def photographs(self) -> set[str]:
         """The image ids of the two."""
         return {self.clean, self.other}

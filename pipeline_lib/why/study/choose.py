@@ -1,30 +1,28 @@
-"""Which candidates a study shows: drawn, balanced over their sorts, no photograph twice."""
+"""Which candidates a study shows: balanced over their sorts, no photograph twice."""
 
 from collections.abc import Sequence
-
-import numpy as np
+from collections.abc import Set as AbstractSet
 
 from pipeline_lib.why.study.candidates import Candidate
 from pipeline_lib.why.study.design import CELLS, Cell, allotment
 
 
-def choose(candidates: Sequence[Candidate], num: int, taken: set[str], rng: np.random.Generator) -> list[Candidate]:
-    """Draw `num` pairs as design.allotment balances them, in the order of CELLS; of one photograph there is one pair at most.
+def choose(candidates: Sequence[Candidate], num: int, taken: AbstractSet[str]) -> list[Candidate]:
+    """`num` pairs as design.allotment balances them, in the order of CELLS; of one photograph there is one pair at most.
 
-    The rarest sort is drawn first. Where photographs in use leave a sort short of its allotment, what it lacks is allotted anew.
+    The rarest sort is chosen first. Where photographs in use leave a sort short of its allotment, what it lacks is allotted anew.
 
     Args:
-        candidates: to draw from.
+        candidates: to choose from, in a drawn order; of each sort the first ones are taken.
         num: how many.
         taken: image ids that are shown elsewhere in the study.
-        rng: of the draw.
 
     Raises:
         DataError: so many pairs without a common photograph were not found.
     """
     of_cell: dict[Cell, list[Candidate]] = {cell: [] for cell in CELLS}
-    for place in rng.permutation(len(candidates)):
-        of_cell[candidates[place].cell].append(candidates[place])
+    for candidate in candidates:
+        of_cell[candidate.cell].append(candidate)
     room = {cell: len(found) for cell, found in of_cell.items()}
     rarest_first = sorted(CELLS, key=room.__getitem__)
     while True:

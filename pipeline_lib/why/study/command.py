@@ -29,6 +29,8 @@ def make(
     key = make_study(data, explanations, pairs, seed, confidence, out)
     typer.echo(f"Study {key.study}: {len(key.forms)} forms of {len(key.questions)} pairs in {out / 'forms'}")
     typer.echo(f"Answer sheets: {out / 'answers'}\nKey, not for participants: {out / 'key.json'}")
+    if key.num_unexplained:
+        typer.echo(f"Pairs that could not be explained, and were replaced: {key.num_unexplained}")
     for line in unbalanced(key):
         typer.echo(f"Not balanced: {line}")
 

@@ -43,11 +43,15 @@ class ShownMethod(Section):
 
 
 class Key(Section):
-    """`study` begins each form's code; `forms`: the method of each part, by that code; `methods`: all but NO_EXPLANATION."""
+    """`study` begins each form's code; `forms`: the method of each part, by that code; `methods`: all but NO_EXPLANATION.
+
+    `num_unexplained` pairs that some method could not explain were drawn, and others shown in their place.
+    """
 
     study: str
     seed: int
     asks_confidence: bool
+    num_unexplained: int
     methods: dict[str, ShownMethod]
     forms: dict[str, list[str]]
     examples: list[ShownPair]

@@ -2,12 +2,13 @@
 
 import csv
 import hashlib
+import logging
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_dir, write_json
@@ -27,9 +28,12 @@ NUM_EXAMPLES = 5  # the thesis's
 OCCLUDED_PER_PAIR = (
     5  # occluded images of each kind that are embedded for each pair shown: most photographs then come once
 )
-PAIRS_DRAW, EXPLANATION_DRAW = range(2)  # what a generator is for
+PAIRS_DRAW, PLAN_DRAW, EXPLANATION_DRAW = range(3)  # what a generator is for
 
 Tiles = Sequence[bytes]
+Shown = tuple[str, str, str]  # a method, the left face, the right face
+
+logger = logging.getLogger(__name__)
 
 
 def make_study(data: Path, names: Sequence[str], num_pairs: int, seed: int, asks_confidence: bool, out: Path) -> Key:
@@ -38,6 +42,7 @@ def make_study(data: Path, names: Sequence[str], num_pairs: int, seed: int, asks
     A study of M methods (the explanations, and faces alone) has M parts of `num_pairs` pairs. The pairs of a part are the same on
     all M forms; which method shows them differs from form to form by a Latin square. A participant fills one form, so sees each
     pair once and every method; over the forms, each pair is seen by each method. The same data and seed give the same bytes.
+    In the place of a pair that a method cannot explain another of its sort is shown; the log names it, the key has the count.
 
     Args:
         data: a rebuild's data folder.
@@ -58,20 +63,21 @@ def make_study(data: Path, names: Sequence[str], num_pairs: int, seed: int, asks
     judges = open_judges(data, list(entries.values()))
     methods = {name: open_explainer(data, name, entry, judges[entry.network]) for name, entry in entries.items()}
     rng = np.random.default_rng([seed, PAIRS_DRAW])
-    num_parts = 1 + len(methods)
-    num_questions = num_parts * num_pairs
     candidates = clean_candidates(data, judges)
-    candidates += occluded_candidates(data, judges, OCCLUDED_PER_PAIR * num_questions, rng)
-    chosen = choose(candidates, num_questions, set(), rng)
-    taken = set[str]().union(*(pair.photographs for pair in chosen))
-    examples = _shuffled(choose(candidates, NUM_EXAMPLES, taken, rng), rng)
-    parts = [_shuffled(part, rng) for part in dealt(chosen, num_parts)]
+    candidates += occluded_candidates(data, judges, OCCLUDED_PER_PAIR * num_pairs * (1 + len(methods)), rng)
+    candidates = _shuffled(candidates, rng)
     shown = {
         name: ShownMethod(kind=entry.kind, network=entry.network, threshold=judges[entry.network].threshold)
         for name, entry in entries.items()
     }
-    key = _key(seed, asks_confidence, shown, examples, parts, rng)
-    tiles = _drawn(data, key, methods)
+    tiles, unexplained = dict[Shown, Tiles](), set[frozenset[str]]()
+    while True:
+        usable = [candidate for candidate in candidates if candidate.faces not in unexplained]
+        key = _planned(usable, shown, num_pairs, seed, asks_confidence, len(unexplained))
+        failed = _draw(tiles, data, key, methods)
+        if not failed:
+            break
+        unexplained |= failed
     with atomic_dir(out) as partial:
         for folder in ("forms", "answers"):
             (partial / folder).mkdir()
@@ -94,16 +100,20 @@ def _shuffled(pairs: Sequence[Candidate], rng: np.random.Generator) -> list[Cand
     return [pairs[place] for place in rng.permutation(len(pairs))]
 
 
-def _key(
+def _planned(
+    candidates: Sequence[Candidate],
+    methods: Mapping[str, ShownMethod],
+    num_pairs: int,
     seed: int,
     asks_confidence: bool,
-    methods: Mapping[str, ShownMethod],
-    examples: Sequence[Candidate],
-    parts: Sequence[Sequence[Candidate]],
-    rng: np.random.Generator,
+    num_unexplained: int,
 ) -> Key:
-    """Each pair's sides drawn, the pairs numbered, the methods put on the forms, and a code of all of it."""
-    shown_examples = [_shown(pair, rng) for pair in examples]
+    """Pairs chosen, dealt to the parts and numbered, their sides drawn, the methods put on the forms, and a code of all of it."""
+    rng = np.random.default_rng([seed, PLAN_DRAW])
+    chosen = choose(candidates, num_pairs * (1 + len(methods)), set())
+    taken = set[str]().union(*(pair.photographs for pair in chosen))
+    shown_examples = [_shown(pair, rng) for pair in _shuffled(choose(candidates, NUM_EXAMPLES, taken), rng)]
+    parts = [_shuffled(part, rng) for part in dealt(chosen, 1 + len(methods))]
     numbered = [(part, pair) for part, pairs in enumerate(parts, 1) for pair in pairs]
     questions = [
         Question(pair=number, part=part, **_shown(pair, rng).model_dump())
@@ -115,6 +125,7 @@ def _key(
         study="",
         seed=seed,
         asks_confidence=asks_confidence,
+        num_unexplained=num_unexplained,
         methods=dict(methods),
         forms={str(number): row for number, row in enumerate(square, 1)},
         examples=shown_examples,
@@ -143,34 +154,37 @@ def _shown(pair: Candidate, rng: np.random.Generator) -> ShownPair:
     )
 
 
-def _drawn(data: Path, key: Key, methods: Mapping[str, Explainer]) -> dict[tuple[str, str, str], Tiles]:
-    """The pictures of each pair (left, right) by each method (first), which every one of some form needs."""
+def _draw(tiles: dict[Shown, Tiles], data: Path, key: Key, methods: Mapping[str, Explainer]) -> set[frozenset[str]]:
+    """Add the pictures that `tiles` lacks, of each pair by each method; gives the pairs that some method cannot explain.
+
+    Raises:
+        DataError: none can be explained; that of the first.
+    """
     sources = [ShardImages(data / "align"), ShardImages(data / "occlude")]
     places = {name: (images, row) for images in sources for row, name in enumerate(images.keys)}
-
-    def read(name: str) -> npt.NDArray[np.uint8]:
-        images, row = places[name]
-        return images.read([row])
-
-    tiles = dict[tuple[str, str, str], Tiles]()
+    failures = dict[frozenset[str], DataError]()
     pairs = [*key.examples, *key.questions]
-    for number, pair in enumerate(track(pairs, "explaining pairs", total=len(pairs))):
-        faces = np.concatenate([read(pair.left), read(pair.right)])
-        tiles[NO_EXPLANATION, pair.left, pair.right] = pair_tiles(faces, None)
-        for place, (name, method) in enumerate(methods.items()):
-            rng = np.random.default_rng([key.seed, EXPLANATION_DRAW, number, place])
-            try:
-                _, explanation = method(faces, rng)
-            except DataError as error:
-                got = f"{name}, {pair.left} and {pair.right}: {error}"
-                raise DataError(
-                    "A pair cannot be explained.", got=got, allowed="another --seed, for other pairs"
-                ) from error
-            tiles[name, pair.left, pair.right] = pair_tiles(faces, explanation)
-    return tiles
+    for pair in track(pairs, "explaining pairs", total=len(pairs)):
+        if (NO_EXPLANATION, pair.left, pair.right) in tiles:
+            continue
+        read = [images.read([row]) for images, row in (places[pair.left], places[pair.right])]
+        faces = np.concatenate(read)
+        found = {(NO_EXPLANATION, pair.left, pair.right): pair_tiles(faces, None)}
+        try:
+            for place, (name, method) in enumerate(methods.items()):
+                draw = [key.seed, EXPLANATION_DRAW, zlib.crc32(f"{pair.left} {pair.right}".encode()), place]
+                found[name, pair.left, pair.right] = pair_tiles(faces, method(faces, np.random.default_rng(draw))[1])
+        except DataError as error:
+            logger.warning("%s and %s are left out: %s", pair.left, pair.right, error)
+            failures[frozenset((pair.left, pair.right))] = error
+            continue
+        tiles |= found
+    if len(failures) == len(pairs):
+        raise next(iter(failures.values()))
+    return set(failures)
 
 
-def _parts(key: Key, by_part: Sequence[str], tiles: Mapping[tuple[str, str, str], Tiles]) -> list[Part]:
+def _parts(key: Key, by_part: Sequence[str], tiles: Mapping[Shown, Tiles]) -> list[Part]:
     """A form's parts, from its method in each."""
     return [
         Part(

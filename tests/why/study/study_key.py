@@ -13,6 +13,7 @@ KEY = Key(
     study="sabc",
     seed=3,
     asks_confidence=False,
+    num_unexplained=0,
     methods={"own": ShownMethod(kind="additive", network="n", threshold=0.3)},
     forms={"sabc-1": ["none", "own"], "sabc-2": ["own", "none"]},
     examples=[],

@@ -12,6 +12,7 @@ import pytest
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.data.shards.images import decode_png
 from pipeline_lib.networks.embedding.images import ShardImages
+from pipeline_lib.why.explanation import random
 from pipeline_lib.why.explanation.shared.explanation import Explanation
 from pipeline_lib.why.study import candidates
 from pipeline_lib.why.study.draw import pair_tiles
@@ -155,6 +156,28 @@ def test_a_map_of_zeros_is_the_grey_face(here: None) -> None:
     grey = decode_png(tiles[1])
     assert (np.ptp(grey, axis=2) == 0).all()
     assert len(pair_tiles(faces, None)) == 2
+
+
+def test_a_pair_that_cannot_be_explained_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = make_study(Path("data"), ["floor"], 3, 0, False, tmp_path / "plain")
+    first, last = plain.questions[0], plain.examples[-1]
+    bad = {pair.scores["rrfnet56"] for pair in (first, last)}
+    kind = random.explain
+
+    def explain(network, pair, settings, rng):
+        if any(abs(pair.score - score) < 1e-5 for score in bad):  # stored scores are of other batches
+            raise DataError("A map is constant.")
+        return kind(network, pair, settings, rng)
+
+    monkeypatch.setattr(random, "explain", explain)
+    key = make_study(Path("data"), ["floor"], 3, 0, False, tmp_path / "other")
+    assert (plain.num_unexplained, key.num_unexplained) == (0, 2)
+    assert len(key.questions) == len(plain.questions)
+    shown = {frozenset((pair.left, pair.right)) for pair in [*key.examples, *key.questions]}
+    assert not {frozenset((pair.left, pair.right)) for pair in (first, last)} & shown
+    bad.update(np.arange(-1.0, 1.0, 1e-5))
+    with pytest.raises(DataError, match="constant"):
+        make_study(Path("data"), ["floor"], 3, 0, False, tmp_path / "none")
 
 
 def test_an_occlusion_that_the_data_lack_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,7 @@
 from typing import Literal
 
 from pipeline_lib.params.section import AboveZero, Positive, Section, Share
-
-Weights = Literal["uniform", "apc", "sc", "sc_distance"]  # a key of matching.emd.weights.WEIGHTS
+from pipeline_lib.params.transport import Weights
 
 
 class Rerank(Section):

@@ -5,8 +5,8 @@ import numpy as np
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, transport, unit_patches
 from pipeline_lib.matching.emd.weights import PatchPairs, patch_weights
-from pipeline_lib.params.rerank import Weights
 from pipeline_lib.params.section import AboveZero, Positive, Section
+from pipeline_lib.params.transport import Weights
 from pipeline_lib.why.explanation.shared.cell_map import cell_map
 from pipeline_lib.why.explanation.shared.embedder import EmbeddedPair, Embedder
 from pipeline_lib.why.explanation.shared.explanation import Explanation, Requires

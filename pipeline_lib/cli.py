@@ -17,10 +17,12 @@ from pipeline_lib.delivery.report.tables import as_text, headline_table
 from pipeline_lib.delivery.verdict import words
 from pipeline_lib.delivery.verdict.page import as_page
 from pipeline_lib.tracking.store import RegistryError, database_file, open_client, shown_uri, tracking_uri
+from pipeline_lib.why.study.command import study
 
 MODEL = "models:/face-verifier@champion"
 ESCAPED = "backslashreplace"  # a photograph's name may be no UTF-8, and a terminal may be no UTF-8 either
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(study, name="study")
 TrackingUri = Annotated[
     str | None,
     typer.Option(

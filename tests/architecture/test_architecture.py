@@ -26,7 +26,7 @@ WINGS = {
     "data": ["photos", "synthetic", "sources", "shards", "faces", "patches", "occlusion"],
     "networks": ["backbones", "heads", "over", "embedding", "embeddings", "training"],
     "matching": ["emd", "regions", "dam", "scores", "retrieval", "verification"],
-    "why": ["explanation", "faithfulness"],
+    "why": ["explanation", "faithfulness", "study"],
     "tracking": [],
     "delivery": ["verifier", "registry", "claims", "report", "verdict"],
 }  # fmt: skip

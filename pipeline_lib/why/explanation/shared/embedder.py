@@ -46,25 +46,33 @@ class Embedder:
 
         e = e(x), or e(x) + e(mirror x) with `mirror`;  p_i = p_i(x), or p_i(x) + p_m(i)(mirror x)
 
-    m(i) is the patch that mirroring moves to place i (networks.embedding.extract), so p_i is of place i of x itself.
+    m(i) is the patch that mirroring moves to place i (networks.embedding.extract), so p_i is of place i of x itself. Where a
+    score is a centred cosine, its mean is taken off e.
 
     Args:
         network: in eval mode, on the device it computes on.
         mirror: params.embed's.
         images_per_batch: of a forward pass.
         threshold: the cosine that decides for a match; None where nobody knows it.
+        mean: float32 (D,), taken off every embedding; None for a plain cosine.
     """
 
     def __init__(
-        self, network: FaceNetwork, mirror: bool, images_per_batch: int, threshold: float | None = None
+        self,
+        network: FaceNetwork,
+        mirror: bool,
+        images_per_batch: int,
+        threshold: float | None = None,
+        mean: Floats | None = None,
     ) -> None:
         self.network, self.mirror, self.images_per_batch, self.threshold = network, mirror, images_per_batch, threshold
+        self.mean = mean
 
     def embed(self, x: Tensor) -> Tensor:
         """Embeddings (B, D) of images (B, 3, 112, 112) on the network's device, in one pass; differentiable."""
         x = channels_last(x)
         embeddings: Tensor = self.network(x)
-        return embeddings + self.network(x.flip(3)) if self.mirror else embeddings
+        return self._centred(embeddings + self.network(x.flip(3)) if self.mirror else embeddings)
 
     @torch.inference_mode()
     def __call__(self, images: Floats) -> Floats:
@@ -86,11 +94,14 @@ class Embedder:
         if self.mirror:
             others, other_patches = self.network.forward_with_patches(x.flip(3))
             embeddings, patches = embeddings + others, patches + other_patches[:, mirrored_patches(self.network.grid)]
-        return EmbeddedPair(images, embeddings.cpu().numpy(), patches.cpu().numpy())
+        return EmbeddedPair(images, self._centred(embeddings).cpu().numpy(), patches.cpu().numpy())
 
     def on_device(self, images: Floats) -> Tensor:
         """Images in network space, where the network is."""
         return torch.from_numpy(images).to(next(self.network.parameters()).device)
+
+    def _centred(self, embeddings: Tensor) -> Tensor:
+        return embeddings if self.mean is None else embeddings - self.on_device(self.mean)
 
 
 def _in_network_space(images: Images) -> Floats:

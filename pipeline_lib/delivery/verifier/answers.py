@@ -1,6 +1,6 @@
 """What the verifier answers: one comparison, and what each part of the faces adds to it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,9 @@ class Comparison:
     reliability: str | None = None
     contributions: tuple[Contribution, ...] = ()
     terms: tuple[tuple[float, ...], ...] = ()
-    maps: npt.NDArray[np.float32] | None = None
+    maps: npt.NDArray[np.float32] | None = field(
+        default=None, compare=False
+    )  # `png`, which is drawn from it, is compared
     faces: tuple[bytes, bytes] | None = None
     png: bytes | None = None
 

@@ -8,7 +8,10 @@ from pipeline_lib.params.section import AboveZero, NonNegative, OpenSection, Pos
 
 
 class Explain(Section):
-    """The pairs that every explanation explains, and how its faithfulness is measured."""
+    """The pairs that every explanation explains, and how its faithfulness is measured.
+
+    Of each test protocol `num_pairs` genuine and as many impostor pairs are explained, and `num_pictures` of them drawn.
+    """
 
     num_pairs: Positive
     num_pictures: NonNegative
@@ -18,7 +21,11 @@ class Explain(Section):
 
 
 class Explanation(OpenSection):
-    """One entry: `kind` names a module of why/explanation, which checks the other keys; `network` is the one explained."""
+    """One entry: `kind` names a module of why/explanation, which checks the other keys; `network` is the one explained.
+
+    `with` is the folder below data/ of what else the kind needs (networks_over/<name>), or none.
+    """
 
     kind: str
     network: str
+    with_: Annotated[str, Field(alias="with")]

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from pipeline_lib.params.section import AboveZero, Positive, Section, Share
+from pipeline_lib.params.transport import Weights
 
 
 class Rerank(Section):
@@ -14,7 +15,7 @@ class Rerank(Section):
     network: str
     top_k: Positive
     alpha: Share
-    weights: Literal["uniform", "apc", "sc", "sc_distance"]
+    weights: Weights
     pool: Literal[1, 2]
     regularisation: AboveZero
     tolerance: AboveZero

@@ -6,11 +6,12 @@ from pipeline_lib.core.geometry import FACE_PX
 
 _MAP = pa.list_(pa.float32(), FACE_PX * FACE_PX)
 
-# One row an explained pair. `score`: the cosine that is explained. `map_a`, `map_b`: one value a pixel of the aligned image,
-# row by row; positive speaks for a match. `terms`: K*K, what patch i of A with patch j of B (at i*K + j) adds to the score,
-# and `boxes`: x y w h px of the K patches; both null where a method splits nothing.
+# One row an explained pair; `protocol`: whose pair it is. `score`: the cosine that is explained. `map_a`, `map_b`: one value a
+# pixel of the aligned image, row by row; positive speaks for a match. `terms`: K*K, what patch i of A with patch j of B (at
+# i*K + j) adds to the score; null where a method splits nothing. `boxes`: x y w h px of the K patches; null where it has none.
 MAPS = pa.schema(
     [
+        ("protocol", pa.string()),
         ("image_a", pa.string()),
         ("image_b", pa.string()),
         ("genuine", pa.bool_()),

@@ -114,15 +114,34 @@ def unit(file: Path) -> str:
     return str(Path("pipeline_lib", wing, room))
 
 
+def named_kinds(stage: dict) -> set[Path]:
+    """Every kind that params may name in a stage's deps: the modules of the folders of its `.../${item.kind}.py`."""
+    folders = [
+        REPOSITORY / dep.partition("/${")[0] for dep in stage["deps"] if dep.split("/")[0] in ROOTS and "/${" in dep
+    ]
+    found = {path.relative_to(REPOSITORY) for folder in folders for path in folder.glob("*.py")}
+    return {path for path in found if path.name != "__init__.py"}
+
+
+def stage_closure(stage: dict) -> set[Path]:
+    """What a stage may come to run: its script's closure, and what the kinds that params may name stand on.
+
+    One kind's imports are in every entry's deps, since dvc.yaml cannot tell which it has: rather a rerun too many than a stale
+    result. The kinds themselves are left out, for dvc.yaml names the entry's own.
+    """
+    kinds = named_kinds(stage)
+    return set().union(import_closure(stage_file(stage)), *map(import_closure, kinds)) - kinds
+
+
 def code_units(stage: dict) -> set[str]:
     """What a stage's deps must list of our code, but for the kinds that params name."""
-    units = {unit(file) for file in import_closure(stage_file(stage))}
+    units = {unit(file) for file in stage_closure(stage)}
     return {name for name in units if not any(name.startswith(f"{other}/") for other in units)}
 
 
 def packages(stage: dict) -> list[str]:
     """The distributions that decide what a stage writes, sorted."""
-    files = [file for file in import_closure(stage_file(stage)) if file.suffix == ".py"]
+    files = [file for file in stage_closure(stage) | named_kinds(stage) if file.suffix == ".py"]
     names = {module.split(".")[0] for file in files for module in imported_modules(file)}
     return sorted({DECISIVE_PACKAGES[name] for name in names & set(DECISIVE_PACKAGES)}, key=str.lower)
 

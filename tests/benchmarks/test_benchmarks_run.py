@@ -112,3 +112,11 @@ def test_detectors(repository: Path) -> None:
     rows = {row["detector"]: row for row in report["rows"]}
     assert rows["mmod"]["found"] == rows["dlib cnn"]["found"] == report["same"] == 4
     assert rows["mmod"]["ms/image"] < rows["dlib cnn"]["ms/image"]
+
+
+def test_explain_pair(repository: Path) -> None:
+    _, report = quick_run("explain_pair", repository)
+    gradients, own = report["rows"]
+    assert (gradients["method"], own["method"]) == ("xssab", "additive")
+    assert 0.3 < gradients["ratio"] < 1.6
+    assert 0.5 < own["ratio"] < 1.6  # a pair's sums take as long as a small network's layer

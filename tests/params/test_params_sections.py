@@ -21,6 +21,7 @@ LOGISTIC = {
     "logistic": {"num_pairs": 9, "num_cross_validation_folds": 2, "strengths": [1.0], "num_bootstrap": 2, "seed": 1}
 }
 Change = Callable[[Callable[[Any], None]], Path]
+OF_NO_SUM = {"kind": "additive", "network": "iresnet", "with": "none"}
 
 
 @pytest.fixture
@@ -78,6 +79,7 @@ def put(keys: str, value: object) -> Callable[[Any], None]:
         ("regions.network", None, r"positions need regions\.network"),
         ("regions.weights.logistic.num_bootstrap", 1, r"num_bootstrap: Input should be greater than or equal to 2"),
         ("explanations.rrfnet28_random.network", "resnet", "names resnet, which networks does not define"),
+        ("explanations.rrfnet28_random.with", "networks_over/x", r"rrfnet28_random\.with is networks_over/x"),
         ("scores.dam.with", "anchors/fake", r"scores\.dam\.with names anchors/fake, which is not defined"),
         ("scores.dam.of", "embed/resnet", "names resnet, which networks does not define"),
         ("networks_over", {"iresnet": {"kind": "x", "over": ["iresnet"], "epochs": 0, "head": {"kind": "none"}}}, "both define"),
@@ -108,7 +110,7 @@ def test_a_wrong_value_is_named(changed: Change, keys: str, value: object, messa
         ("train.shift_px", 6, r"train\.shift_px"),
         ("align.weights", "params.yaml", r"dlib detector takes no weights[\s\S]*align\.weights"),
         ("align.detector", "retinaface_mobilenet", r"a probability[\s\S]*align\.min_score"),
-        ("explanations.rrfnet28_random", {"kind": "additive", "network": "iresnet"}, r"additive network[\s\S]*rrfnet28_random"),
+        ("explanations.rrfnet28_random", OF_NO_SUM, r"additive network[\s\S]*rrfnet28_random"),
         ("register.candidates", ["cosine:resnet"], r"no score[\s\S]*cosine:resnet[\s\S]*cosine:iresnet[\s\S]*candidates"),
         ("register.candidates", ["cosin:iresnet"], r"no score that is computed[\s\S]*cosin:iresnet"),
         ("scores.cosine.networks", ["iresnet", "resnet"], r"not embedded[\s\S]*resnet[\s\S]*scores\.cosine\.networks"),

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pipeline_lib.core.errors import ParamsError
+from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.core.files import read_json
 from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.data.shards.images import decode_png, encode_png
@@ -22,11 +22,12 @@ from pipeline_lib.networks.embedding.extract import embed_images
 from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
+from pipeline_lib.why.explanation import random
 from pipeline_lib.why.explanation.shared.map_file import read_maps
 from stages import explain
 
 NUM_PEOPLE, NUM_PAIRS, NUM_PICTURES = 4, 3, 3
-SUMMARY = {"insertion_mean", "insertion_std", "deletion_mean", "deletion_std", "num_pairs"}
+SUMMARY = {"insertion_mean", "insertion_std", "deletion_mean", "deletion_std", "num_pairs", "num_failed"}
 PARAMS = {
     "embed": {"mirror": True},
     "explain": {
@@ -37,11 +38,11 @@ PARAMS = {
         "seed": 7,
     },
     "explanations": {
-        "own": {"kind": "additive", "network": "rrfnet56"},
-        "floor": {"kind": "random", "network": "rrfnet56"},
-        "refused": {"kind": "additive", "network": "iresnet"},
-        "misspelt": {"kind": "random", "network": "rrfnet56", "sede": 1},
-        "bright": {"kind": "brightness", "network": "iresnet", "gain": -2.0},
+        "own": {"kind": "additive", "network": "rrfnet56", "with": "none"},
+        "floor": {"kind": "random", "network": "rrfnet56", "with": "none"},
+        "refused": {"kind": "additive", "network": "iresnet", "with": "none"},
+        "misspelt": {"kind": "random", "network": "rrfnet56", "with": "none", "sede": 1},
+        "bright": {"kind": "brightness", "network": "iresnet", "with": "none", "gain": -2.0},
     },
 }
 BRIGHTNESS = '''"""Brightness: a pixel speaks for a match as far as it is bright."""
@@ -93,7 +94,8 @@ def run(root: Path, entry: str, out: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         network = Path("networks", PARAMS["explanations"][entry]["network"])
-        explain.main(entry, network, Path("embed", network.name), Path("pairs.parquet"), Path("align"), out)
+        embedded = Path("embed", network.name)
+        explain.main(entry, network, Path("none"), embedded, Path("pairs.parquet"), Path("align"), out)
     return out
 
 
@@ -112,7 +114,7 @@ def floor(data) -> Path:
 def test_maps_explain_the_score_of_the_embed_stage(data, own):
     """Mirrored features included, for genuine and impostor pairs."""
     maps = read_maps(own / "maps.arrow")
-    assert maps["genuine"].to_pylist() == [True] * NUM_PAIRS + [False] * (NUM_PICTURES // 2)
+    assert maps["genuine"].to_pylist() == [True] * NUM_PAIRS + [False] * NUM_PAIRS
     images = ShardImages(data / "align")
     vectors, _ = embed_images(load_network(data / "networks/rrfnet56"), images.read(range(len(images))), True, 8)
     vector_of = dict(zip(images.image_ids, vectors.astype(np.float64), strict=True))
@@ -177,7 +179,7 @@ def test_a_second_run_writes_the_same_bytes(data, floor, tmp_path):
     [
         ("refused", r"additive network[\s\S]*arch iresnet[\s\S]*random[\s\S]*params.yaml, explanations.refused"),
         ("misspelt", r"sede[\s\S]*params.yaml, explanations.misspelt"),
-        ("bright", r"no such kind[\s\S]*brightness[\s\S]*additive, random[\s\S]*explanations.bright"),
+        ("bright", r"no such kind[\s\S]*brightness[\s\S]*additive[\s\S]*random[\s\S]*explanations.bright"),
     ],
 )
 def test_entries_that_cannot_be_are_refused_and_nothing_is_written(data, tmp_path, entry, message):
@@ -192,10 +194,9 @@ def test_a_method_is_one_file_and_one_entry(data, repository, tmp_path):
         shutil.copytree(repository / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(data, tmp_path, dirs_exist_ok=True)
     (tmp_path / "pipeline_lib/why/explanation/brightness.py").write_text(BRIGHTNESS)
-    options = (
-        "--network networks/iresnet --embedded embed/iresnet --pairs pairs.parquet --aligned align --out explain/bright"
-    )
-    command = [sys.executable, "-m", "stages.explain", "--explanation", "bright", *options.split()]
+    options = "--explanation bright --network networks/iresnet --with none --embedded embed/iresnet"
+    options += " --pairs pairs.parquet --aligned align --out explain/bright"
+    command = [sys.executable, "-m", "stages.explain", *options.split()]
     environment = {key: value for key, value in os.environ.items() if key != "DVC_ROOT"}
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
@@ -207,3 +208,25 @@ def test_a_method_is_one_file_and_one_entry(data, repository, tmp_path):
     (image,) = images.read([images.image_ids.index(row["image_a"])])
     expected = -2.0 * (image.mean(axis=2) / 127.5 - 1.0)
     np.testing.assert_allclose(np.reshape(row["map_a"], (112, 112)), expected, atol=1e-5)  # float32
+
+
+def test_a_pair_that_cannot_be_explained_is_counted_and_the_others_go_on(data, tmp_path, monkeypatch, caplog):
+    honest, pairs = random.explain, []
+
+    def fail_once(network, pair, settings, rng):
+        pairs.append(pair)
+        if len(pairs) in failing:
+            raise DataError("An embedding has no direction.")
+        return honest(network, pair, settings, rng)
+
+    monkeypatch.setattr(random, "explain", fail_once)
+    failing = {2}
+    out = run(data, "floor", tmp_path / "one")
+    metrics = read_json(out / "metrics.json")
+    assert (metrics["num_failed"], metrics["num_pairs"]) == (1, NUM_PAIRS - 1)
+    assert len(read_maps(out / "maps.arrow")) == 2 * NUM_PAIRS - 1
+    assert "has no direction" in caplog.text
+    failing, pairs = set(range(1, 99)), []
+    with pytest.raises(DataError, match="no direction"):
+        run(data, "floor", tmp_path / "none")
+    assert not (tmp_path / "none" / "maps.arrow").exists()

@@ -56,7 +56,8 @@ def align_batch(rows: Sequence[Row], align: Align, weights: Path | None, root: P
     Returns:
         for each row, in order, the aligned face or a row of the rejects table (reasons of PhotoError and FaceReject).
     """
-    detector = _process_detector(align.detector, weights, align.min_score, align.min_face_px)
+    largest_only = align.several_faces == "largest"
+    detector = _process_detector(align.detector, weights, align.min_score, align.min_face_px, largest_only)
     outcomes: list[Outcome] = []
     for run in _decoded_runs(rows, root, max_pixels):
         found = iter(detector.detect([image for _, image in run if not isinstance(image, PhotoError)]))
@@ -105,12 +106,14 @@ def _decode(path: Path, max_pixels: int) -> Image | PhotoError:
 
 
 @lru_cache(maxsize=1)
-def _process_detector(kind: str, weights: Path | None, min_score: float, min_face_px: int) -> Detector:
+def _process_detector(
+    kind: str, weights: Path | None, min_score: float, min_face_px: int, largest_only: bool
+) -> Detector:
     """This process's detector, built at its first batch. Processes share the GPUs where there are any."""
     if kind == "dlib":
-        return make_detector(kind, weights, min_score, min_face_px)
+        return make_detector(kind, weights, min_score, min_face_px, largest_only=largest_only)
     import torch
 
     num_gpus = torch.cuda.device_count()
     device = f"cuda:{os.getpid() % num_gpus}" if num_gpus else "cpu"
-    return make_detector(kind, weights, min_score, min_face_px, device)
+    return make_detector(kind, weights, min_score, min_face_px, device, largest_only=largest_only)

@@ -72,7 +72,7 @@ def with_reasons(
     pair = EmbeddedPair(images, vectors if mean is None else vectors - mean, patches)
     is_whole = abs(pair.score - answer.similarity) <= ROUNDING
     threshold = answer.threshold if is_whole else NO_THRESHOLD
-    embedder = Embedder(network, encoder.mirror, BATCH_SIZE, threshold, mean)
+    embedder = Embedder(network, encoder.mirror, BATCH_SIZE, threshold, mean=mean)
     try:
         found = explained(method, embedder, pair)
         checked = reliability(method, found, embedder, pair) if check else None

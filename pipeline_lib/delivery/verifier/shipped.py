@@ -29,7 +29,8 @@ def load_shipped() -> Verifier:
     align, name = own.align, scorer.needs.network
     assert name is not None
     encoder = Encoder(scorer.needs, {name: initial_network(Spec(), 0, None).eval()}, own.embed.mirror)
-    detector = make_detector(align.detector, None, align.min_score, align.min_face_px)
+    largest_only = align.several_faces == "largest"
+    detector = make_detector(align.detector, None, align.min_score, align.min_face_px, largest_only=largest_only)
     return Verifier(scorer, encoder, detector, calibration(), own)
 
 

@@ -61,7 +61,8 @@ class Verifier:
         scorer = load_scorer(folder / SCORER)
         encoder = Encoder.load(folder / NETWORKS, scorer.needs, settings.embed.mirror)
         align = settings.align
-        detector = make_detector(align.detector, detector_file(folder), align.min_score, align.min_face_px)
+        largest_only, weights = align.several_faces == "largest", detector_file(folder)
+        detector = make_detector(align.detector, weights, align.min_score, align.min_face_px, largest_only=largest_only)
         return cls(scorer, encoder, detector, calibration, settings)
 
     def compare(

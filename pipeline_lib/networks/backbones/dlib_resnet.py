@@ -162,8 +162,11 @@ def published_weights() -> Mapping[str, Tensor]:
 def cell_boxes(side: int) -> npt.NDArray[np.int64]:
     """The share that each cell of a map of `side` x `side` has in our crop, row by row: int64 (side*side,4), x y w h px."""
     step, first = MAPS[side]
-    edges = [first + step * (np.arange(side + 1) - 0.5) for _ in range(2)]
-    x, y = (np.rint((edge - shift) / SCALE).astype(np.int64) for edge, shift in zip(edges, (LEFT, TOP), strict=True))
+    edges = first + step * (np.arange(side + 1) - 0.5)
+    places = (
+        ((edges - shift) / SCALE).clip(0, FACE_PX) for shift in (LEFT, TOP)
+    )  # the lowest of 4 rows looks beyond it
+    x, y = (np.rint(place).astype(np.int64) for place in places)
     return np.array([(x[j], y[i], x[j + 1] - x[j], y[i + 1] - y[i]) for i in range(side) for j in range(side)])
 
 

@@ -22,8 +22,9 @@ Embed = Callable[[Images], tuple[Tensor, Tensor]]
 def face_features(network: FaceNetwork, mirror: bool, with_patches: bool) -> Embed:
     """What one network makes of a batch.
 
-    e = e(x) + e(mirror x); p_i = p_i(x) + p_m(i)(mirror x), where m(i) is the patch that mirroring moves to place i.
-    The mean of an RRFNet's patches is therefore its embedding with and without `mirror` (METHODS, sections 4 and 5).
+    e = e(x) + e(mirror x); p_i = p_i(x) + p_m(i)(mirror x), where m(i) is the patch that mirroring moves to place i
+    (mirrored_patches). The mean of an RRFNet's patches is therefore its embedding with and without `mirror` (METHODS, sections
+    4 and 5).
 
     Args:
         network: in eval mode, on the device it computes on.
@@ -108,20 +109,33 @@ def embed_region_images(networks: Mapping[Region, FaceNetwork], images: Images, 
 
 
 def mirrored_patches(grid: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """For each patch i of a grid, the index m(i) of the patch at its mirrored place (112-w-x, y).
+    """For each patch i of a grid, the index m(i) of the patch at its mirrored place.
+
+    A grid in the middle of the image has one exactly there, at (112-w-x, y). The middle of another one, such as the cells of
+    unpadded convolutions (dlib_resnet), is off by less than half a step between columns, and its boxes are rounded: it is
+    mirrored about its own middle, and m(i) is the patch nearest to that place. A mirrored image then still has the same sums
+    p_i + p_m(i) at mirrored places; each is of two places, whose middle is where a centred grid has its patch.
 
     Args:
         grid: int64 (K, 4), x y w h in px.
 
     Raises:
-        DataError: a place has no patch.
+        DataError: the grid's middle is further off, or a place has no patch within half a patch, or not one of its own.
     """
-    where = {tuple(box): index for index, box in enumerate(grid.tolist())}
-    mirrored = [(FACE_PX - w - x, y, w, h) for x, y, w, h in grid.tolist()]
-    missing = [box for box in mirrored if box not in where]
-    if missing:
-        raise DataError("The patch grid is not its own mirror image; embed it with mirror: false.", got=missing[0])
-    return np.array([where[box] for box in mirrored], dtype=np.int64)
+    columns, ends = np.unique(grid[:, 0]), grid[:, 0] + grid[:, 2]
+    both_ends = columns[0] + ends.max()
+    step = np.diff(columns).min() if len(columns) > 1 else grid[0, 2]
+    places = 2 * grid[:, :2] + grid[:, 2:]  # twice the centres
+    mirrored = places * (-1, 1) + (2 * both_ends, 0)
+    apart = np.abs(mirrored[:, None] - places)
+    found: npt.NDArray[np.int64] = apart.sum(axis=2).argmin(axis=1)
+    lost = (apart[np.arange(len(grid)), found] >= grid[:, 2:]).any(axis=1) | (found[found] != np.arange(len(grid)))
+    if abs(both_ends - FACE_PX) >= step or lost.any():
+        x, y, w, h = grid[lost.argmax()].tolist()
+        raise DataError(
+            "The patch grid is not its own mirror image; embed it with mirror: false.", got=(FACE_PX - w - x, y, w, h)
+        )
+    return found
 
 
 def to_network_input(images: Images, network: torch.nn.Module) -> Tensor:

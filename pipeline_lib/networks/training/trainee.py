@@ -32,9 +32,8 @@ class Trainee(nn.Module):
 
     def embed(self, images: Tensor, kept: Tensor | None) -> Tensor:
         """Embeddings (B,D) of a batch; the network runs in bfloat16 on GPUs, in float32 on CPUs, where bfloat16 is slower."""
-        inputs = scaled(images)
         with mixed_precision(images.device):
-            embeddings: Tensor = self.network(inputs) if kept is None else self.network(inputs, kept)
+            embeddings: Tensor = self.network(*inputs(images, kept))
         return embeddings
 
     def observe(self, embeddings: Tensor, labels: Tensor) -> None:
@@ -44,7 +43,7 @@ class Trainee(nn.Module):
     def forward(
         self, images: Tensor, labels: Tensor, kept: Tensor | None, noise: Tensor | None, is_whole: bool = False
     ) -> Tensor:
-        """The mean loss of a batch.
+        """The mean loss of a batch: the head's, and the network's own where it has one (FaceNetwork.forward_with_loss).
 
         Args:
             images: uint8 RGB (B,S,S,3).
@@ -53,11 +52,12 @@ class Trainee(nn.Module):
             noise: float32 (B,), a standard normal number a sample, or None; for heads that draw their margins.
             is_whole: the batch is the rank's whole share of the global batch, which the head is to observe.
         """
-        embeddings = self.embed(images, kept)
+        with mixed_precision(images.device):
+            embeddings, own_loss = self.network.forward_with_loss(*inputs(images, kept))
         if is_whole:
             self.observe(embeddings, labels)
         loss: Tensor = self.head(embeddings, labels, noise)
-        return loss
+        return loss if own_loss is None else loss + own_loss
 
 
 class StackedTrainees(nn.Module):
@@ -116,6 +116,11 @@ def check_objective(name: str, trainee: Trainee, dataset: TrainingSet) -> None:
             got=f"{teacher.dim}",
             allowed=f"{dim}, embedding_dim of {name}",
         )
+
+
+def inputs(images: Tensor, kept: Tensor | None) -> tuple[Tensor, ...]:
+    """The arguments of a network: images scaled and, where some patches are masked, the others."""
+    return (scaled(images),) if kept is None else (scaled(images), kept)
 
 
 def scaled(images: Tensor) -> Tensor:

@@ -51,8 +51,8 @@ def explain(network: Embedder, pair: EmbeddedPair, settings: Settings, rng: np.r
         unit = normalize(network.embed(x).float())
         arguments = unit * unit.detach().flip(0)
         speaks_for = arguments.detach() >= network.threshold / arguments.shape[1]
-        (plus,) = torch.autograd.grad((arguments * speaks_for).sum(), x, retain_graph=True)
-        (minus,) = torch.autograd.grad((arguments * ~speaks_for).sum(), x)
+        plus = network.gradient((arguments * speaks_for).sum(), x, again=True)
+        minus = network.gradient((arguments * ~speaks_for).sum(), x)
     maps: Maps = (plus.abs().mean(dim=1) - minus.abs().mean(dim=1)).cpu().numpy()
     if not np.isfinite(maps).all():
         raise DataError(

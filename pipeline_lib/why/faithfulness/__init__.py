@@ -1,1 +1,1 @@
-"""Whether a map is true: insertion, deletion."""
+"""Whether a map is true: one file a measure."""

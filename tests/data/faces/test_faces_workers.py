@@ -38,8 +38,8 @@ def count_threads(_: int) -> tuple[int, int]:
 
     from pipeline_lib.data.faces import align_batch as module
 
-    module.make_detector = lambda *arguments: None
-    module._process_detector("retinaface_mobilenet", None, 0.9, 40)
+    module.make_detector = lambda *arguments, **options: None
+    module._process_detector("retinaface_mobilenet", None, 0.9, 40, False)
     return torch.get_num_threads(), cv2.getNumThreads()
 
 
@@ -114,14 +114,14 @@ def test_workers_share_the_gpus_and_dlib_needs_none(monkeypatch):
 
     built = []
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    monkeypatch.setattr(module, "make_detector", lambda *arguments: built.append(arguments))
+    monkeypatch.setattr(module, "make_detector", lambda *arguments, **options: built.append((*arguments, options)))
     module._process_detector.cache_clear()
-    module._process_detector("retinaface_mobilenet", Path("w.pth"), 0.9, 40)
-    module._process_detector("dlib", None, 0.0, 30)
-    module._process_detector("mmod", None, 0.0, 30)
+    module._process_detector("retinaface_mobilenet", Path("w.pth"), 0.9, 40, False)
+    module._process_detector("dlib", None, 0.0, 30, True)
+    module._process_detector("mmod", None, 0.0, 30, True)
     module._process_detector.cache_clear()
     assert built == [
-        ("retinaface_mobilenet", Path("w.pth"), 0.9, 40, f"cuda:{os.getpid() % 4}"),
-        ("dlib", None, 0.0, 30),
-        ("mmod", None, 0.0, 30, f"cuda:{os.getpid() % 4}"),
+        ("retinaface_mobilenet", Path("w.pth"), 0.9, 40, f"cuda:{os.getpid() % 4}", {"largest_only": False}),
+        ("dlib", None, 0.0, 30, {"largest_only": True}),
+        ("mmod", None, 0.0, 30, f"cuda:{os.getpid() % 4}", {"largest_only": True}),
     ]

@@ -67,7 +67,7 @@ def make_about(num_example_pairs: int = 3, **sections: object) -> About:
         "scores": {},
         "galleries": {"iresnet": {}},
         "rerank": {"apc": of_rerank},
-        "explanations": {name: {"kind": kind, "network": "rrfnet56"} for name, kind in EXPLANATIONS.items()},
+        "explanations": {name: {"kind": kind, "network": "rrfnet56", "with": "none"} for name, kind in EXPLANATIONS.items()},
         "report": {"num_example_pairs": num_example_pairs},
     }  # fmt: skip
     params = check_sections({**read_yaml(REPOSITORY / "params.yaml"), **parts, **sections}, where="a test")

@@ -6,8 +6,8 @@ import torch
 from fitted_networks import SPECS, network, pictures
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.patches.grid import parse_region
-from pipeline_lib.networks.backbones import iresnet
+from pipeline_lib.data.patches.grid import LAYOUTS, layout_positions, parse_region
+from pipeline_lib.networks.backbones import dlib_resnet, iresnet
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.embedding.extract import (
     embed_images,
@@ -98,6 +98,43 @@ def test_a_grid_that_is_not_its_own_mirror_image_is_refused():
     with pytest.raises(DataError, match=r"mirror image[\s\S]*56"):
         mirrored_patches(np.array([[0, 0, 56, 56]], np.int64))
     assert mirrored_patches(np.array([[0, 0, 56, 56], [56, 0, 56, 56], [28, 0, 56, 56]])).tolist() == [1, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("side", "layout"), [(side, layout) for side, layouts in LAYOUTS.items() for layout in layouts]
+)
+def test_patches_of_a_centred_grid_are_mirrored_exactly(side, layout):
+    boxes = [(x, y, side, side) for x, y in layout_positions(side, layout).tolist()]
+    wanted = [boxes.index((112 - side - x, y, side, side)) for x, y, _, _ in boxes]
+    assert mirrored_patches(np.array(boxes)).tolist() == wanted
+
+
+@pytest.mark.parametrize("cells", [8, 4])
+def test_cells_beside_the_middle_are_mirrored_about_their_own(cells):
+    """dlib's convolutions do not pad: its 8 columns end 6 px nearer to the left of the crop than to the right."""
+    model = network(dlib_resnet.Spec(published=False, cells=cells))
+    order = mirrored_patches(model.grid)
+    assert order.reshape(cells, cells).tolist() == np.arange(cells**2).reshape(cells, cells)[:, ::-1].tolist()
+    images = pictures(1)
+    _, patches = embed_images(model, images, mirror=True, batch_size=1)
+    _, mirrored = embed_images(model, images[:, :, ::-1], mirror=True, batch_size=1)
+    assert np.abs(mirrored - patches).max() > 0.01 * np.abs(patches).max()
+    np.testing.assert_allclose(mirrored[:, order], patches, rtol=1e-4, atol=1e-4 * np.abs(patches).max())
+
+
+def test_a_grid_further_off_or_with_gaps_is_refused():
+    def moved(px: int) -> np.ndarray:
+        """A row with 4 + px pixels to its left and 28 - px to its right."""
+        return np.array([[px + x, 0, 20, 20] for x in range(4, 84, 20)])
+
+    with pytest.raises(DataError, match="own mirror image"):
+        mirrored_patches(moved(0))
+    assert mirrored_patches(moved(12)).tolist() == [3, 2, 1, 0]
+    assert mirrored_patches(moved(3)).tolist() == [3, 2, 1, 0]  # 18 px more on the right: less than a column
+    with pytest.raises(DataError, match=r"own mirror image[\s\S]*\(56, 0, 20, 20\)"):
+        mirrored_patches(np.delete(moved(12), 2, axis=0))
+    with pytest.raises(DataError, match="own mirror image"):
+        mirrored_patches(np.array([[0, 0, 28, 28], [28, 0, 28, 28], [56, 0, 28, 28], [84, 14, 28, 28]]))
 
 
 REGIONS = [parse_region(name) for name in ("p56_x0_y28", "p56_x28_y28", "p28_x14_y0")]

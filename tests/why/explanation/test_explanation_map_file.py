@@ -7,6 +7,7 @@ import pytest
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.why.explanation.shared.explanation import Explanation
 from pipeline_lib.why.explanation.shared.map_file import open_maps, read_maps
+from pipeline_lib.why.explanation.shared.pair_sample import SampledPair
 
 
 def explanation(seed: int, with_terms: bool) -> Explanation:
@@ -17,15 +18,20 @@ def explanation(seed: int, with_terms: bool) -> Explanation:
     return Explanation(maps, 0.5, rng.normal(size=(3, 3)), rng.integers(0, 50, size=(3, 4)))
 
 
+def pair(image_a: str, image_b: str, genuine: bool) -> SampledPair:
+    return SampledPair("lfw", image_a, image_b, genuine, 0, True, False, 0)
+
+
 def test_explanations_come_back(tmp_path):
     split, whole = explanation(0, True), explanation(1, False)
     with open_maps(tmp_path / "maps.arrow") as writer:
-        writer.write("a", "b", True, split)
-        writer.write("c", "d", False, whole)
+        writer.write(pair("a", "b", True), split)
+        writer.write(pair("c", "d", False), whole)
         assert not (tmp_path / "maps.arrow").exists()
     first, second = read_maps(tmp_path / "maps.arrow").to_pylist()
-    assert [first[key] for key in ("image_a", "image_b", "genuine", "score")] == ["a", "b", True, 0.5]
-    assert [second[key] for key in ("image_a", "image_b", "genuine", "score")] == ["c", "d", False, 0.25]
+    keys = ("protocol", "image_a", "image_b", "genuine", "score")
+    assert [first[key] for key in keys] == ["lfw", "a", "b", True, 0.5]
+    assert [second[key] for key in keys] == ["lfw", "c", "d", False, 0.25]
     for row, found in ((first, split), (second, whole)):
         for side, key in enumerate(("map_a", "map_b")):
             np.testing.assert_array_equal(np.float32(row[key]).reshape(112, 112), found.maps[side])
@@ -46,7 +52,7 @@ def test_what_is_no_file_of_maps_is_named(tmp_path):
     with pytest.raises(DataError, match="run the explain stage"):
         read_maps(path)
     with open_maps(path) as writer:
-        writer.write("a", "b", True, explanation(0, True))
+        writer.write(pair("a", "b", True), explanation(0, True))
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(DataError, match="truncated"):
         read_maps(path)

@@ -25,20 +25,25 @@ def splits(last: int = 20) -> dict[str, str]:
     return {"v": "val", "w": "val", **{f"{side}{n}": "test" for side in "ab" for n in range(last)}}
 
 
-def test_pairs_are_drawn_from_the_aligned_test_images_once_each() -> None:
-    table = pairs_table()
-    drawn = draw_pairs(table, splits(10), True, 100, seed=3)
+def test_pairs_are_drawn_from_the_aligned_test_images_of_a_protocol_once_each() -> None:
+    table = pa.concat_tables([pairs_table(), pairs_table()])
+    drawn = draw_pairs(table, splits(10), "lfw", True, 100, seed=3)
     assert sorted(drawn) == [(f"a{n}", f"b{n}") for n in range(0, 10, 2)]
     shuffled = table.take(np.random.default_rng(0).permutation(table.num_rows))
-    assert drawn == draw_pairs(shuffled, splits(10), True, 100, seed=3)
-    assert drawn[:3] == draw_pairs(table, splits(10), True, 3, seed=3)
-    assert all(int(a[1:]) % 2 for a, _ in draw_pairs(table, splits(), False, 100, seed=3))
+    assert drawn == draw_pairs(shuffled, splits(10), "lfw", True, 100, seed=3)
+    assert drawn[:3] == draw_pairs(table, splits(10), "lfw", True, 3, seed=3)
+    assert drawn != draw_pairs(table, splits(10), "again", True, 100, seed=3)
+    assert all(int(a[1:]) % 2 for a, _ in draw_pairs(table, splits(), "lfw", False, 100, seed=3))
 
 
-def test_no_pair_to_draw_is_an_error_unless_none_is_wanted() -> None:
+def test_no_pair_of_a_kind_in_any_protocol_is_an_error() -> None:
     with pytest.raises(DataError, match="no genuine pair"):
-        draw_pairs(pairs_table(), {}, True, 3, seed=0)
-    assert draw_pairs(pairs_table(), {}, True, 0, seed=0) == []
+        list(sample(pairs_table(), {}, params(3, 0)))
+    only_genuine = {
+        image: split for image, split in splits().items() if not image[1:].isdigit() or not int(image[1:]) % 2
+    }
+    with pytest.raises(DataError, match="no impostor pair"):
+        list(sample(pairs_table(), only_genuine, params(3, 0)))
 
 
 def params(num_pairs: int, num_pictures: int, seed: int = 3) -> Explain:
@@ -46,14 +51,15 @@ def params(num_pairs: int, num_pictures: int, seed: int = 3) -> Explain:
 
 
 @pytest.mark.parametrize(("num_pairs", "num_pictures"), [(4, 3), (1, 5), (4, 0), (2, 1)])
-def test_genuine_pairs_are_measured_and_of_both_kinds_some_are_shown(num_pairs: int, num_pictures: int) -> None:
+def test_of_each_protocol_as_many_of_both_kinds_are_measured_and_some_shown(num_pairs: int, num_pictures: int) -> None:
     sampled = list(sample(pairs_table(), splits(), params(num_pairs, num_pictures)))
-    measured = [pair for pair in sampled if pair.is_measured]
-    shown = [pair.kind for pair in sampled if pair.is_shown]
-    assert len(measured) == num_pairs
-    assert all(pair.genuine for pair in measured)
     num_impostor = num_pictures // 2
-    assert shown == ["genuine"] * (num_pictures - num_impostor) + ["impostor"] * num_impostor
+    for protocol in ("lfw", "again"):
+        of_it = [pair for pair in sampled if pair.protocol == protocol]
+        assert [pair.kind for pair in of_it if pair.is_measured] == ["genuine"] * num_pairs + ["impostor"] * num_pairs
+        shown = [pair.kind for pair in of_it if pair.is_shown]
+        assert shown == ["genuine"] * (num_pictures - num_impostor) + ["impostor"] * num_impostor
+    assert {pair.protocol for pair in sampled} == {"lfw", "again"}  # val is of people who choose among trainings
     assert all(pair.is_measured or pair.is_shown for pair in sampled)
 
 

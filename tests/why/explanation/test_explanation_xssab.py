@@ -14,7 +14,7 @@ from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.why.explanation import xssab
 from pipeline_lib.why.explanation.shared.embedder import Embedder
 from pipeline_lib.why.explanation.shared.explanation import Explanation
-from pipeline_lib.why.explanation.shared.threshold import threshold_of
+from pipeline_lib.why.explanation.shared.threshold import equal_error
 
 RNG = np.random.default_rng(0)
 THRESHOLD = 0.3
@@ -127,6 +127,8 @@ def test_the_threshold_is_that_of_the_validation_pairs(tmp_path: Path):
     names = ("protocol", "image_a", "image_b", "genuine")
     table = [{"fold": 0, **dict(zip(names, row, strict=True))} for row in rows]
     write_table(tmp_path / "pairs.parquet", table_from_rows(table, PAIRS), PAIRS)
-    assert threshold_of(tmp_path / "embed", tmp_path / "pairs.parquet") == pytest.approx(np.cos(0.3), abs=1e-6)
+    found = equal_error(tmp_path / "embed", tmp_path / "pairs.parquet", "val")
+    assert found == pytest.approx((0.0, np.cos(0.3)), abs=1e-6)
     write_table(tmp_path / "one.parquet", table_from_rows(table[:2], PAIRS), PAIRS)
-    assert threshold_of(tmp_path / "embed", tmp_path / "one.parquet") is None
+    assert equal_error(tmp_path / "embed", tmp_path / "one.parquet", "val") is None
+    assert equal_error(tmp_path / "embed", tmp_path / "one.parquet", "none such") is None

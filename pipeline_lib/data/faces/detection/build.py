@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.data.faces.detection.face import Detector
+from pipeline_lib.data.faces.detection.largest import LargestFirst
 from pipeline_lib.params.align import Align
 
 KINDS = ("mmod", "dlib", "retinaface_resnet50", "retinaface_mobilenet", "retinaface_pytorch")
@@ -27,7 +28,15 @@ def detector_weights(align: Align) -> Path | None:
     return resnet50_weights().absolute()
 
 
-def make_detector(kind: str, weights: Path | None, min_score: float, min_face_px: int, device: str = "cpu") -> Detector:
+def make_detector(
+    kind: str,
+    weights: Path | None,
+    min_score: float,
+    min_face_px: int,
+    device: str = "cpu",
+    *,
+    largest_only: bool = False,
+) -> Detector:
     """Build the detector named `kind`.
 
     Args:
@@ -37,6 +46,8 @@ def make_detector(kind: str, weights: Path | None, min_score: float, min_face_px
             dlib's own default, higher is stricter. RetinaFace: probability in (0, 1), 0.9 is usual.
         min_face_px: the smallest face that must be found: how far a photograph is shrunk or enlarged before the search.
         device: where mmod and our RetinaFace compute, as torch names it: cpu, cuda, cuda:1. The others compute on the CPU.
+        largest_only: the largest face is all that is wanted (align.several_faces), which spares large photographs their finest
+            search; see LargestFirst.
 
     Raises:
         ParamsError: an unknown kind, a score outside the detector's range, weights for a detector that has none, or a
@@ -44,6 +55,8 @@ def make_detector(kind: str, weights: Path | None, min_score: float, min_face_px
         CheckpointError, DownloadError: the weights are missing or wrong.
     """
     check_detector(kind, weights, min_score)
+    if largest_only:
+        return LargestFirst(lambda least_px: make_detector(kind, weights, min_score, least_px, device), min_face_px)
     if kind == "mmod":
         from pipeline_lib.data.faces.detection.mmod import MmodDetector
 

@@ -46,6 +46,12 @@ class FaceNetwork(nn.Module, abc.ABC):
         """
         return self.forward_with_patches(images)[0]
 
+    def forward_with_loss(self, *inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """In training: the embeddings that `forward` makes of its arguments, which the head judges, and a loss of the network's
+        own that is added to the head's, float32 scalar, the mean over the batch; None of a network that has none.
+        """
+        return self(*inputs), None
+
     def patch_features(self, images: Tensor) -> Tensor:
         """One vector for each box of `grid`: (B,K,C), not normalised; C differs between architectures."""
         return self.forward_with_patches(images)[1]

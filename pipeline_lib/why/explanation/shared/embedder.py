@@ -54,7 +54,11 @@ class Embedder:
         mirror: params.embed's.
         images_per_batch: of a forward pass.
         threshold: the cosine that decides for a match; None where nobody knows it.
+        beside: a network over `network` that a method looks with (xCos); None where it needs none.
         mean: float32 (D,), taken off every embedding; None for a plain cosine.
+
+    Attributes:
+        num_forward, num_backward: images that went through the network so far, mirrored ones counted.
     """
 
     def __init__(
@@ -63,16 +67,29 @@ class Embedder:
         mirror: bool,
         images_per_batch: int,
         threshold: float | None = None,
+        beside: FaceNetwork | None = None,
         mean: Floats | None = None,
     ) -> None:
-        self.network, self.mirror, self.images_per_batch, self.threshold = network, mirror, images_per_batch, threshold
-        self.mean = mean
+        self.network, self.mirror, self.images_per_batch = network, mirror, images_per_batch
+        self.threshold, self.beside, self.mean = threshold, beside, mean
+        self.num_forward = self.num_backward = 0
 
     def embed(self, x: Tensor) -> Tensor:
         """Embeddings (B, D) of images (B, 3, 112, 112) on the network's device, in one pass; differentiable."""
         x = channels_last(x)
+        self.num_forward += len(x) * (1 + self.mirror)
         embeddings: Tensor = self.network(x)
         return self._centred(embeddings + self.network(x.flip(3)) if self.mirror else embeddings)
+
+    def gradient(self, value: Tensor, x: Tensor, again: bool = False) -> Tensor:
+        """d value / dx of a scalar that `embed` made of images x (B, 3, 112, 112).
+
+        Args:
+            again: another gradient of the same forward pass will be asked for.
+        """
+        self.num_backward += len(x) * (1 + self.mirror)
+        (found,) = torch.autograd.grad(value, x, retain_graph=again)
+        return found
 
     @torch.inference_mode()
     def __call__(self, images: Floats) -> Floats:
@@ -90,6 +107,7 @@ class Embedder:
         x = channels_last(self.on_device(_in_network_space(images)))
         if not with_patches:
             return EmbeddedPair(images, self.embed(x).cpu().numpy(), None)
+        self.num_forward += len(x) * (1 + self.mirror)
         embeddings, patches = self.network.forward_with_patches(x)
         if self.mirror:
             others, other_patches = self.network.forward_with_patches(x.flip(3))

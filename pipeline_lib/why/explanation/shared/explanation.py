@@ -11,8 +11,9 @@ from pipeline_lib.core.geometry import FACE_PX
 from pipeline_lib.core.kinds import kind_names, load_kind
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 
-# A kind's REQUIRES: an additive network; any network, through its gradients; any network, through its embeddings.
-Requires = Literal["additive", "gradients", "embeddings"]
+# A kind's REQUIRES: the patches of an additive network; those of any network; its gradients; its embeddings alone (a black box).
+Requires = Literal["additive", "patches", "gradients", "embeddings"]
+WITH_PATCHES: tuple[Requires, ...] = ("additive", "patches")
 KINDS = "why.explanation"
 Maps = npt.NDArray[np.float32]
 
@@ -27,7 +28,8 @@ class Explanation:
         score: the cosine that is explained, as verify has it.
         terms: float64 (K, K), what each pair of patches (row of A, column of B) adds to the score; None where the method
             splits nothing.
-        boxes: int64 (K, 4), x y w h px of the patches in the aligned image; None without terms.
+        boxes: int64 (K, 4), x y w h px of the patches in the aligned image; None where the method knows pixels alone. Without
+            terms, a map has one value a box.
 
     Raises:
         DataError: the maps have another shape or type, or hold a value that is not finite.
@@ -43,7 +45,7 @@ class Explanation:
         if self.maps.dtype != np.float32 or self.maps.shape != allowed or not np.isfinite(self.maps).all():
             got = f"{self.maps.dtype} {self.maps.shape}"
             raise DataError("An explanation's maps cannot be kept.", got=got, allowed=f"float32 {allowed}, finite")
-        assert (self.terms is None) == (self.boxes is None), "terms are of patches, and patches have boxes"
+        assert self.terms is None or self.boxes is not None, "terms are of patches, and patches have boxes"
 
     @property
     def additivity_error(self) -> float | None:

@@ -11,6 +11,7 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_file
 from pipeline_lib.schemas.maps import MAPS
 from pipeline_lib.why.explanation.shared.explanation import Explanation
+from pipeline_lib.why.explanation.shared.pair_sample import SampledPair
 
 
 class MapWriter:
@@ -19,13 +20,14 @@ class MapWriter:
     def __init__(self, file: Any) -> None:
         self._file = file
 
-    def write(self, image_a: str, image_b: str, genuine: bool, explanation: Explanation) -> None:
+    def write(self, pair: SampledPair, explanation: Explanation) -> None:
         """Append one pair."""
         terms, boxes = explanation.terms, explanation.boxes
         row = {
-            "image_a": image_a,
-            "image_b": image_b,
-            "genuine": genuine,
+            "protocol": pair.protocol,
+            "image_a": pair.image_a,
+            "image_b": pair.image_b,
+            "genuine": pair.genuine,
             "score": explanation.score,
             "map_a": explanation.maps[0].reshape(-1),
             "map_b": explanation.maps[1].reshape(-1),

@@ -1,16 +1,18 @@
-"""Faithfulness of maps, whoever made them: determinism, what it depends on, summaries by hand."""
+"""Insertion and deletion of maps, whoever made them: determinism, what it depends on, summaries by hand."""
 
 import csv
 
 import numpy as np
 import pytest
 
-from pipeline_lib.core.tables import table_from_rows
+from pipeline_lib.core.tables import read_table
 from pipeline_lib.params.explain import Explain
 from pipeline_lib.schemas.faithfulness import FAITHFULNESS
+from pipeline_lib.why.explanation.shared.explanation import Explanation
 from pipeline_lib.why.explanation.shared.pair_sample import SampledPair
+from pipeline_lib.why.faithfulness import areas
+from pipeline_lib.why.faithfulness.areas import Areas, measure_pair
 from pipeline_lib.why.faithfulness.insertion_deletion import Curves
-from pipeline_lib.why.faithfulness.measure import faithfulness_rows, measure_pair, summarise, write_mean_curves
 
 PARAMS = Explain(num_pairs=1, num_pictures=0, num_steps=2, insertion_blur_sigma_px=5.0, seed=1)
 
@@ -51,17 +53,22 @@ def test_another_map_is_measured_otherwise_and_ties_go_by_the_generator(embedder
     np.testing.assert_array_equal(*without_ties)
 
 
-def test_summaries_worked_by_hand(tmp_path):
-    curves = [Curves(np.full(3, own), np.full(3, 1 - own)) for own in (0.6, 0.8)]
-    expected = {"insertion_mean": 0.7, "insertion_std": 0.1, "deletion_mean": 0.3, "deletion_std": 0.1}
-    assert summarise(curves) == pytest.approx(expected)
-    pairs = [SampledPair(a, b, True, n, True, False, 0) for n, (a, b) in enumerate((("a", "b"), ("c", "d")))]
-    table = table_from_rows(faithfulness_rows("mine", pairs, curves), FAITHFULNESS)
+def test_summaries_worked_by_hand(embedder, faces, maps, monkeypatch, tmp_path):
+    curves = iter([Curves(np.full(3, own), np.full(3, 1 - own)) for own in (0.6, 0.8)])
+    monkeypatch.setattr(areas, "measure_pair", lambda *args: next(curves))
+    measure, found = Areas("mine", embedder, PARAMS), Explanation(maps, 0.5)
+    for number, (a, b, genuine, is_measured) in enumerate(
+        [("a", "b", True, True), ("c", "d", True, True), ("e", "f", False, True), ("g", "h", True, False)]
+    ):
+        pair = SampledPair("lfw", a, b, genuine, number, is_measured, True, 0)
+        measure.add(pair, embedder.pair(faces), found)
+    expected = {"insertion_mean": 0.7, "insertion_std": 0.1, "deletion_mean": 0.3, "deletion_std": 0.1, "num_pairs": 2}
+    assert measure.write(tmp_path) == pytest.approx(expected)
+    table = read_table(tmp_path / "faithfulness.parquet", FAITHFULNESS)
     assert table["image_b"].to_pylist() == ["b", "d"]
     assert table["method"].to_pylist() == ["mine", "mine"]
     assert table["insertion_auc"].to_pylist() == pytest.approx([0.6, 0.8])
     assert table["deletion_auc"].to_pylist() == pytest.approx([0.4, 0.2])
-    write_mean_curves(tmp_path / "curves.csv", "mine", curves)
     with (tmp_path / "curves.csv").open() as handle:
         rows = list(csv.DictReader(handle))
     assert len(rows) == 2 * 3

@@ -1,0 +1,5 @@
+"""What re-ranking and its explanation both set of the transport between two faces."""
+
+from typing import Literal
+
+Weights = Literal["uniform", "apc", "sc", "sc_distance"]  # a key of matching.emd.weights.WEIGHTS

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from pipeline_lib.core.errors import DataError, PipelineError
@@ -20,6 +21,7 @@ from pipeline_lib.tracking.store import RegistryError, database_file, open_clien
 from pipeline_lib.why.study.command import study
 
 MODEL = "models:/face-verifier@champion"
+NOT_PRINTED = ("maps", "face_a", "face_b", "png")  # an answer's pictures, and 25,088 numbers
 ESCAPED = "backslashreplace"  # a photograph's name may be no UTF-8, and a terminal may be no UTF-8 either
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(study, name="study")
@@ -76,7 +78,19 @@ def verify(
             "--html", help="Also write the verdict as one self-contained page; without a verdict there is none."
         ),
     ] = None,
+    png: Annotated[
+        Path | None, typer.Option("--png", help="Also write both faces and their maps as a picture.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")] = False,
+    method: Annotated[
+        str, typer.Option(help="What explains the score: auto, additive, xssab or another that the model offers.")
+    ] = "auto",
+    check: Annotated[
+        bool,
+        typer.Option(
+            help="Also hide each part of the faces, and say whether that points at the same parts; 98 images more."
+        ),
+    ] = True,
     model: Annotated[
         str | None, typer.Option(help=f"The registered model; default: {MODEL}.", show_default=False)
     ] = None,
@@ -86,36 +100,43 @@ def verify(
 
     Where no store is named and none is here, as in a fresh clone, the verifier that the package brings answers, and says so.
 
-    Which parts: where the model's network splits its score over the face (RRFNet, BagNet); else the answer says that it
-    does not.
+    Which parts: by the network's own sum over patches (RRFNet, BagNet), else by what its score reacts to; the answer says which.
 
     Exit code 0: there is a verdict, match or not (see the text, or "match" in the JSON). 1: there is none, the message
     says why (no face, no such file, no such model). 2: the command line was wrong.
     """
-    if html is not None:
-        if html.resolve() in (a.resolve(), b.resolve()):
-            raise DataError("The page would replace a photograph.", got=html, allowed="another file", where="--html")
-        clear_output(html)  # a failure must not leave the last pair's page, which says Match or No match
+    for option, path in (("--html", html), ("--png", png)):
+        if path is None:
+            continue
+        if path.resolve() in (a.resolve(), b.resolve()):
+            raise DataError("An output would replace a photograph.", got=path, allowed="another file", where=option)
+        clear_output(path)  # a failure must not leave the last pair's page, which says Match or No match
     if model is None and tracking is None and not _is_store(tracking_uri()):
         from pipeline_lib.delivery.verifier import shipped
 
-        model, answer = shipped.NAME, shipped.ask_shipped(a, b)
+        model, answer = shipped.NAME, shipped.ask_shipped(a, b, method, check)
     else:
         model = model or MODEL
-        answer = ask(model, _existing_store(tracking), a, b)
+        answer = ask(model, _existing_store(tracking), a, b, {"method": method, "check": check})
     if answer["error"] is not None:
         raise DataError("There is no verdict.", got=answer["error"])
-    png = answer.pop("png")
-    verdict = _verdict(answer, None if png is None else base64.b64decode(png), model, a, b)
+    verdict = _verdict(answer, model, a, b)
+    if png is not None:
+        if verdict.png is None:
+            raise DataError("There is no picture to write.", got=verdict.explanation, where="--png")
+        with output_file(png) as partial:
+            partial.write_bytes(verdict.png)
     if html is not None:
         with output_file(html) as partial:
             partial.write_text(as_page(verdict), encoding="utf-8", errors=ESCAPED)
     if as_json:
-        typer.echo(json.dumps({**answer, "model": model}, indent=1))
+        shown = {key: value for key, value in answer.items() if key not in NOT_PRINTED}
+        typer.echo(json.dumps({**shown, "model": model}, indent=1))
         return
     typer.echo(words.as_text(verdict))
-    if html is not None:
-        typer.echo(f"Page: {html}")
+    for name, path in (("Page", html), ("Picture", png)):
+        if path is not None:
+            typer.echo(f"{name}: {path}")
 
 
 @app.command()
@@ -207,7 +228,10 @@ def _is_store(uri: str) -> bool:
     return database is None or database.is_file()
 
 
-def _verdict(answer: dict[str, Any], png: bytes | None, model: str, a: Path, b: Path) -> words.Verdict:
+def _verdict(answer: dict[str, Any], model: str, a: Path, b: Path) -> words.Verdict:
+    """The answer of a model of this version, or of an earlier one, which gave less."""
+    face_a, face_b, png = (_decoded(answer.get(name)) for name in ("face_a", "face_b", "png"))
+    maps = answer.get("maps")
     return words.Verdict(
         name_a=a.name,
         name_b=b.name,
@@ -219,10 +243,18 @@ def _verdict(answer: dict[str, Any], png: bytes | None, model: str, a: Path, b: 
         match=answer["match"],
         probability=answer["probability"],
         explanation=answer["explanation"],
+        reliability=answer.get("reliability") or "",
         contributions=answer["contributions"] or (),
+        terms=answer.get("terms") or (),
+        maps=None if maps is None else np.asarray(maps, np.float32),
+        faces=None if face_a is None or face_b is None else (face_a, face_b),
         png=png,
         note=answer.get("note", ""),
     )
+
+
+def _decoded(picture: str | None) -> bytes | None:
+    return None if picture is None else base64.b64decode(picture)
 
 
 def _not_yet(stage: str) -> str:

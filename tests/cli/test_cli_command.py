@@ -55,7 +55,10 @@ def test_verify_prints_the_verdict_and_writes_the_page(store: Path) -> None:
     assert "data:image/png;base64," in page
     assert "&lt;b&gt;.png" in page
     assert "<b>.png" not in page
-    assert "http" not in page.replace("base64", "")
+    assert "http:" not in page
+    assert "https:" not in page
+    assert 'id="sums"' in page
+    assert "A second method, occlusion" in done.stdout or "Take the places with care" in done.stdout
     assert "Page: out.html" in done.stdout
 
 
@@ -71,6 +74,19 @@ def test_a_network_that_is_no_sum_shows_what_its_score_reacts_to(store: Path) ->
     assert "adds" not in page
     answer = json.loads(command(store, *pair, "--json").stdout)
     assert (answer["explanation"], answer["contributions"], answer["score"]) == (GRADIENTS, None, "cosine:iresnet")
+    assert (answer["method"], answer["terms"]) == ("xssab", None)
+    assert "occlusion" in answer["reliability"]
+
+
+@pytest.mark.slow
+def test_verify_by_another_method_and_as_a_picture(store: Path) -> None:
+    pair = ("verify", "a.png", "<b>.png", "--model", "models:/face-verifier/3", "--no-check", "--method")
+    answer = json.loads(command(store, *pair, "occlusion", "--png", "faces.png", "--json").stdout)
+    assert (answer["method"], answer["reliability"]) == ("occlusion", None)
+    assert (store / "faces.png").read_bytes().startswith(b"\x89PNG")
+    refused = command(store, *pair, "additive")
+    assert refused.returncode == 1
+    assert "not explained by that method" in refused.stderr
 
 
 @pytest.mark.slow
@@ -84,8 +100,10 @@ def test_verify_as_json(store: Path, tmp_path: Path) -> None:
     assert answer["similarity"] == pytest.approx(1.0, abs=1e-6)  # float32
     assert sum(part["contribution_a"] for part in answer["contributions"]) == pytest.approx(1.0, abs=1e-6)
     assert answer["model"] == "models:/face-verifier/1"
-    assert (answer["explanation"], answer["is_cosine"]) == (WHOLE, True)
-    assert "png" not in answer
+    assert (answer["explanation"], answer["is_cosine"], answer["method"]) == (WHOLE, True, "additive")
+    sums = [sum(row) for row in answer["terms"]]
+    assert sums == pytest.approx([part["contribution_a"] for part in answer["contributions"]], abs=1e-12)
+    assert not {"png", "maps", "face_a", "face_b"} & answer.keys()
 
 
 @pytest.mark.slow

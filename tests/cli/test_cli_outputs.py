@@ -1,5 +1,6 @@
 """face-verifier verify: what it leaves, and what it says where an output cannot be written."""
 
+import base64
 import io
 import os
 import sys
@@ -11,6 +12,7 @@ import pytest
 from pipeline_lib import cli
 from pipeline_lib.core.errors import DataError
 
+# Of a model that was registered before answers had methods, terms and maps.
 ANSWER: dict[str, Any] = {
     "error": None, "png": None, "score": "cosine:n", "is_cosine": True, "similarity": 0.1, "threshold": 0.5,
     "match": False, "probability": 0.2, "explanation": "There is no map.", "contributions": None,
@@ -22,7 +24,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """An empty working directory, and a model that answers without being loaded; the photographs that it was asked about."""
     photographs: list[Path] = []
 
-    def ask(model: str, uri: str, a: Path, b: Path) -> dict[str, Any]:
+    def ask(model: str, uri: str, a: Path, b: Path, params: dict[str, Any]) -> dict[str, Any]:
         photographs.extend([a, b])
         return dict(ANSWER)
 
@@ -98,10 +100,22 @@ def test_a_photographs_name_that_is_no_utf8(
 
 def test_a_terminal_that_is_no_utf8(asked: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     patch = {"x": 28, "y": 0, "w": 56, "h": 56, "contribution_a": 0.1, "contribution_b": 0.1}
-    monkeypatch.setitem(ANSWER, "contributions", [patch])  # drawn with bars
+    monkeypatch.setitem(ANSWER, "contributions", [patch])
+    monkeypatch.setitem(ANSWER, "explanation", "e₁·e₂")
     bytes_out = io.BytesIO()
     terminal = io.TextIOWrapper(bytes_out, encoding="latin-1")
     monkeypatch.setattr(sys, "stdout", terminal)
     assert verify(monkeypatch, "a.jpg", "b.jpg") == 0
     terminal.flush()
     assert b"forehead and both eyes" in bytes_out.getvalue()
+
+
+def test_a_picture_is_written_where_there_is_one(
+    asked: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    message = str(verify(monkeypatch, "a.jpg", "b.jpg", "--html", "v.html", "--png", "v.png"))
+    assert "There is no picture to write" in message
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setitem(ANSWER, "png", base64.b64encode(b"a picture").decode())
+    assert verify(monkeypatch, "a.jpg", "b.jpg", "--png", "v.png") == 0
+    assert (tmp_path / "v.png").read_bytes() == b"a picture"

@@ -34,6 +34,9 @@ SCORERS: dict[str, Scorer] = {
     "cosine:iresnet": Cosine("iresnet"),
     "cosine_centred:rrfnet": CentredCosine("rrfnet", RNG.normal(size=16).astype(np.float32)),
     "dam:r": DamR(network="rrfnet", scale=1.0, form="sum", anchors=unit(RNG.normal(size=(12, 16))), num_neighbours=3),
+    "dam:iresnet": DamR(
+        network="iresnet", scale=1.0, form="sum", anchors=unit(RNG.normal(size=(12, 16))), num_neighbours=3
+    ),
     "regions:56": CombinedRegions(POSITIONS, np.array([1.5, -0.25])),
 }
 

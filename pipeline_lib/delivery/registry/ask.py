@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,20 @@ ALLOWED = (
 )
 
 
-def ask(model: str, uri: str, a: Path, b: Path) -> dict[str, Any]:
-    """The model's answer, explained; see ask_model and verifier.pyfunc_model. `png` is base64, or None.
+def ask(model: str, uri: str, a: Path, b: Path, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The model's answer, explained; see ask_model and verifier.pyfunc_model. Pictures are base64, or None.
 
     Args:
         model: `models:/NAME@ALIAS` or another URI that MLflow loads.
         uri: the store's.
         a, b: the photographs' files.
+        params: `method` and `check`; a model that was registered before these were ignores them.
 
     Raises:
         RegistryError: the store does not answer, which is found out within seconds; the model cannot be loaded, or failed.
     """
     find_store(uri)
-    request = {"model": model, "tracking_uri": uri, "image_a": str(a), "image_b": str(b)}
+    request = {"model": model, "tracking_uri": uri, "image_a": str(a), "image_b": str(b), "params": dict(params or {})}
     with tempfile.TemporaryDirectory() as scratch:
         request_file, answer_file = Path(scratch, "request.json"), Path(scratch, "answer.json")
         request_file.write_text(json.dumps(request))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_lib.core.files import atomic_dir
+from pipeline_lib.delivery.verifier.answers import PICTURES
 from pipeline_lib.tracking.logged_model import log_pyfunc, pinned
 from pipeline_lib.tracking.stage_run import StageRun
 from pipeline_lib.tracking.store import import_mlflow
@@ -33,7 +34,7 @@ REQUIREMENTS = (
 
 
 def signature() -> Any:
-    """image_a, image_b of any type (a cell: bytes, base64, a pathlib.Path) and the parameter explain; the answer's columns."""
+    """image_a, image_b of any type (a cell: bytes, base64, a pathlib.Path) and the parameters; the answer's columns."""
     import_mlflow()
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, Array, ColSpec, DataType, Object, ParamSchema, ParamSpec, Property, Schema
@@ -50,13 +51,23 @@ def signature() -> Any:
         ColSpec(DataType.boolean, "is_cosine", required=False),
         ColSpec(DataType.string, "note", required=False),
         ColSpec(DataType.string, "explanation", required=False),
+        ColSpec(DataType.string, "method", required=False),
+        ColSpec(DataType.string, "reliability", required=False),
         ColSpec(Array(Object([*places, *figures])), "contributions", required=False),
-        ColSpec(DataType.binary, "png", required=False),
+        ColSpec(Array(Array(DataType.double)), "terms", required=False),
+        ColSpec(Array(Array(Array(DataType.double))), "maps", required=False),
+        *(ColSpec(DataType.binary, name, required=False) for name in PICTURES),
     ]
     return ModelSignature(
         inputs=Schema([ColSpec(AnyType(), "image_a"), ColSpec(AnyType(), "image_b")]),
         outputs=Schema(outputs),
-        params=ParamSchema([ParamSpec("explain", DataType.boolean, False)]),
+        params=ParamSchema(
+            [
+                ParamSpec("explain", DataType.boolean, False),
+                ParamSpec("method", DataType.string, "auto"),
+                ParamSpec("check", DataType.boolean, False),
+            ]
+        ),
     )
 
 

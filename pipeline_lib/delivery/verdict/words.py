@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from pipeline_lib.delivery.report.areas import describe_patch
 
 PROBABILITY_CAVEAT = (
@@ -13,7 +16,6 @@ PROBABILITY_CAVEAT = (
 )
 DECISION_CAVEAT = "A similarity is evidence, not an identification; a person decides, with the photographs in view."
 MAX_AREAS_SHOWN = 8
-BAR_CHARACTERS = 24
 SHOWN = 5e-4  # below what is printed
 
 
@@ -28,7 +30,11 @@ class Verdict:
         is_cosine: whether the similarity lies between -1 and 1.
         similarity, threshold, match, probability: see delivery.verifier.answers.Comparison.
         explanation: what the contributions are, or that there are none and why.
+        reliability: whether a second method points at the same parts; empty where nobody asked.
         contributions: x, y, w, h (px of the aligned face), contribution_a, contribution_b of each patch; may be empty.
+        terms: (K, K), what each pair of patches adds; empty without contributions, and of a model that gives none.
+        maps: float32 (2, 112, 112), signed; None where there is no map, and of a model that gives none.
+        faces: the two aligned faces as PNG, which come with the maps.
         png: both faces and what carried the score, or what it reacts to; None where there is no map.
         note: what else must be known about the model; may be empty.
     """
@@ -43,29 +49,32 @@ class Verdict:
     match: bool
     probability: float
     explanation: str
+    reliability: str = ""
     contributions: Sequence[Mapping[str, Any]] = ()
+    terms: Sequence[Sequence[float]] = ()
+    maps: npt.NDArray[np.float32] | None = None
+    faces: tuple[bytes, bytes] | None = None
     png: bytes | None = None
     note: str = ""
 
 
 @dataclass(frozen=True)
 class AreaShare:
-    """What the patches that show one part of the face add to the explained score (mean of both faces)."""
+    """What the patches that show one part of the face add: those of photograph A, and those of B, each to the whole score."""
 
     area: str
-    contribution: float
-    num_patches: int
+    of_a: float
+    of_b: float
 
 
 def area_shares(contributions: Sequence[Mapping[str, Any]]) -> list[AreaShare]:
-    """Contributions summed over the patches of one description, the largest first; together they are what is explained."""
-    sums: dict[str, float] = defaultdict(float)
-    counts: dict[str, int] = defaultdict(int)
+    """Contributions summed over the patches of one description, the largest of A first; A's sum to what is explained, B's too."""
+    of_a, of_b = defaultdict[str, float](float), defaultdict[str, float](float)
     for patch in contributions:
         area = describe_patch(patch["x"], patch["y"], patch["w"], patch["h"])
-        sums[area] += (patch["contribution_a"] + patch["contribution_b"]) / 2
-        counts[area] += 1
-    return [AreaShare(area, sums[area], counts[area]) for area in sorted(sums, key=lambda area: -sums[area])]
+        of_a[area] += patch["contribution_a"]
+        of_b[area] += patch["contribution_b"]
+    return [AreaShare(area, of_a[area], of_b[area]) for area in sorted(of_a, key=lambda area: -of_a[area])]
 
 
 def headline(verdict: Verdict) -> str:
@@ -90,22 +99,34 @@ def why(verdict: Verdict) -> str:
     if not verdict.contributions:
         return verdict.explanation
     shares = area_shares(verdict.contributions)
-    explained = sum(share.contribution for share in shares)
-    carrying = [share for share in shares if share.contribution > 0]
-    if explained <= 0 or not carrying:
+    explained = sum(share.of_a for share in shares)
+    if explained <= 0:
         return f"No part of the two faces is alike enough to add up to more than 0. {verdict.explanation}"
-    needed, total = [], 0.0
-    for share in carrying:
-        needed.append(share.area)
-        total += share.contribution
-        if total >= explained / 2:
-            break
-    against = [share.area for share in shares if share.contribution < 0]
+    of_a, of_b = ({share.area: getattr(share, side) for share in shares} for side in ("of_a", "of_b"))
     what = "similarity" if abs(explained - verdict.similarity) <= SHOWN else "cosine"
-    sentences = [f"At least half of the {what} comes from: {'; '.join(needed)}."]
-    if against:
-        sentences.append(f"Against a match spoke: {'; '.join(against)}.")
+    sentences = [_in_both(f"At least half of the {what} comes from", _carrying(of_a), _carrying(of_b))]
+    against = [sorted(area for area, value in side.items() if value <= -SHOWN) for side in (of_a, of_b)]
+    if any(against):
+        sentences.append(_in_both("Against a match spoke", *against))
     return " ".join([*sentences, verdict.explanation])
+
+
+def _carrying(shares: Mapping[str, float]) -> list[str]:
+    """The fewest areas, the largest first, that make up half of the sum, which is above 0."""
+    needed, total = [], 0.0
+    for area in sorted(shares, key=lambda area: -shares[area]):
+        needed.append(area)
+        total += shares[area]
+        if total >= sum(shares.values()) / 2:
+            break
+    return needed
+
+
+def _in_both(begins: str, of_a: Sequence[str], of_b: Sequence[str]) -> str:
+    """One list where both photographs have the same areas, else one each."""
+    if set(of_a) == set(of_b):
+        return f"{begins}: {'; '.join(of_a)}."
+    return f"{begins}, in photograph A: {'; '.join(of_a) or 'nothing'}; in B: {'; '.join(of_b) or 'nothing'}."
 
 
 def as_text(verdict: Verdict) -> str:
@@ -117,6 +138,7 @@ def as_text(verdict: Verdict) -> str:
         f"  probability  {chance(verdict.probability):>8} that both show one person, if either was as likely beforehand",
         "",
         why(verdict),
+        *([verdict.reliability] if verdict.reliability else []),
         *_areas_as_lines(area_shares(verdict.contributions)),
     ]
     note = [verdict.note] if verdict.note else []
@@ -126,20 +148,20 @@ def as_text(verdict: Verdict) -> str:
 
 
 def _areas_as_lines(shares: Sequence[AreaShare]) -> list[str]:
-    """The largest areas with a bar each, and the rest in one line; nothing where there are none."""
+    """The largest areas and the smallest, and the rest in one line; nothing where there are none."""
     if not shares:
         return []
-    total = sum(share.contribution for share in shares)
-    largest = max(abs(share.contribution) for share in shares) or 1.0
+    total = sum(share.of_a for share in shares)
     shown = shares if len(shares) <= MAX_AREAS_SHOWN else [*shares[: MAX_AREAS_SHOWN - 1], shares[-1]]
-    width = max(len(share.area) for share in shown)
-    lines = ["", f"  What each part of the face adds (left and right as you see them); the sum is {total:.3f}"]
-    for share in shown:
-        bar = "█" * round(BAR_CHARACTERS * abs(share.contribution) / largest)
-        lines.append(
-            f"  {share.contribution:+.3f}  {share.area:<{width}}  {bar if share.contribution >= 0 else f'({bar})'}"
-        )
+    lines = [
+        "",
+        "  What each part of the face adds (left and right as you see them), split over A's patches and over B's;",
+        f"  each of the two columns adds up to {total:.3f}",
+        "    in A    in B",
+        *(f"  {share.of_a:+.3f}  {share.of_b:+.3f}  {share.area}" for share in shown),
+    ]
     if len(shown) < len(shares):
-        rest = sum(share.contribution for share in shares[MAX_AREAS_SHOWN - 1 : -1])
-        lines.append(f"  {rest:+.3f}  {len(shares) - len(shown)} other parts together")
+        rest = shares[MAX_AREAS_SHOWN - 1 : -1]
+        of_a, of_b = sum(share.of_a for share in rest), sum(share.of_b for share in rest)
+        lines.append(f"  {of_a:+.3f}  {of_b:+.3f}  {len(rest)} other parts together")
     return lines

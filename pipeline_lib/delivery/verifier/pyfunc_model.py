@@ -1,14 +1,14 @@
 """The model's code, which MLflow runs when it loads `face-verifier` (models from code); nothing else imports it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pandas as pd
 
-from pipeline_lib.delivery.verifier.answers import Comparison
+from pipeline_lib.delivery.verifier.answers import EXPLAINED, Comparison, explained_columns
+from pipeline_lib.delivery.verifier.methods import AUTO
 from pipeline_lib.delivery.verifier.verifier import Verifier
 
 
@@ -26,11 +26,13 @@ class FaceVerifier(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # mlflow i
         """One row a pair; see Verifier.compare.
 
         params: {"explain": bool} adds the columns score and is_cosine (what the similarity is), note (on the
-        model, may be empty), explanation, contributions and png.
+        model, may be empty) and those of EXPLAINED; "method": str chooses the explanation (methods.chosen_method), "check": bool
+        fills its reliability.
         """
-        explain = bool((params or {}).get("explain", False))
+        asked = params or {}
+        explain, method, check = bool(asked.get("explain")), str(asked.get("method", AUTO)), bool(asked.get("check"))
         pairs = list(zip(model_input["image_a"], model_input["image_b"], strict=True))
-        table = as_table(self.verifier.compare(pairs, explain), explain, model_input.index)
+        table = as_table(self.verifier.compare(pairs, explain, method, check), explain, model_input.index)
         if explain:
             table.insert(5, "score", self.verifier.settings.score)
             table.insert(6, "is_cosine", self.verifier.scorer.is_cosine)
@@ -49,10 +51,8 @@ def as_table(answers: list[Comparison], explain: bool, index: Any) -> pd.DataFra
         "error": pd.Series([answer.error for answer in answers], index=index, dtype=object),
     }
     if explain:
-        patches = [[asdict(part) for part in answer.contributions] or None for answer in answers]
-        columns["explanation"] = pd.Series([answer.explanation for answer in answers], index=index, dtype=object)
-        columns["contributions"] = pd.Series(patches, index=index, dtype=object)
-        columns["png"] = pd.Series([answer.png for answer in answers], index=index, dtype=object)
+        rows = [explained_columns(answer) for answer in answers]
+        columns |= {name: pd.Series([row[name] for row in rows], index=index, dtype=object) for name in EXPLAINED}
     return pd.DataFrame(columns)
 
 

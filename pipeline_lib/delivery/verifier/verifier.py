@@ -22,6 +22,7 @@ from pipeline_lib.delivery.verifier.files import (
     read_calibration,
     read_settings,
 )
+from pipeline_lib.delivery.verifier.methods import AUTO, chosen_method
 from pipeline_lib.delivery.verifier.pictures_in import read_picture
 from pipeline_lib.delivery.verifier.reasons import with_reasons
 from pipeline_lib.matching.scores.shared.saved import load_scorer
@@ -64,7 +65,13 @@ class Verifier:
         detector = make_detector(align.detector, weights, align.min_score, align.min_face_px, largest_only=largest_only)
         return cls(scorer, encoder, detector, calibration, settings)
 
-    def compare(self, pairs: Sequence[tuple[object, object]], explain: bool = False) -> list[Comparison]:
+    def compare(
+        self,
+        pairs: Sequence[tuple[object, object]],
+        explain: bool = False,
+        method: str = AUTO,
+        check: bool = False,
+    ) -> list[Comparison]:
         """Compare each pair of pictures; a picture that appears several times is detected and embedded once.
 
         similarity = the score of both faces, the same function that filled its column of the score table; match =
@@ -72,7 +79,9 @@ class Verifier:
 
         Args:
             pairs: (image_a, image_b), each as pictures_in.read_picture takes it.
-            explain: also say which parts of the faces the score comes from, where the network offers it (reasons).
+            explain: also say which parts of the faces the score comes from (reasons).
+            method: of the explanation, see methods.chosen_method.
+            check: also say whether a second method points at the same parts; embeds 98 images more a pair.
 
         Returns:
             One answer a pair, in order. A pair with a picture that has no usable face, or is no picture, has `error` set
@@ -80,12 +89,14 @@ class Verifier:
 
         Raises:
             DataError: two faces have no score (a feature of length 0).
+            ParamsError: `method` explains no such model.
         """
+        chosen = chosen_method(method, self.encoder.whole_face)
         problems: dict[str, str] = {}
         crops: dict[str, Image] = {}
         keys = [(self._prepare(a, crops, problems), self._prepare(b, crops, problems)) for a, b in pairs]
         good = {pair for pair in keys if not problems.keys() & set(pair)}
-        answers = self._compare_crops(crops, sorted(good), explain)
+        answers = self._compare_crops(crops, sorted(good), chosen if explain else None, check)
         return [answers.get((a, b)) or self._refused(a, b, problems) for a, b in keys]
 
     def _prepare(self, value: object, crops: dict[str, Image], problems: dict[str, str]) -> str:
@@ -108,7 +119,7 @@ class Verifier:
         return key
 
     def _compare_crops(
-        self, crops: Mapping[str, Image], pairs: Sequence[tuple[str, str]], explain: bool
+        self, crops: Mapping[str, Image], pairs: Sequence[tuple[str, str]], method: str | None, check: bool
     ) -> dict[tuple[str, str], Comparison]:
         if not pairs:
             return {}
@@ -124,9 +135,9 @@ class Verifier:
                 match=bool(self.calibration.matches(score)),
                 probability=float(self.calibration.probability(score)),
             )
-            if explain:
-                face_a, face_b = faces.take(np.array([a])), faces.take(np.array([b]))
-                answer = with_reasons(answer, self.settings.score, self.encoder, face_a, face_b)
+            if method is not None:
+                both = faces.take(np.array([a])), faces.take(np.array([b]))
+                answer = with_reasons(answer, self.settings.score, self.scorer, self.encoder, *both, method, check)
             answers[pair] = answer
         return answers
 

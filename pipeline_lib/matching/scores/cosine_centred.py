@@ -47,8 +47,7 @@ class CentredCosine(Scorer):
 
     def score(self, a: Faces, b: Faces) -> Floats:
         """See Scorer."""
-        mean = self._served_mean()
-        return cosine(given(a.vectors) - mean, given(b.vectors) - mean)
+        return cosine(given(a.vectors) - self.mean, given(b.vectors) - self.mean)
 
     def score_rows(self, a: Faces, b: Faces, pairs: pa.Table) -> Floats:
         """See Scorer; each pair with the mean of the other folds."""
@@ -58,9 +57,11 @@ class CentredCosine(Scorer):
 
     def state(self) -> State:
         """See Scorer."""
-        return {"network": self.needs.network, "mean": self._served_mean()}
+        return {"network": self.needs.network, "mean": self.mean}
 
-    def _served_mean(self) -> Floats:
+    @property
+    def mean(self) -> Floats:
+        """See Scorer; raises DataError where there were no validation pairs to take it from."""
         if self._mean is None:
             problem = "Centred cosines of photographs take their mean from validation pairs, and there are none."
             raise DataError(problem, allowed=f"pairs of the protocol {VALIDATION}; raise ingest.val_share")

@@ -33,8 +33,12 @@ class CombinedRegions(Scorer):
 
     def score(self, a: Faces, b: Faces) -> Floats:
         """See Scorer."""
+        return np.asarray(self.parts(a, b).sum(axis=1), np.float32)
+
+    def parts(self, a: Faces, b: Faces) -> npt.NDArray[np.float64]:
+        """See Scorer: w_i·S_local,i."""
         local = cosine(given(a.patches), given(b.patches))
-        return np.asarray(local.astype(np.float64) @ self._weights, np.float32)
+        return local.astype(np.float64) * self._weights
 
     def state(self) -> State:
         """See Scorer."""

@@ -26,4 +26,6 @@ def explain(network: Embedder, pair: EmbeddedPair, settings: Settings, rng: np.r
         ParamsError, DataError: see additive_explanation.
     """
     assert pair.patches is not None, "a kind of an additive network is given patches"
-    return additive_explanation(network.network, *pair.patches, mirror=network.mirror, score=pair.score)
+    return additive_explanation(
+        network.network, *pair.patches, mirror=network.mirror, score=pair.score, mean=network.mean
+    )

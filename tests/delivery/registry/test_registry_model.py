@@ -14,7 +14,9 @@ from tiny_verifier import register_tiny
 
 from pipeline_lib.core.kinds import kind_names
 from pipeline_lib.delivery.registry.package import REQUIREMENTS
+from pipeline_lib.delivery.verifier import answers
 from pipeline_lib.delivery.verifier.example import example_photographs
+from pipeline_lib.delivery.verifier.methods import method_names
 from pipeline_lib.delivery.verifier.verifier import Verifier
 from pipeline_lib.tracking import network_package
 from pipeline_lib.tracking.logged_model import pinned
@@ -47,7 +49,7 @@ def kinds(package: str) -> list[str]:
     return [f"{package}.{name}" for name in kind_names(package)]
 
 
-EXPLAINED = ("score", "is_cosine", "note", "explanation", "contributions", "png")
+EXPLAINED = ("score", "is_cosine", "note", *answers.EXPLAINED)
 # Distribution names of what the model's code imports, where they differ from the module's.
 DISTRIBUTIONS = {
     "cv2": "opencv-python-headless",
@@ -140,7 +142,7 @@ def test_other_scores_answer_in_another_process(workplace: Path, tmp_path_factor
         assert similarity == pytest.approx(here[score], abs=1e-6)  # the same arithmetic in both processes
         assert is_cosine == score.startswith("cosine")
         assert explanation
-        assert has_picture == ("rrfnet" in score or "bagnet" in score or score == "dam:r")
+        assert has_picture
 
 
 @pytest.mark.parametrize(
@@ -153,6 +155,7 @@ def test_other_scores_answer_in_another_process(workplace: Path, tmp_path_factor
                 "data.faces.detection.dlib",
                 *kinds("matching.scores"),
                 *kinds("networks.backbones"),
+                *(f"why.explanation.{name}" for name in method_names()),
             ),
             REQUIREMENTS,
         ),

@@ -1,5 +1,7 @@
 """A verdict in words and as a page: with an explanation, with one of the cosine behind the score, and without any."""
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline_lib.data.patches.grid import layout_positions
@@ -23,11 +25,11 @@ def unexplained(score: str, is_cosine: bool, similarity: float) -> Verdict:
     return Verdict("a.jpg", "b.jpg", "models:/m/1", score, is_cosine, **figures, explanation="There is no map.")
 
 
-def test_area_shares_are_the_mean_of_both_faces_and_sum_to_the_similarity() -> None:
+def test_area_shares_are_of_each_face_and_sum_to_the_similarity_twice() -> None:
     shares = area_shares([patch(28, 0, 0.2, 0.4), patch(28, 56, -0.1, -0.3), patch(28, 0, 0.1, 0.1)])
     assert [share.area for share in shares] == ["forehead and both eyes", "nose, mouth and chin"]
-    assert [share.contribution for share in shares] == pytest.approx([0.4, -0.2])
-    assert [share.num_patches for share in shares] == [2, 1]
+    assert [share.of_a for share in shares] == pytest.approx([0.3, -0.1])
+    assert [share.of_b for share in shares] == pytest.approx([0.5, -0.3])
     assert isinstance(shares[0], AreaShare)
 
 
@@ -56,15 +58,31 @@ def test_many_areas_are_summed_up_without_losing_any() -> None:
     ]
     total = sum(row["contribution_a"] for row in rows)
     text = words.as_text(make_verdict(rows, total))
-    shown = [float(line.split()[0]) for line in text.splitlines() if line.startswith("  +")]
-    assert sum(shown) == pytest.approx(total, abs=0.005 * len(shown))  # three decimals each
+    shown = [[float(value) for value in line.split()[:2]] for line in text.splitlines() if line.startswith("  +")]
+    for column in zip(*shown, strict=True):
+        assert sum(column) == pytest.approx(total, abs=0.005 * len(shown))  # three decimals each
     assert len(shown) <= words.MAX_AREAS_SHOWN + 1
 
 
 def test_parts_that_add_up_to_another_number_than_the_score_are_not_called_its_sum() -> None:
     text = words.as_text(make_verdict([patch(28, 0, 0.5, 0.5)], 2.25))
     assert "At least half of the cosine comes from: forehead and both eyes." in text
-    assert "the sum is 0.500" in text
+    assert "each of the two columns adds up to 0.500" in text
+
+
+def test_what_carries_the_score_is_said_of_each_photograph() -> None:
+    """A's half comes from the eyes, B's from the mouth, whose patch speaks against a match in A."""
+    said = words.why(make_verdict([patch(28, 0, 0.5, 0.1), patch(28, 56, -0.1, 0.3)], 0.4))
+    assert said.startswith(
+        "At least half of the similarity comes from, in photograph A: forehead and both eyes; in B: nose, mouth and chin. "
+        "Against a match spoke, in photograph A: nose, mouth and chin; in B: nothing."
+    )
+
+
+def test_a_reliability_line_is_printed_where_there_is_one() -> None:
+    verdict = make_verdict([patch(28, 0, 0.5, 0.5)], 0.5)
+    assert "with care" in words.as_text(replace(verdict, reliability="Take the places with care."))
+    assert "with care" in as_page(replace(verdict, reliability="Take the places with care."))
 
 
 def test_page_escapes_file_names() -> None:
@@ -74,8 +92,8 @@ def test_page_escapes_file_names() -> None:
 
 
 def test_page_shows_the_picture_the_parts_and_the_scale() -> None:
-    page = as_page(make_verdict([patch(28, 0, 0.5, 0.5)], 0.5))
-    for expected in ("data:image/png;base64,", "forehead and both eyes", "+0.500", 'class="gauge"', "from -1 to 1"):
+    page = as_page(replace(make_verdict([patch(28, 0, 0.5, 0.5)], 0.5), terms=[[0.5]]))
+    for expected in ("data:image/png;base64,", "forehead and both eyes", "+0.5000", 'class="gauge"', "from -1 to 1"):
         assert expected in page
 
 

@@ -18,7 +18,8 @@ from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.delivery.verifier.encoder import Encoder
 from pipeline_lib.delivery.verifier.example import example_photographs
 from pipeline_lib.delivery.verifier.files import NETWORKS, read_settings
-from pipeline_lib.delivery.verifier.reasons import GRADIENTS, NO_MAP, WHOLE
+from pipeline_lib.delivery.verifier.reasons import GRADIENTS, WHOLE
+from pipeline_lib.delivery.verifier.region_sum import WORDS
 from pipeline_lib.delivery.verifier.verifier import Verifier
 from pipeline_lib.networks.backbones.shared.checkpoints import DESCRIPTION
 
@@ -182,20 +183,29 @@ def test_every_score_answers_and_says_what_explains_it(score: str, tmp_path: Pat
     (answer,) = verifier.compare([(A, B)], explain=True)
     assert answer.similarity == plain[0].similarity
     network = verifier.encoder.whole_face
+    assert answer.png is not None
+    assert answer.maps is not None
+    assert answer.faces is not None
+    total = sum(part.contribution_a for part in answer.contributions)
     if network is None:
-        assert (answer.explanation, answer.contributions, answer.png) == (NO_MAP, (), None)
+        assert (answer.explanation, answer.method) == (WORDS, "regions")
+        assert total == pytest.approx(answer.similarity, abs=1e-6)  # a float32 score
         return
     if not network.additive:
-        is_cosine = score.startswith("cosine:")
-        assert answer.explanation == (GRADIENTS if is_cosine else NO_MAP)
-        assert (answer.contributions, answer.png is not None) == ((), is_cosine)
+        assert str(answer.explanation).startswith("The map shows which pixels the")
+        assert (answer.explanation == GRADIENTS) == score.startswith("cosine:")
+        assert (answer.method, answer.contributions) == ("xssab", ())
         return
-    assert answer.png is not None
-    total = sum(part.contribution_a for part in answer.contributions)
+    assert answer.method == "additive"
+    np.testing.assert_allclose(
+        np.array(answer.terms).sum(axis=1), [part.contribution_a for part in answer.contributions], atol=1e-12
+    )
+    np.testing.assert_allclose(answer.maps.sum(axis=(1, 2), dtype=np.float64), total, atol=1e-5)  # float32 pixels
     faces = verifier.encoder.encode(np.stack([aligned(verifier, photo) for photo in (A, B)]))
     assert faces.vectors is not None
-    assert total == pytest.approx(float(cosine(faces.vectors[0], faces.vectors[1])), abs=1e-5)
-    if score.startswith("cosine:"):
+    vectors = faces.vectors if verifier.scorer.mean is None else faces.vectors - verifier.scorer.mean
+    assert total == pytest.approx(float(cosine(vectors[0], vectors[1])), abs=1e-5)
+    if score.startswith("cosine"):
         assert total == pytest.approx(answer.similarity, abs=1e-5)
         assert answer.explanation == WHOLE
     else:

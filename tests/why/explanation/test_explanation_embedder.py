@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline_lib.core.cosine import cosine
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.networks.embedding.extract import embed_images
+from pipeline_lib.why.explanation import additive
 from pipeline_lib.why.explanation.shared.embedder import EmbeddedPair, Embedder
 
 
@@ -46,3 +48,15 @@ def test_a_pair_without_a_direction_has_no_score(faces):
     pair = EmbeddedPair(faces, np.zeros((2, 4), np.float32), np.zeros((2, 1, 4), np.float32))
     with pytest.raises(DataError, match="zero"):
         _ = pair.score
+
+
+def test_a_mean_is_taken_off_embeddings_of_every_sort(mirror, network_named, faces):
+    network, mean = network_named("rrfnet56"), np.linspace(-0.5, 0.5, 16, dtype=np.float32)
+    plain, centred = Embedder(network, mirror, 8), Embedder(network, mirror, 8, mean=mean)
+    pair = centred.pair(faces)
+    np.testing.assert_allclose(pair.embeddings, plain.pair(faces).embeddings - mean, atol=1e-6)  # float32
+    np.testing.assert_allclose(centred(pair.inputs), pair.embeddings, atol=1e-6)
+    found = additive.explain(centred, pair, additive.Settings(), np.random.default_rng(0))
+    assert found.score == pytest.approx(float(cosine(*(plain.pair(faces).embeddings - mean))), abs=1e-6)
+    assert abs(found.score - plain.pair(faces).score) > 1e-3
+    assert found.additivity_error == pytest.approx(0.0, abs=1e-5)

@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline_lib.core.cosine import Floats
@@ -47,6 +49,15 @@ class Scorer(ABC):
         Raises:
             DataError: it cannot score photographs.
         """
+
+    @property
+    def mean(self) -> Floats | None:
+        """Of a cosine of photographs' embeddings from which a mean is taken off, that mean, float32 (D,); else None."""
+        return None
+
+    def parts(self, a: Faces, b: Faces) -> npt.NDArray[np.float64] | None:
+        """Of a sum over needs.positions, what each adds to the score of each pair, float64 (N, K); else None."""
+        return None
 
     def score_rows(self, a: Faces, b: Faces, pairs: pa.Table) -> Floats:
         """As `score`, in a table: `pairs` (schemas.pairs.PAIRS) has the N pairs' protocols and folds."""

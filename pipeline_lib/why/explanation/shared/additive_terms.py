@@ -12,7 +12,13 @@ from pipeline_lib.why.explanation.shared.patch_terms import contribution_matrix,
 
 
 def additive_explanation(
-    network: FaceNetwork, patches_a: npt.NDArray[Any], patches_b: npt.NDArray[Any], *, mirror: bool, score: float
+    network: FaceNetwork,
+    patches_a: npt.NDArray[Any],
+    patches_b: npt.NDArray[Any],
+    *,
+    mirror: bool,
+    score: float,
+    mean: npt.NDArray[np.float32] | None = None,
 ) -> Explanation:
     """Explain two embedded faces; nothing is embedded again.
 
@@ -21,6 +27,8 @@ def additive_explanation(
         patches_a, patches_b: float32 (K, C) of image A and of image B, in the order of network.grid.
         mirror: each is the sum with the mirrored image's (networks.embedding.extract.embed_images).
         score: the cosine of the embeddings that came with the patches; the terms sum to it, to rounding.
+        mean: float32 (D,), taken off both embeddings before their cosine; every patch's vector then loses it: the mean of
+            v_i - mean is e - mean.
 
     Raises:
         ParamsError: the network is not additive; see check_offers.
@@ -29,7 +37,8 @@ def additive_explanation(
     RRFNet, eq. 8; METHODS section 4.
     """
     check_offers(network, "additive")
-    terms = contribution_matrix(*(_additive_vectors(network, patches, mirror) for patches in (patches_a, patches_b)))
+    vectors = [_additive_vectors(network, patches, mirror) for patches in (patches_a, patches_b)]
+    terms = contribution_matrix(*(vectors if mean is None else [found - mean for found in vectors]))
     maps = np.stack([pixel_map(contributions, network.grid) for contributions in patch_contributions(terms)])
     return Explanation(maps.astype(np.float32), score, terms, network.grid)
 

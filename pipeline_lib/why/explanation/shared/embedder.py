@@ -46,7 +46,8 @@ class Embedder:
 
         e = e(x), or e(x) + e(mirror x) with `mirror`;  p_i = p_i(x), or p_i(x) + p_m(i)(mirror x)
 
-    m(i) is the patch that mirroring moves to place i (networks.embedding.extract), so p_i is of place i of x itself.
+    m(i) is the patch that mirroring moves to place i (networks.embedding.extract), so p_i is of place i of x itself. Where a
+    score is a centred cosine, its mean is taken off e.
 
     Args:
         network: in eval mode, on the device it computes on.
@@ -54,6 +55,7 @@ class Embedder:
         images_per_batch: of a forward pass.
         threshold: the cosine that decides for a match; None where nobody knows it.
         beside: a network over `network` that a method looks with (xCos); None where it needs none.
+        mean: float32 (D,), taken off every embedding; None for a plain cosine.
 
     Attributes:
         num_forward, num_backward: images that went through the network so far, mirrored ones counted.
@@ -66,9 +68,10 @@ class Embedder:
         images_per_batch: int,
         threshold: float | None = None,
         beside: FaceNetwork | None = None,
+        mean: Floats | None = None,
     ) -> None:
         self.network, self.mirror, self.images_per_batch = network, mirror, images_per_batch
-        self.threshold, self.beside = threshold, beside
+        self.threshold, self.beside, self.mean = threshold, beside, mean
         self.num_forward = self.num_backward = 0
 
     def embed(self, x: Tensor) -> Tensor:
@@ -76,7 +79,7 @@ class Embedder:
         x = channels_last(x)
         self.num_forward += len(x) * (1 + self.mirror)
         embeddings: Tensor = self.network(x)
-        return embeddings + self.network(x.flip(3)) if self.mirror else embeddings
+        return self._centred(embeddings + self.network(x.flip(3)) if self.mirror else embeddings)
 
     def gradient(self, value: Tensor, x: Tensor, again: bool = False) -> Tensor:
         """d value / dx of a scalar that `embed` made of images x (B, 3, 112, 112).
@@ -109,11 +112,14 @@ class Embedder:
         if self.mirror:
             others, other_patches = self.network.forward_with_patches(x.flip(3))
             embeddings, patches = embeddings + others, patches + other_patches[:, mirrored_patches(self.network.grid)]
-        return EmbeddedPair(images, embeddings.cpu().numpy(), patches.cpu().numpy())
+        return EmbeddedPair(images, self._centred(embeddings).cpu().numpy(), patches.cpu().numpy())
 
     def on_device(self, images: Floats) -> Tensor:
         """Images in network space, where the network is."""
         return torch.from_numpy(images).to(next(self.network.parameters()).device)
+
+    def _centred(self, embeddings: Tensor) -> Tensor:
+        return embeddings if self.mean is None else embeddings - self.on_device(self.mean)
 
 
 def _in_network_space(images: Images) -> Floats:

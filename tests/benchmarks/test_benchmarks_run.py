@@ -112,3 +112,11 @@ def test_detectors(repository: Path) -> None:
     rows = {row["detector"]: row for row in report["rows"]}
     assert rows["mmod"]["found"] == rows["dlib cnn"]["found"] == report["same"] == 4
     assert rows["mmod"]["ms/image"] < rows["dlib cnn"]["ms/image"]
+
+
+def test_insertion_deletion(repository: Path) -> None:
+    _, report = quick_run("insertion_deletion", repository)
+    (row,) = report["rows"]
+    assert (row["network"], row["pairs"]) == ("demo", 2)
+    assert row["largest difference"] < 1e-5
+    assert row["loop / ours"] > 0.3  # twice the embeddings, but a busy machine may give its loop more of a core

@@ -41,7 +41,7 @@ class Explained:
 Entries = Mapping[str, Explained]
 
 
-def areas_table(entries: Entries, kinds: Mapping[str, str]) -> Table:
+def areas_table(entries: Entries) -> Table:
     """The four areas, and the share of patches whose partner is at their own position where a method splits the score."""
     shares = "same place, %"
     rows, groups = [], []
@@ -54,9 +54,9 @@ def areas_table(entries: Entries, kinds: Mapping[str, str]) -> Table:
             cells = [_mean(sample, [row[column] for row in of_it]) for column in AREAS]
             same = [row["same_position_share"] for row in of_it]
             cells.append(NO_FIGURE if None in same else _mean(sample, same, percent=True))
-            rows.append((protocol, name, kinds[name], *cells, str(len(of_it))))
+            rows.append((protocol, name, *cells, str(len(of_it))))
             groups.append(number == 0)
-    return Table(("protocol", "explanation", "method", *AREAS.values(), shares, "pairs"), tuple(rows), tuple(groups), 3)
+    return Table(("protocol", "explanation", *AREAS.values(), shares, "pairs"), tuple(rows), tuple(groups))
 
 
 def differences_table(entries: Entries) -> Table | None:
@@ -77,10 +77,10 @@ def differences_table(entries: Entries) -> Table | None:
             for column in AREAS:
                 sign = -1 if column in LESS_IS_BETTER else 1
                 cells.append(_mean(sample, [sign * (ours[pair][column] - theirs[pair][column]) for pair in pairs], "+"))
-            rows.append((protocol, f"{first} against {other}", *cells, str(len(pairs))))
+            rows.append((protocol, f"{first} against {other}", *cells))
             groups.append(number == 0)
     names = (name.rstrip(" ↑↓") for name in AREAS.values())
-    return Table(("protocol", "better by", *names, "pairs"), tuple(rows), tuple(groups))
+    return Table(("protocol", "better by", *names), tuple(rows), tuple(groups))
 
 
 def errors_table(entries: Entries) -> Table | None:

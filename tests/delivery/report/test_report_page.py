@@ -107,9 +107,9 @@ def test_page_shows_the_figures_of_all_stages(page: str) -> None:
         "combined: regions:56",
         "apc: iresnet, the first 8, weights apc",
         "no_face",
-        "rrfnet56_additive additive 0.600 [0.600, 0.600] 0.200 [0.200, 0.200]",  # insertion and deletion areas
+        "rrfnet56_additive 0.600 [0.600, 0.600] 0.200 [0.200, 0.200]",  # insertion and deletion areas
         "75.0 [75.0, 75.0] 3",  # partners at the same place
-        "rrfnet56_random random 0.500 [0.500, 0.500]",
+        "rrfnet56_random 0.500 [0.500, 0.500]",
         "rrfnet56_additive against rrfnet56_random +0.100 [+0.100, +0.100] +0.200 [+0.200, +0.200]",
         "100.0 [100.0, 100.0] −100.0 [−100.0, −100.0] 66.7 [0.0, 100.0] 0.0 [0.0, 0.0]",  # FPR, FNR and their changes
         "rrfnet56_additive additive 1.0 21.0 4 0 +0.25",

@@ -92,7 +92,7 @@ def _measured(folders: Mapping[str, Folder], kinds: Mapping[str, str]) -> dict[s
     bands = {protocol: why_tables.error_bands(entries, protocol) for protocol in curves}
     return {
         "curves": [(name, svg_uri(figures.faithfulness_figure(panels, floors))) for name, panels in curves.items()],
-        "areas": why_tables.areas_table(entries, kind_of),
+        "areas": why_tables.areas_table(entries),
         "differences": why_tables.differences_table(entries),
         "errors": why_tables.errors_table(entries),
         "bands": [(name, svg_uri(figures.errors_figure(panels, floors))) for name, panels in bands.items() if panels],

@@ -71,6 +71,7 @@ bench: setup
 	python -m benchmarks.networks_as_one
 	python -m benchmarks.emd
 	python -m benchmarks.explain_pair
+	python -m benchmarks.insertion_deletion
 	python -m benchmarks.detectors
 	python -m benchmarks.xface
 	python -m benchmarks.scale

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline_lib.core.files import write_json
+from pipeline_lib.core.files import read_json, write_json
 from pipeline_lib.core.kinds import kind_settings
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.core.world import current_world
@@ -28,7 +28,10 @@ from pipeline_lib.why.explanation.shared.pair_sample import sample
 from pipeline_lib.why.explanation.shared.threshold import equal_error
 from pipeline_lib.why.faithfulness.additivity import Additivity
 from pipeline_lib.why.faithfulness.areas import Areas
+from pipeline_lib.why.faithfulness.blurring import Blurring
+from pipeline_lib.why.faithfulness.latency import Latency
 from pipeline_lib.why.faithfulness.measure import Measure
+from pipeline_lib.why.faithfulness.sanity import Sanity
 from stages.common import run_stage
 
 
@@ -56,13 +59,16 @@ def main(
         threshold = None if decides is None else decides.threshold
         embedder = Embedder(explained, embed.mirror, load_machine().images_per_batch, threshold, over)
         images = ShardImages(aligned)
-        split_of = dict(zip(images.image_ids, images.splits, strict=True))
-        sampled = list(sample(read_table(pairs, PAIRS), split_of, params))
-        measures: list[Measure] = [Areas(explanation, embedder, params), Additivity()]
+        split_of, identity_of = (
+            dict(zip(images.image_ids, texts, strict=True)) for texts in (images.splits, images.identities)
+        )
+        sampled = list(sample(read_table(pairs, PAIRS), split_of, identity_of, params))
         explain = Explainer(kind, settings, embedder)
+        measures: list[Measure] = [Areas(explanation, embedder, params), Additivity(), Latency(explanation, explain)]
+        measures += [Blurring(explanation, embedder, params), Sanity(explanation, explain)]
         metrics = explain_pairs(explanation, explain, measures, sampled, images, out)
-        write_json(out / "metrics.json", metrics)
-        run.log_metrics(metrics)
+        write_json(out / "metrics.json", {"kind": entry.kind, "network": entry.network, **metrics})
+        run.log_metrics({**metrics, **read_json(out / "latency.json")})
         for picture in sorted((out / "pictures").iterdir()):
             run.log_artifact(picture, "pictures")
 

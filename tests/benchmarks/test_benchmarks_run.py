@@ -133,3 +133,11 @@ def test_xface(repository: Path) -> None:
         )  # 4 digits
     assert rows["demo"]["patches computed"] == 1
     assert rows["demo rrfnet28"]["patches computed"] < 0.2
+
+
+def test_insertion_deletion(repository: Path) -> None:
+    _, report = quick_run("insertion_deletion", repository)
+    (row,) = report["rows"]
+    assert (row["network"], row["pairs"]) == ("demo", 2)
+    assert row["largest difference"] < 1e-5
+    assert row["loop / ours"] > 0.3  # twice the embeddings, but a busy machine may give its loop more of a core

@@ -4,16 +4,20 @@ import zlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline_lib.core.bootstrap import IdentityBootstrap
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.roc import Doubles
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.core.texts import MISSING, Texts
 from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
+from pipeline_lib.delivery.claims.explained import Explained, read_explained
 from pipeline_lib.delivery.claims.networks import Trained, read_trained
 from pipeline_lib.matching.scores.shared.table import read_scores, score_columns
 from pipeline_lib.matching.verification.paired_bootstrap import PairBootstrap
@@ -28,6 +32,7 @@ class Evidence:
 
     Attributes:
         networks: the networks trained in this run whose cosine was scored, by name.
+        explained: the entries of `explanations`, by name.
         protocols: in the order of the table, the validation identities' last.
         kinds: score column -> the kind of score that it is.
         pairs(protocol): its pairs and their resamples, a PairBootstrap; raises as _pairs.
@@ -35,7 +40,13 @@ class Evidence:
     """
 
     def __init__(
-        self, scores: pa.Table, manifest: pa.Table, networks: Sequence[Trained], num_bootstrap: int, seed: int
+        self,
+        scores: pa.Table,
+        manifest: pa.Table,
+        networks: Sequence[Trained],
+        explained: Sequence[Explained],
+        num_bootstrap: int,
+        seed: int,
     ) -> None:
         """
         Args:
@@ -43,7 +54,7 @@ class Evidence:
             manifest: schemas.manifest.MANIFEST; who is on which image.
             num_bootstrap: resamples a protocol.
         """
-        self.networks = tuple(networks)
+        self.networks, self.explained = tuple(networks), tuple(explained)
         self.kinds = {name: column.kind for name, column in score_columns(scores).items()}
         found = pc.unique(scores["protocol"]).to_pylist()
         self.protocols: tuple[str, ...] = tuple(sorted(found, key=lambda name: name == VALIDATION))
@@ -52,6 +63,10 @@ class Evidence:
         self._num_bootstrap, self._seed = num_bootstrap, seed
         self.pairs = cache(self._pairs)
         self.figures = cache(self._figures)
+
+    def resampled(self, people: npt.NDArray[Any]) -> IdentityBootstrap:
+        """Resamples of the identities of some explained pairs, (N, 2); of equal pairs always the same ones."""
+        return IdentityBootstrap(people, self._num_bootstrap, np.random.default_rng(self._seed))
 
     def _pairs(self, protocol: str) -> PairBootstrap:
         """The resamples of a protocol's identities.
@@ -84,7 +99,7 @@ class Evidence:
 
 
 def read_evidence(data: Path, num_bootstrap: int, seed: int) -> Evidence:
-    """Read what the claims are judged by from a run's data folder.
+    """Read what the claims are judged by from a run's data folder; tables of explanations when a claim asks for them.
 
     Raises:
         DataError: a file is missing or breaks its contract; names it.
@@ -94,4 +109,4 @@ def read_evidence(data: Path, num_bootstrap: int, seed: int) -> Evidence:
     cosines = [column for column, about in score_columns(scores).items() if about.kind == "cosine"]
     columns = {column.rpartition(":")[2]: column for column in cosines}
     networks = read_trained(data / "networks", data / "train", columns)
-    return Evidence(scores, manifest, networks, num_bootstrap, seed)
+    return Evidence(scores, manifest, networks, read_explained(data / "explain"), num_bootstrap, seed)

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from pipeline_lib.delivery.claims import rrfnet
+from pipeline_lib.delivery.claims import rrfnet, rrfnet_why, xssab
 from pipeline_lib.delivery.claims.claim import as_record
 from pipeline_lib.delivery.claims.evidence import Evidence
 
-PAPERS = (rrfnet,)  # each with PAPER, its name, and CLAIMS, its functions
+PAPERS = (rrfnet, rrfnet_why, xssab)  # each with PAPER, its name, and CLAIMS, its functions
 Record = dict[str, Any]
 
 

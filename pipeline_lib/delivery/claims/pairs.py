@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline_lib.core.bootstrap import interval
 from pipeline_lib.core.roc import Doubles
 from pipeline_lib.delivery.claims.claim import Effect, Measured, Missing, Side
 from pipeline_lib.delivery.claims.evidence import Evidence
-from pipeline_lib.matching.verification.paired_bootstrap import TooFewIdentities, interval
+from pipeline_lib.matching.verification.paired_bootstrap import TooFewIdentities
 
 
 def compare(

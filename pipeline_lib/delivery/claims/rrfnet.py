@@ -1,4 +1,4 @@
-"""RRFNet (Ozturk et al., Restricted Receptive Fields for Face Verification): claims R1 to R5."""
+"""RRFNet (Ozturk et al., Restricted Receptive Fields for Face Verification): claims R1 to R5, of verification."""
 
 from collections.abc import Iterator, Sequence
 
@@ -67,7 +67,7 @@ def _against_whole_face(
     margin: float = 0.0,
     beside: str | None = None,
 ) -> Claim:
-    candidates = _rrf_networks(evidence, side_px)
+    candidates = rrf_networks(evidence, side_px)
     plain = [other for other in evidence.networks if other.patches is None and other.head == "arcface"]
     for ours, patches in candidates:
         for other in plain:
@@ -75,13 +75,13 @@ def _against_whole_face(
                 found = compare(evidence, [ours.column], [other.column], measure, margin, beside)
                 return Claim(name, text, found, _choice(ours, patches, len(candidates)))
     wanted = f"network on the whole face with ArcFace's head and the layers and training of {_names(candidates)}"
-    return Claim(name, text, nowhere(evidence, f"there is no {wanted}" if candidates else _no_rrfnet(side_px)))
+    return Claim(name, text, nowhere(evidence, f"there is no {wanted}" if candidates else no_rrfnet(side_px)))
 
 
 def _masked(evidence: Evidence, side_px: int) -> Claim:
     name = f"R3-{side_px}"
     text = f"Masking a share of the {side_px} px patches in training makes the network better."
-    candidates = _rrf_networks(evidence, side_px)
+    candidates = rrf_networks(evidence, side_px)
     for ours, patches in candidates:
         for mode in ("drop", "zero") if not patches.mask_share else ():
             wanted = [patches.model_copy(update={"mask_share": share, "mask_mode": mode}) for share in MASK_SHARES]
@@ -103,7 +103,7 @@ def _masked(evidence: Evidence, side_px: int) -> Claim:
 def _against_bagnet(evidence: Evidence, side_px: int) -> Claim:
     name, field_px = f"R5-{side_px}", FIELDS_PX[side_px]
     text = f"Patches of {side_px} px (RRFNet-{side_px}) verify better than BagNet's fields of {field_px} px (BagNet-{field_px})."
-    candidates = _rrf_networks(evidence, side_px)
+    candidates = rrf_networks(evidence, side_px)
     bagnets = [
         other
         for other in evidence.networks
@@ -117,12 +117,12 @@ def _against_bagnet(evidence: Evidence, side_px: int) -> Claim:
                     found = compare(evidence, [ours.column], [other.column])
                     return Claim(name, text, found, _choice(ours, patches, len(candidates)) + remark)
     if not candidates:
-        return Claim(name, text, nowhere(evidence, _no_rrfnet(side_px)))
+        return Claim(name, text, nowhere(evidence, no_rrfnet(side_px)))
     missing = f"there is no BagNet-{field_px} with the width, embedding and training of {_names(candidates)}"
     return Claim(name, text, nowhere(evidence, missing))
 
 
-def _rrf_networks(evidence: Evidence, side_px: int) -> list[tuple[Trained, Patches]]:
+def rrf_networks(evidence: Evidence, side_px: int) -> list[tuple[Trained, Patches]]:
     """The RRFNets of a patch size, the paper's choice first: IResNet, its layout, mask shares in MASK_ORDER, dropped patches."""
 
     def order(item: tuple[Trained, Patches]) -> tuple[object, ...]:
@@ -155,7 +155,7 @@ def _layout(patches: Patches) -> str:
     return "" if patches.layout == usual else f" The layout is {patches.layout}, the paper's {usual}."
 
 
-def _no_rrfnet(side_px: int) -> str:
+def no_rrfnet(side_px: int) -> str:
     return f"no RRFNet-{side_px} was trained and scored"
 
 

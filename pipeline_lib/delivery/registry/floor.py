@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline_lib.core.bootstrap import interval
 from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.matching.scores.shared.pairs import PairSet
 from pipeline_lib.matching.scores.shared.table import score_columns
-from pipeline_lib.matching.verification.paired_bootstrap import PairBootstrap, TooFewIdentities, interval
+from pipeline_lib.matching.verification.paired_bootstrap import PairBootstrap, TooFewIdentities
 
 KIND, CHANCE = "raw_pixel", 0.5  # the floor's kind of score; the AUC of a score that knows nothing
 NUM_BOOTSTRAP, SEED = 1000, 1

@@ -1,7 +1,7 @@
 """The page's charts as SVG, from arrays; every one has its units on its axes and tells its lines apart without colour."""
 
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ FLOOR_STYLE: dict[str, Any] = {"color": SOFT, "linestyle": (0, (1, 1)), "linewid
 
 Curve = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 Doubles = npt.NDArray[np.float64]
+Band = tuple[Doubles, Doubles, Doubles, Doubles]  # x, y, and the ends of y's interval
 
 
 def roc_figure(curves: Mapping[str, Curve], num_impostor: int) -> bytes:
@@ -73,7 +74,7 @@ def score_histograms(
 
 
 def faithfulness_figure(curves: Mapping[str, Mapping[str, Curve]], floors: Collection[str] = ()) -> bytes:
-    """Insertion and deletion curves, a panel each.
+    """Insertion and deletion curves, a panel each, on one scale.
 
     Args:
         curves: "insertion" and "deletion" -> explanation -> (share of changed pixels, mean cosine with the partner).
@@ -81,15 +82,35 @@ def faithfulness_figure(curves: Mapping[str, Mapping[str, Curve]], floors: Colle
     """
     figure, axes = _several(len(curves), 4.2, 3.0)
     for axis, (kind, explanations) in zip(axes, curves.items(), strict=True):
-        named = [name for name in explanations if name not in floors]
-        for number, name in enumerate(named):
-            axis.plot(*explanations[name], **_style(number), linewidth=1.6, label=name)
-        for name in (name for name in explanations if name in floors):
-            axis.plot(*explanations[name], **FLOOR_STYLE, label=name)
+        for name, style in _styles(explanations, floors).items():
+            axis.plot(*explanations[name], **style, label=name)
         axis.set_title(f"{kind} ({'higher' if kind == 'insertion' else 'lower'} is better)", fontsize=10)
         axis.set_xlabel("share of pixels, most salient first")
         axis.legend(fontsize=8, frameon=False)
     axes[0].set_ylabel("cosine with the partner")
+    _one_scale(axes)
+    return _svg(figure)
+
+
+def errors_figure(curves: Mapping[str, Mapping[str, Band]], floors: Collection[str] = ()) -> bytes:
+    """Error rates as a growing share of a face is blurred, a panel each on one scale, with 95 % intervals as bands.
+
+    Args:
+        curves: what the panel shows -> explanation -> its band: share and rates in [0, 1].
+        floors: as faithfulness_figure's; theirs have no band.
+    """
+    figure, axes = _several(len(curves), 4.2, 3.0)
+    for axis, (title, explanations) in zip(axes, curves.items(), strict=True):
+        for name, style in _styles(explanations, floors).items():
+            share, rate, low, high = (100 * values for values in explanations[name])
+            axis.plot(share, rate, **style, label=name)
+            if name not in floors:
+                axis.fill_between(share, low, high, color=style["color"], alpha=0.12, linewidth=0)
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("share of the face that is blurred, %")
+        axis.legend(fontsize=8, frameon=False)
+    axes[0].set_ylabel("errors, %")
+    _one_scale(axes)
     return _svg(figure)
 
 
@@ -105,6 +126,21 @@ def loss_figure(histories: Mapping[str, Curve]) -> bytes:
     axis.set(xlabel="epoch", ylabel="training loss", ylim=(0.0, None))
     _legend(axis, len(histories), "best")
     return _svg(figure)
+
+
+def _styles(names: Iterable[str], floors: Collection[str]) -> dict[str, dict[str, Any]]:
+    """How to draw each line: the floors as raw pixels are, and last."""
+    listed = list(names)
+    named = [name for name in listed if name not in floors]
+    styles = {name: {**_style(number), "linewidth": 1.6} for number, name in enumerate(named)}
+    return styles | {name: FLOOR_STYLE for name in listed if name in floors}
+
+
+def _one_scale(axes: "Sequence[Axes]") -> None:
+    """The same y axis for panels that stand side by side."""
+    ends = [axis.get_ylim() for axis in axes]
+    for axis in axes:
+        axis.set_ylim(min(low for low, _ in ends), max(high for _, high in ends))
 
 
 def _style(number: int) -> dict[str, Any]:

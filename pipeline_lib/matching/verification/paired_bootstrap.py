@@ -12,7 +12,6 @@ from pipeline_lib.matching.verification.ranked_pairs import RankedPairs
 
 Counts = npt.NDArray[np.int64]
 
-PERCENTILES = (2.5, 97.5)
 MAX_REDRAWN_SHARE = 0.1
 MAX_WEIGHTS_AT_ONCE = 2_000_000  # float64 values of a block of resamples
 
@@ -117,9 +116,3 @@ class PairBootstrap:
                 problem = "Resamples of a protocol's identities hold a single class; there are too few identities."
                 raise TooFewIdentities(problem, got=got, allowed=f"at most {MAX_REDRAWN_SHARE:.0%} of {num_samples}")
         return np.concatenate(blocks), num_redrawn
-
-
-def interval(draws: Doubles) -> tuple[float, float]:
-    """The 2.5th and 97.5th percentiles of a figure's (or difference's) values on the resamples, (B,): a 95 % interval."""
-    low, high = np.percentile(draws, PERCENTILES)
-    return float(low), float(high)

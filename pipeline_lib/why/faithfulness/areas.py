@@ -1,11 +1,12 @@
 """The measure by areas: insertion and deletion curves of genuine pairs, and what lies under them."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from pipeline_lib.core.bootstrap import Doubles
 from pipeline_lib.core.files import atomic_file
 from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.params.explain import Explain
@@ -13,16 +14,16 @@ from pipeline_lib.schemas.faithfulness import FAITHFULNESS
 from pipeline_lib.why.explanation.shared.embedder import EmbeddedPair, Embedder
 from pipeline_lib.why.explanation.shared.explanation import Explanation, Maps
 from pipeline_lib.why.explanation.shared.pair_sample import TIES, SampledPair
-from pipeline_lib.why.faithfulness.insertion_deletion import Curves, area, draw_tie_ranks, insertion_deletion
-
-METRICS = ("insertion", "deletion")
+from pipeline_lib.why.faithfulness.insertion_deletion import CURVES, Curves, area, draw_tie_ranks, insertion_deletion
+from pipeline_lib.why.faithfulness.means import flat_estimates, of_protocols
+from pipeline_lib.why.faithfulness.same_position import same_position_share
 
 
 class Areas:
-    """Insertion and deletion of the measured genuine pairs (a Measure).
+    """Insertion and deletion of the measured genuine pairs, and their patches' partners (a Measure).
 
-    Writes faithfulness.parquet (schemas.faithfulness.FAITHFULNESS) and curves.csv: method, metric, share of changed pixels,
-    mean score over pairs.
+    Writes faithfulness.parquet (schemas.faithfulness.FAITHFULNESS) and curves.csv: method, protocol, metric, share of changed
+    pixels, mean score over pairs.
 
     Args:
         method: the entry of params.explanations.
@@ -32,30 +33,54 @@ class Areas:
 
     def __init__(self, method: str, embedder: Embedder, params: Explain) -> None:
         self._method, self._embedder, self._params = method, embedder, params
-        self._pairs, self._curves = list[SampledPair](), list[Curves]()
+        self._measured = list[tuple[SampledPair, Curves, float | None]]()
 
     def add(self, pair: SampledPair, faces: EmbeddedPair, found: Explanation) -> None:
         """See Measure; impostor pairs are passed over."""
         if not (pair.is_measured and pair.genuine):
             return
-        self._curves.append(measure_pair(self._embedder, faces, found.maps, self._params, pair.rng(TIES)))
-        self._pairs.append(pair)
+        curves = measure_pair(self._embedder, faces, found.maps, self._params, pair.rng(TIES))
+        terms = found.terms if self._embedder.network.additive else None
+        self._measured.append((pair, curves, None if terms is None else same_position_share(terms)))
 
     def write(self, out: Path) -> dict[str, float]:
-        """See Measure: {insertion_mean, insertion_std, deletion_mean, deletion_std, num_pairs}, population std."""
-        rows = [
-            {
-                "image_a": pair.image_a,
-                "image_b": pair.image_b,
-                "method": self._method,
-                "insertion_auc": area(curves.insertion),
-                "deletion_auc": area(curves.deletion),
-            }
-            for pair, curves in zip(self._pairs, self._curves, strict=True)
-        ]
+        """See Measure: num_pairs, and for each protocol and curve <protocol>/insertion_mean, _low, _high; the same of
+        same_position, where there are terms.
+        """
+        rows = [self._row(*measured) for measured in self._measured]
         write_table(out / "faithfulness.parquet", table_from_rows(rows, FAITHFULNESS), FAITHFULNESS)
-        _write_mean_curves(out / "curves.csv", self._method, self._curves)
-        return {**_summary(self._curves), "num_pairs": len(self._pairs)}
+        with atomic_file(out / "curves.csv") as partial, partial.open("w", newline="") as handle:
+            lines = csv.writer(handle)
+            lines.writerow(("method", "protocol", "metric", "share", "mean_score"))
+            lines.writerows(self._mean_curves())
+        figures: dict[str, float] = {"num_pairs": len(rows)}
+        for protocol, bootstrap, chosen in of_protocols([pair for pair, _, _ in self._measured]):
+            for name in CURVES:
+                areas = [area(getattr(self._measured[index][1], name)) for index in chosen]
+                figures |= flat_estimates(f"{protocol}/{name}", bootstrap.estimate(areas))
+            shares = [share for index in chosen if (share := self._measured[index][2]) is not None]
+            if len(shares) == len(chosen):
+                figures |= flat_estimates(f"{protocol}/same_position", bootstrap.estimate(shares))
+        return figures
+
+    def _row(self, pair: SampledPair, curves: Curves, share: float | None) -> dict[str, object]:
+        return {
+            "protocol": pair.protocol,
+            "image_a": pair.image_a,
+            "image_b": pair.image_b,
+            "identity": pair.identity_a,
+            "method": self._method,
+            **{f"{name}_auc": area(getattr(curves, name)) for name in CURVES},
+            "same_position_share": share,
+        }
+
+    def _mean_curves(self) -> Iterator[tuple[object, ...]]:
+        for protocol in dict.fromkeys(pair.protocol for pair, _, _ in self._measured):
+            for name in CURVES:
+                of_it = [getattr(curves, name) for pair, curves, _ in self._measured if pair.protocol == protocol]
+                mean: Doubles = np.mean(of_it, axis=0)
+                for share, score in zip(np.linspace(0.0, 1.0, len(mean)), mean, strict=True):
+                    yield self._method, protocol, name, float(share), float(score)
 
 
 def measure_pair(
@@ -70,7 +95,7 @@ def measure_pair(
         params: number of steps and blur, see insertion_deletion.
         rng: draws the order among pixels of equal saliency, of A and then of B.
     """
-    sides = [
+    a, b = (
         insertion_deletion(
             embedder,
             pair.inputs[side],
@@ -81,26 +106,5 @@ def measure_pair(
             tie_ranks=draw_tie_ranks(rng, maps[side].size),
         )
         for side in (0, 1)
-    ]
-    a, b = sides
-    return Curves((a.insertion + b.insertion) / 2, (a.deletion + b.deletion) / 2)
-
-
-def _summary(curves: Sequence[Curves]) -> dict[str, float]:
-    summary: dict[str, float] = {}
-    for metric in METRICS:
-        areas = [area(getattr(pair, metric)) for pair in curves]
-        summary |= {f"{metric}_mean": float(np.mean(areas)), f"{metric}_std": float(np.std(areas))}
-    return summary
-
-
-def _write_mean_curves(path: Path, method: str, curves: Sequence[Curves]) -> None:
-    with atomic_file(path) as partial, partial.open("w", newline="") as handle:
-        rows = csv.writer(handle)
-        rows.writerow(("method", "metric", "share", "mean_score"))
-        for metric in METRICS:
-            mean = np.mean([getattr(pair, metric) for pair in curves], axis=0)
-            shares = np.linspace(0.0, 1.0, len(mean))
-            rows.writerows(
-                (method, metric, float(share), float(score)) for share, score in zip(shares, mean, strict=True)
-            )
+    )
+    return Curves(**{name: (getattr(a, name) + getattr(b, name)) / 2 for name in CURVES})

@@ -1,7 +1,7 @@
 """Insertion and deletion for face pairs: does the score follow the pixels that a map calls important?"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import cv2
@@ -18,15 +18,23 @@ Embed = Callable[[Floats], Floats]
 
 @dataclass(frozen=True)
 class Curves:
-    """Scores of one image against its untouched partner, at shares 0, 1/S, ..., 1 of changed pixels.
+    """Scores of one image against its untouched partner, at shares 0, 1/S, ..., 1 of changed pixels, the most salient first.
+
+    Insertion: larger area, better map; deletion: smaller area, better map. Each with two images below: the image blurred, and
+    the mid-grey of network space. RRFNet's table has insertion into the blurred one and deletion to the grey one.
 
     Attributes:
-        insertion: float64 (S+1,), the score as pixels are revealed, the most salient first. Larger area: better map.
-        deletion: float64 (S+1,), the score as pixels are removed, the most salient first. Smaller area: better map.
+        insertion, insertion_grey: float64 (S+1,), the score as pixels are shown in the blurred, in the grey image.
+        deletion, deletion_blur: float64 (S+1,), the score as pixels are replaced by the grey, by the blurred image's.
     """
 
     insertion: npt.NDArray[np.float64]
     deletion: npt.NDArray[np.float64]
+    insertion_grey: npt.NDArray[np.float64]
+    deletion_blur: npt.NDArray[np.float64]
+
+
+CURVES = tuple(field.name for field in fields(Curves))
 
 
 def insertion_deletion(
@@ -39,10 +47,10 @@ def insertion_deletion(
     blur_sigma_px: float,
     tie_ranks: Indices,
 ) -> Curves:
-    """Trace both curves of one image of a pair, all their images in one call of `embed`.
+    """Trace the four curves of one image of a pair, all their images in one call of `embed`, each different one once.
 
-    score(z) = cos(embed(z), partner). Step s of deletion sets the round(s·P/S) most salient of the P pixels to 0, the
-    mid-grey of network space; step s of insertion shows the same pixels in an image that is otherwise blurred.
+    score(z) = cos(embed(z), partner). Step s replaces the round(s·P/S) most salient of the P pixels (deletion), or all but
+    these (insertion), by what lies below: 0, the mid-grey of network space, or the blurred image.
 
     Args:
         embed: float32 (B, 3, H, W) in network space -> float32 (B, D), not normalised. METHODS leaves open whether the
@@ -51,7 +59,7 @@ def insertion_deletion(
         partner: float32 (D,), the embedding of the untouched other image, by the same `embed`.
         saliency: float (H, W); signed, the largest value counts as the most salient.
         num_steps: S >= 2.
-        blur_sigma_px: σ of the Gaussian blur below insertion, px; kernel cut at 4σ, image reflected at its border.
+        blur_sigma_px: σ of the Gaussian blur, px; kernel cut at 4σ, image reflected at its border.
         tie_ranks: int64, a permutation of 0..P-1: the order among pixels of equal saliency (`draw_tie_ranks`).
 
     Raises:
@@ -59,18 +67,20 @@ def insertion_deletion(
 
     RISE (Petsiuk et al., 2018), for pairs as in RRFNet section V; METHODS section 9.
     """
-    _check(image, saliency, tie_ranks)
-    blurred = blur(image, blur_sigma_px)
+    check_map(image, saliency, tie_ranks)
+    grey, blurred = np.zeros_like(image), blur(image, blur_sigma_px)
     counts = np.rint(np.linspace(0, tie_ranks.size, num_steps + 1)).astype(np.int64)
     changed = (saliency_ranks(saliency, tie_ranks)[None] < counts[1:-1, None, None])[:, None]
-    ends = np.stack([image, np.zeros_like(image), blurred])
-    images = np.concatenate([ends, np.where(changed, np.float32(0.0), image), np.where(changed, image, blurred)])
-    scores = _cosines(embed(images), partner)
+    ends = np.stack([image, grey, blurred])
+    between = [np.where(changed, *two) for below in (grey, blurred) for two in ((image, below), (below, image))]
+    scores = cosines(embed(np.concatenate([ends, *between])), partner)
     original, removed, hidden = scores[:3]
-    deleting, revealing = np.split(scores[3:], 2)
+    insertion_grey, deletion, insertion, deletion_blur = np.split(scores[3:], 4)
     return Curves(
-        insertion=np.concatenate([[hidden], revealing, [original]]),
-        deletion=np.concatenate([[original], deleting, [removed]]),
+        insertion=np.concatenate([[hidden], insertion, [original]]),
+        deletion=np.concatenate([[original], deletion, [removed]]),
+        insertion_grey=np.concatenate([[removed], insertion_grey, [original]]),
+        deletion_blur=np.concatenate([[original], deletion_blur, [hidden]]),
     )
 
 
@@ -99,7 +109,8 @@ def blur(image: Floats, sigma_px: float) -> Floats:
     return np.ascontiguousarray(blurred.transpose(2, 0, 1))
 
 
-def _cosines(embeddings: Floats, partner: Floats) -> npt.NDArray[np.float64]:
+def cosines(embeddings: Floats, partner: Floats) -> npt.NDArray[np.float64]:
+    """Of embeddings (B, D) with that of the partner (D,), float64 (B,); DataError if one of them has no direction."""
     vectors, other = embeddings.astype(np.float64), partner.astype(np.float64)
     lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(other)
     if not (np.isfinite(lengths).all() and (lengths > 0).all()):
@@ -110,7 +121,8 @@ def _cosines(embeddings: Floats, partner: Floats) -> npt.NDArray[np.float64]:
     return cosines
 
 
-def _check(image: Floats, saliency: Map, tie_ranks: Indices) -> None:
+def check_map(image: Floats, saliency: Map, tie_ranks: Indices) -> None:
+    """Raise DataError where an image (3, H, W), its map (H, W) and its tie order do not belong together."""
     height, width = image.shape[-2:]
     if image.shape != (3, height, width) or tie_ranks.shape != (height * width,):
         raise DataError("An image or its tie order has another shape.", got=f"{image.shape}, {tie_ranks.shape}")

@@ -34,6 +34,7 @@ def rebuilt(tmp_path, monkeypatch):
     """A made run after its stage claims: claims.json, and what was logged."""
     monkeypatch.chdir(tmp_path)
     write_run(tmp_path / "data", NETWORKS, QUALITY, protocols=("val", "lfw"))
+    (tmp_path / "data" / "explain").mkdir()
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({"claims": {"num_bootstrap": 100, "seed": 19}}))
     recorder = Recorder()
 
@@ -50,7 +51,11 @@ def rebuilt(tmp_path, monkeypatch):
 
 def test_the_file_is_nested_by_claim_and_protocol(rebuilt):
     claims, _ = rebuilt
-    assert set(claims) == {"R1", "R2", "R3-28", "R3-56", "R4", "R5-28", "R5-56"}
+    of_why = {f"R6-{side}" for side in (28, 56)} | {
+        f"R7-{side}-{curve}" for side in (28, 56) for curve in ("insertion", "deletion")
+    }
+    of_why |= {f"R8-{side}-{rate}" for side in (28, 56) for rate in ("fpr", "fnr")} | {"S4"}
+    assert set(claims) == {"R1", "R2", "R3-28", "R3-56", "R4", "R5-28", "R5-56", *of_why}
     assert set(claims["R1"]["protocols"]) == {"lfw", "val"}
     assert claims["R1"]["paper"] == "RRFNet"
     row = claims["R1"]["protocols"]["lfw"]
@@ -72,7 +77,7 @@ def test_what_is_logged(rebuilt):
     assert recorder.metrics["claims/R1/lfw/low"] == claims["R1"]["protocols"]["lfw"]["low"]
     assert recorder.tags["claims/R2/val"] == "contradicted"
     assert recorder.tags["claims/R4/lfw"] == "not measured"
-    assert len(recorder.tags) == 14
+    assert len(recorder.tags) == 2 * len(claims)
     assert [path.name for path in recorder.artifacts] == ["claims.json"]
 
 

@@ -21,12 +21,17 @@ from pipeline_lib.networks.backbones.shared.build import network_spec
 from pipeline_lib.params.load import read_yaml
 from pipeline_lib.params.networks import Network
 from pipeline_lib.params.whole import check_sections
+from pipeline_lib.schemas.blurring import BLURRING
 from pipeline_lib.schemas.faithfulness import FAITHFULNESS
+from pipeline_lib.schemas.latency import LATENCY
 from pipeline_lib.schemas.manifest import MANIFEST
+from pipeline_lib.schemas.maps import MAPS
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.ranks import RANKS
 from pipeline_lib.schemas.rejects import REJECTS
+from pipeline_lib.schemas.sanity import SANITY
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
+from pipeline_lib.why.faithfulness.decisions import SHARES
 
 REPOSITORY = Path(__file__).parents[3]
 HOSTILE = "<script>alert('x')</script>"
@@ -219,20 +224,42 @@ def write_training(folder: Path, trained: bool = True) -> None:
 
 
 def write_explanation(folder: Path, entry: str) -> None:
-    """One entry of explanations."""
+    """One entry of explanations: three genuine pairs and an impostor pair of two people."""
     (folder / "pictures").mkdir(parents=True)
     for name in ("00_genuine", "01_impostor", "02_genuine"):
         (folder / "pictures" / f"{name}.png").write_bytes(encode_png(np.zeros((8, 8, 3), np.uint8)))
-    up, down = (0.5, 0.4) if entry.endswith("random") else (0.6, 0.2)
-    row = {"image_a": "a", "image_b": "b", "method": entry, "insertion_auc": up, "deletion_auc": down}
-    rows = [{name: row[name] for name in FAITHFULNESS.names}] * 3
-    write_table(folder / "faithfulness.parquet", table_from_rows(rows, FAITHFULNESS), FAITHFULNESS)
-    curve = [(entry, kind, share, 0.5) for kind in ("insertion", "deletion") for share in (0.0, 0.5, 1.0)]
-    _csv(folder / "curves.csv", [("method", "metric", "share", "mean_score"), *curve])
-    _json(
-        folder / "metrics.json",
-        {"num_pairs": 3, **({} if entry.endswith("random") else {"additivity_max_error": 1e-7})},
-    )
+    is_floor = entry.endswith("random")
+    up, down = (0.5, 0.4) if is_floor else (0.6, 0.2)
+    areas = {"insertion_auc": up, "deletion_auc": down, "insertion_grey_auc": 0.3, "deletion_blur_auc": 0.25}
+    about = {"protocol": "synthetic", "method": entry, "genuine": True, "threshold": 0.4, "score": 0.5}
+    costs = {"embedding_s": 0.02, "method_s": 0.001, "num_forward": 4, "num_backward": 0}
+    measured = {**about, **areas, **costs, "same_position_share": None if is_floor else 0.75}
+    people = [("p", "p"), ("q", "q"), ("q", "q"), ("p", "q")]
+    rows = []
+    for number, (a, b) in enumerate(people):
+        map_a, map_b = np.random.default_rng(number + 10 * is_floor).normal(size=(2, 112 * 112)).astype(np.float32)
+        who = {"image_a": f"a{number}", "image_b": f"b{number}", "identity": a, "identity_a": a, "identity_b": b}
+        scores = [0.5 if number == 0 or (number == 3 and share < 0.1) else 0.3 for share in SHARES]
+        sanity = {"layers": ["fc", "conv1"], "correlations": [0.9, 1.0 if is_floor else 0.25]}
+        own = {"map_a": map_a, "map_b": map_b, "shares": SHARES, "scores": scores, **sanity}
+        rows.append({**measured, **who, **own, "genuine": a == b})
+    for name, schema, kept in (
+        ("faithfulness", FAITHFULNESS, rows[:3]), ("blurring", BLURRING, rows), ("latency", LATENCY, rows),
+        ("sanity", SANITY, rows[:1]),
+    ):  # fmt: skip
+        table = table_from_rows([{key: row[key] for key in schema.names} for row in kept], schema)
+        write_table(folder / f"{name}.parquet", table, schema)
+    maps = [{key: row.get(key) for key in MAPS.names} for row in rows]
+    with pa.ipc.new_file(folder / "maps.arrow", MAPS) as file:
+        file.write_table(table_from_rows(maps, MAPS))
+    curve = [
+        (entry, "synthetic", kind, share, 0.5)
+        for kind in ("insertion", "deletion", "insertion_grey", "deletion_blur")
+        for share in (0.0, 0.5, 1.0)
+    ]
+    _csv(folder / "curves.csv", [("method", "protocol", "metric", "share", "mean_score"), *curve])
+    sum_error = {} if is_floor else {"additivity_max_error": 1e-7}
+    _json(folder / "metrics.json", {"num_pairs": 3, "sanity_unchanged": float(is_floor), **sum_error})
 
 
 def write_registered(data: Path, score: str | None, note: str = "", threshold: float = 0.5) -> None:

@@ -107,8 +107,13 @@ def test_page_shows_the_figures_of_all_stages(page: str) -> None:
         "combined: regions:56",
         "apc: iresnet, the first 8, weights apc",
         "no_face",
-        "rrfnet56_additive additive 0.6000 ± 0.0000",  # insertion area
-        "rrfnet56_random random 0.5000 ± 0.0000",
+        "rrfnet56_additive 0.600 [0.600, 0.600] 0.200 [0.200, 0.200]",  # insertion and deletion areas
+        "75.0 [75.0, 75.0] 3",  # partners at the same place
+        "rrfnet56_random 0.500 [0.500, 0.500]",
+        "rrfnet56_additive against rrfnet56_random +0.100 [+0.100, +0.100] +0.200 [+0.200, +0.200]",
+        "100.0 [100.0, 100.0] −100.0 [−100.0, −100.0] 66.7 [0.0, 100.0] 0.0 [0.0, 0.0]",  # FPR, FNR and their changes
+        "rrfnet56_additive additive 1.0 21.0 4 0 +0.25",
+        "+1.00: unchanged",
         "12,345",
         "git commit",
         "models:/face-verifier/1",
@@ -132,7 +137,8 @@ def test_number_of_example_pairs_is_kept_and_both_kinds_come_first(data: Path) -
         "networks/iresnet/network.json", "verify/metrics.json", "verify/scores.parquet", "verify/roc.csv",
         "verify/calibration.json", "verify/regions.csv", "region_weights/logistic/weights.json",
         "region_weights/logistic/weight_map.png", "rerank/apc/ranks.parquet", "rerank/apc/metrics.json",
-        "explain/rrfnet56_additive/curves.csv", "explain/rrfnet56_additive/pictures",
+        "explain/rrfnet56_additive/curves.csv", "explain/rrfnet56_additive/latency.parquet",
+        "explain/rrfnet56_random/maps.arrow", "explain/rrfnet56_additive/pictures",
     ],
 )  # fmt: skip
 def test_missing_piece_is_named(data: Path, tmp_path: Path, missing: str) -> None:

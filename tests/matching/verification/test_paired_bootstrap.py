@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from pipeline_lib.core.bootstrap import interval
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.roc import area_under, roc_curve
-from pipeline_lib.matching.verification.paired_bootstrap import PairBootstrap, TooFewIdentities, interval
+from pipeline_lib.matching.verification.paired_bootstrap import PairBootstrap, TooFewIdentities
 from pipeline_lib.matching.verification.ranked_pairs import RankedPairs
 from pipeline_lib.matching.verification.threshold import best_threshold
 

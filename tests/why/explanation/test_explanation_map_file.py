@@ -19,7 +19,7 @@ def explanation(seed: int, with_terms: bool) -> Explanation:
 
 
 def pair(image_a: str, image_b: str, genuine: bool) -> SampledPair:
-    return SampledPair("lfw", image_a, image_b, genuine, 0, True, False, 0)
+    return SampledPair("lfw", image_a, image_b, "p", "q", genuine, 0, True, False, 0)
 
 
 def test_explanations_come_back(tmp_path):

@@ -25,6 +25,10 @@ def splits(last: int = 20) -> dict[str, str]:
     return {"v": "val", "w": "val", **{f"{side}{n}": "test" for side in "ab" for n in range(last)}}
 
 
+def people() -> dict[str, str]:
+    return {image: f"who is on {image}" for image in splits()}
+
+
 def test_pairs_are_drawn_from_the_aligned_test_images_of_a_protocol_once_each() -> None:
     table = pa.concat_tables([pairs_table(), pairs_table()])
     drawn = draw_pairs(table, splits(10), "lfw", True, 100, seed=3)
@@ -38,12 +42,12 @@ def test_pairs_are_drawn_from_the_aligned_test_images_of_a_protocol_once_each() 
 
 def test_no_pair_of_a_kind_in_any_protocol_is_an_error() -> None:
     with pytest.raises(DataError, match="no genuine pair"):
-        list(sample(pairs_table(), {}, params(3, 0)))
+        list(sample(pairs_table(), {}, {}, params(3, 0)))
     only_genuine = {
         image: split for image, split in splits().items() if not image[1:].isdigit() or not int(image[1:]) % 2
     }
     with pytest.raises(DataError, match="no impostor pair"):
-        list(sample(pairs_table(), only_genuine, params(3, 0)))
+        list(sample(pairs_table(), only_genuine, people(), params(3, 0)))
 
 
 def params(num_pairs: int, num_pictures: int, seed: int = 3) -> Explain:
@@ -52,7 +56,7 @@ def params(num_pairs: int, num_pictures: int, seed: int = 3) -> Explain:
 
 @pytest.mark.parametrize(("num_pairs", "num_pictures"), [(4, 3), (1, 5), (4, 0), (2, 1)])
 def test_of_each_protocol_as_many_of_both_kinds_are_measured_and_some_shown(num_pairs: int, num_pictures: int) -> None:
-    sampled = list(sample(pairs_table(), splits(), params(num_pairs, num_pictures)))
+    sampled = list(sample(pairs_table(), splits(), people(), params(num_pairs, num_pictures)))
     num_impostor = num_pictures // 2
     for protocol in ("lfw", "again"):
         of_it = [pair for pair in sampled if pair.protocol == protocol]
@@ -64,13 +68,13 @@ def test_of_each_protocol_as_many_of_both_kinds_are_measured_and_some_shown(num_
 
 
 def test_the_order_of_ties_is_the_same_whatever_a_method_draws() -> None:
-    first, again = (next(iter(sample(pairs_table(), splits(), params(1, 0)))) for _ in range(2))
+    first, again = (next(iter(sample(pairs_table(), splits(), people(), params(1, 0)))) for _ in range(2))
     first.rng(EXPLANATION).random(1000)
     np.testing.assert_array_equal(first.rng(TIES).permutation(50), again.rng(TIES).permutation(50))
     assert not np.array_equal(first.rng(EXPLANATION).random(50), first.rng(TIES).random(50))
 
 
 def test_pairs_and_seeds_have_generators_of_their_own() -> None:
-    drawn = [pair.rng(TIES).random() for pair in sample(pairs_table(), splits(), params(4, 6))]
-    other = [pair.rng(TIES).random() for pair in sample(pairs_table(), splits(), params(4, 6, seed=4))]
+    drawn = [pair.rng(TIES).random() for pair in sample(pairs_table(), splits(), people(), params(4, 6))]
+    other = [pair.rng(TIES).random() for pair in sample(pairs_table(), splits(), people(), params(4, 6, seed=4))]
     assert len({*drawn, *other}) == len(drawn) + len(other)

@@ -5,6 +5,7 @@ import pytest
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.why.faithfulness.insertion_deletion import (
+    CURVES,
     Curves,
     area,
     blur,
@@ -65,12 +66,16 @@ def test_curves_equal_the_loops() -> None:
     soft = blur(image, 2.0)
     for step in range(6):
         num = round(step * SIDE * SIDE / 5)
-        deleted, inserted = image.copy(), soft.copy()
+        deleted, softened, inserted, in_grey = image.copy(), image.copy(), soft.copy(), np.zeros_like(image)
         for pixel in order[:num]:
             y, x = divmod(pixel, SIDE)
             deleted[:, y, x] = 0.0
-            inserted[:, y, x] = image[:, y, x]
-        for curve, changed in ((found.deletion, deleted), (found.insertion, inserted)):
+            softened[:, y, x] = soft[:, y, x]
+            inserted[:, y, x] = in_grey[:, y, x] = image[:, y, x]
+        for curve, changed in (
+            (found.deletion, deleted), (found.insertion, inserted), (found.deletion_blur, softened),
+            (found.insertion_grey, in_grey),
+        ):  # fmt: skip
             vector = weighted_sum(changed[None])[0].astype(np.float64)
             expected = vector[0] / np.linalg.norm(vector)
             assert curve[step] == pytest.approx(expected, abs=1e-6)  # float32 sums of 64 pixels
@@ -84,7 +89,21 @@ def test_curves_begin_and_end_where_they_must() -> None:
     for curves in (first, second):
         assert curves.deletion[[0, -1]] == pytest.approx([original, grey], abs=1e-6)  # float32
         assert curves.insertion[[0, -1]] == pytest.approx([soft, original], abs=1e-6)
-        assert len(curves.deletion) == len(curves.insertion) == 9
+        assert curves.deletion_blur[[0, -1]] == pytest.approx([original, soft], abs=1e-6)
+        assert curves.insertion_grey[[0, -1]] == pytest.approx([grey, original], abs=1e-6)
+        assert {len(getattr(curves, name)) for name in CURVES} == {9}
+
+
+def test_every_different_image_is_embedded_once() -> None:
+    seen: list[np.ndarray] = []
+
+    def embed(images: np.ndarray) -> np.ndarray:
+        seen.extend(images)
+        return weighted_sum(images)
+
+    image = RNG.normal(size=(3, SIDE, SIDE)).astype(np.float32)
+    insertion_deletion(embed, image, PARTNER, RNG.random((SIDE, SIDE)), num_steps=8, blur_sigma_px=2.0, tie_ranks=TIES)
+    assert len({one.tobytes() for one in seen}) == len(seen) == 3 + 4 * 7
 
 
 def test_a_flat_map_removes_no_part_of_the_face_first() -> None:

@@ -54,6 +54,7 @@ def _claim(name: str, claim: Mapping[str, Any]) -> dict[str, object]:
     measured = {protocol: result for protocol, result in claim["protocols"].items() if "effect" in result}
     ends = [result[key] for result in measured.values() for key in ("low", "high", "margin")]
     end = axis_end(ends)
+    is_share = all(result["unit"] == "share" for result in measured.values())
     return {
         "name": name,
         "paper": claim["paper"],
@@ -61,7 +62,12 @@ def _claim(name: str, claim: Mapping[str, Any]) -> dict[str, object]:
         "notes": [line for line in (words.margin_words(claim), claim["note"]) if line],
         "rows": [_row(protocol, result, end) for protocol, result in measured.items()],
         "missing": words.missing_words(claim),
-        "end": f"{100 * end:g}",
+        # What stands at the two ends of the axis.
+        "ends": (
+            (f"−{100 * end:g} points, B better", f"A better, +{100 * end:g}")
+            if is_share
+            else (f"B takes {10**end:g} times as long", f"A takes {10**end:g} times as long")
+        ),
     }
 
 

@@ -3,40 +3,41 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from pipeline_lib.core.files import read_json
 from pipeline_lib.core.tables import read_table
-from pipeline_lib.delivery.report import figures
+from pipeline_lib.delivery.report import figures, why_tables
 from pipeline_lib.delivery.report.chapter import About, of_params, subfolders
 from pipeline_lib.delivery.report.figures import Curve
 from pipeline_lib.delivery.report.html import data_uri, svg_uri
 from pipeline_lib.delivery.report.inputs import read_curves, read_pictures
-from pipeline_lib.delivery.report.tables import NO_FIGURE, Table
-from pipeline_lib.params.explain import Explanation
+from pipeline_lib.delivery.report.why_tables import Explained
 from pipeline_lib.params.section import NONE
+from pipeline_lib.schemas.blurring import BLURRING
 from pipeline_lib.schemas.faithfulness import FAITHFULNESS
+from pipeline_lib.schemas.latency import LATENCY
+from pipeline_lib.schemas.sanity import SANITY
+from pipeline_lib.why.explanation.shared.map_file import read_maps
 
 ORDER = 50
 TITLE = "Why two faces match"
 NEEDS = ("explain",)
 FLOOR = "random"  # the kind that every other must beat; its maps are noise, so none is shown
+SHOWN_CURVES = ("insertion", "deletion")  # RRFNet's; the table has the areas of all
 
 
 @dataclass(frozen=True)
-class Explained:
-    """What one entry of `explanations` left: figures, curves by metric, areas a pair, and pictures named NN_kind."""
+class Folder:
+    """What one entry of `explanations` left: what it measured, curves by protocol and metric, and pictures named NN_kind."""
 
-    metrics: Mapping[str, Any]
-    curves: Mapping[str, Curve]
-    faithfulness: pa.Table
+    measured: Explained
+    curves: Mapping[tuple[str, ...], Curve]
     pictures: Mapping[str, bytes]
 
 
-def read(data: Path) -> dict[str, Explained] | None:
+def read(data: Path) -> dict[str, Folder] | None:
     """By entry; None where there is none.
 
     Raises:
@@ -45,53 +46,60 @@ def read(data: Path) -> dict[str, Explained] | None:
     return {folder.name: read_explained(folder) for folder in subfolders(data / "explain")} or None
 
 
-def read_explained(folder: Path) -> Explained:
+def read_explained(folder: Path) -> Folder:
     """Read one entry's folder; see read."""
-    curves = read_curves(folder / "curves.csv", ("metric",), "share", "mean_score")
-    return Explained(
+    measured = Explained(
         metrics=read_json(folder / "metrics.json"),
-        curves={metric: curve for (metric,), curve in curves.items()},
         faithfulness=read_table(folder / "faithfulness.parquet", FAITHFULNESS),
-        pictures=read_pictures(folder / "pictures"),
+        blurring=read_table(folder / "blurring.parquet", BLURRING),
+        latency=read_table(folder / "latency.parquet", LATENCY),
+        sanity=read_table(folder / "sanity.parquet", SANITY),
+        maps=read_maps(folder / "maps.arrow"),
     )
+    curves = read_curves(folder / "curves.csv", ("protocol", "metric"), "share", "mean_score")
+    return Folder(measured, curves, read_pictures(folder / "pictures"))
 
 
-def show(found: Mapping[str, Explained], about: About) -> dict[str, object]:
-    """For each network that is explained: a figure and a table of all its entries, and pictures pair by pair."""
+def show(found: Mapping[str, Folder], about: About) -> dict[str, object]:
+    """For each network that is explained: figures and tables of all its entries, and pictures pair by pair."""
     sections = about.params.explanations
-    networks: dict[str, dict[str, Explained]] = {}
+    networks: dict[str, dict[str, Folder]] = {}
     for name, item in of_params(found, sections).items():
         networks.setdefault(sections[name].network, {})[name] = item
     teachers = {name: entry.teacher for name, entry in about.params.networks.items() if entry.teacher != NONE}
-    shown = {}
-    for network, entries in networks.items():
-        kinds = {name: sections[name] for name in entries}
-        shown[network] = {
-            "curves": svg_uri(_curves(entries, kinds)),
-            "areas": _areas(entries, kinds),
-            "additivity": _additivity(entries),
-            "teacher": teachers.get(network),
-            "pictures": _pictures(entries, kinds, about.params.report.num_example_pairs),
+    kinds = {name: entry.kind for name, entry in sections.items()}
+    return {
+        "networks": {
+            network: {
+                **_measured(entries, kinds),
+                "teacher": teachers.get(network),
+                "pictures": _pictures(entries, kinds, about.params.report.num_example_pairs),
+            }
+            for network, entries in networks.items()
         }
-    return {"networks": shown}
+    }
 
 
-def _curves(entries: Mapping[str, Explained], sections: Mapping[str, Explanation]) -> bytes:
-    by_metric: dict[str, dict[str, Curve]] = {}
-    for name, item in entries.items():
-        for metric, curve in item.curves.items():
-            by_metric.setdefault(metric, {})[name] = curve
-    return figures.faithfulness_figure(by_metric, [name for name in entries if sections[name].kind == FLOOR])
-
-
-def _areas(entries: Mapping[str, Explained], sections: Mapping[str, Explanation]) -> Table:
-    rows = []
-    for name, item in entries.items():
-        sums = [item.faithfulness[column].to_numpy() for column in ("insertion_auc", "deletion_auc")]
-        cells = [f"{values.mean():.4f} ± {values.std():.4f}" if len(values) else NO_FIGURE for values in sums]
-        rows.append((name, sections[name].kind, *cells, str(item.faithfulness.num_rows)))
-    columns = ("explanation", "method", "insertion area (higher is better)", "deletion area (lower is better)", "pairs")
-    return Table(columns, tuple(rows), (False,) * len(rows))
+def _measured(folders: Mapping[str, Folder], kinds: Mapping[str, str]) -> dict[str, object]:
+    entries = {name: folder.measured for name, folder in folders.items()}
+    kind_of = {name: kinds[name] for name in entries}
+    floors = [name for name, kind in kind_of.items() if kind == FLOOR]
+    curves: dict[str, dict[str, dict[str, Curve]]] = {}
+    for name, folder in folders.items():
+        for (protocol, metric), curve in folder.curves.items():
+            if metric in SHOWN_CURVES:
+                curves.setdefault(protocol, {}).setdefault(metric, {})[name] = curve
+    bands = {protocol: why_tables.error_bands(entries, protocol) for protocol in curves}
+    return {
+        "curves": [(name, svg_uri(figures.faithfulness_figure(panels, floors))) for name, panels in curves.items()],
+        "areas": why_tables.areas_table(entries),
+        "differences": why_tables.differences_table(entries),
+        "errors": why_tables.errors_table(entries),
+        "bands": [(name, svg_uri(figures.errors_figure(panels, floors))) for name, panels in bands.items() if panels],
+        "cost": why_tables.cost_table(entries, kind_of),
+        "agreement": why_tables.agreement_table(entries),
+        "additivity": _additivity(entries),
+    }
 
 
 def _additivity(entries: Mapping[str, Explained]) -> float | None:
@@ -101,10 +109,10 @@ def _additivity(entries: Mapping[str, Explained]) -> float | None:
 
 
 def _pictures(
-    entries: Mapping[str, Explained], sections: Mapping[str, Explanation], num_pairs: int
+    entries: Mapping[str, Folder], kinds: Mapping[str, str], num_pairs: int
 ) -> list[tuple[str, list[tuple[str, str]]]]:
     """("genuine" or "impostor", [(entry, picture)]) of the first pairs: every explanation explains the same ones."""
-    shown = {name: item for name, item in entries.items() if sections[name].kind != FLOOR}
+    shown = {name: item for name, item in entries.items() if kinds[name] != FLOOR}
     pairs = dict.fromkeys(pair for item in shown.values() for pair in item.pictures)
     return [
         (

@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_file
 from pipeline_lib.schemas.maps import MAPS
-from pipeline_lib.why.explanation.shared.explanation import Explanation
 from pipeline_lib.why.explanation.shared.pair_sample import SampledPair
+
+if TYPE_CHECKING:  # maps are read where no network is, and so no torch
+    from pipeline_lib.why.explanation.shared.explanation import Explanation
 
 
 class MapWriter:
@@ -20,7 +22,7 @@ class MapWriter:
     def __init__(self, file: Any) -> None:
         self._file = file
 
-    def write(self, pair: SampledPair, explanation: Explanation) -> None:
+    def write(self, pair: SampledPair, explanation: "Explanation") -> None:
         """Append one pair."""
         terms, boxes = explanation.terms, explanation.boxes
         row = {

@@ -13,7 +13,7 @@ from pipeline_lib.core.texts import Texts
 from pipeline_lib.params.explain import Explain
 
 Pair = tuple[str, str]
-EXPLANATION, TIES, PATCHES, ORDER = range(4)  # what a pair's generators are for
+EXPLANATION, TIES, PATCHES, ORDER, SANITY = range(5)  # what a pair's generators are for
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class SampledPair:
     Attributes:
         protocol: whose pair it is.
         image_a, image_b: image ids.
+        identity_a, identity_b: who is on them.
         genuine: of one person.
         number: its place among the sampled pairs of its protocol and kind, from 0.
         is_measured: its faithfulness is measured.
@@ -33,6 +34,8 @@ class SampledPair:
     protocol: str
     image_a: str
     image_b: str
+    identity_a: str
+    identity_b: str
     genuine: bool
     number: int
     is_measured: bool
@@ -49,7 +52,9 @@ class SampledPair:
         return np.random.default_rng([*_seed_of(self.seed, self.protocol, self.genuine), self.number, purpose])
 
 
-def sample(pairs: pa.Table, split_of: Mapping[str, str], params: Explain) -> Iterator[SampledPair]:
+def sample(
+    pairs: pa.Table, split_of: Mapping[str, str], identity_of: Mapping[str, str], params: Explain
+) -> Iterator[SampledPair]:
     """The pairs of params.explain, protocol by protocol in the order of the table: genuine ones, then impostor ones.
 
     Of a protocol's pictures, genuine pairs have half, and the odd one. A protocol that lacks a kind of pair gives the other
@@ -58,13 +63,25 @@ def sample(pairs: pa.Table, split_of: Mapping[str, str], params: Explain) -> Ite
     Args:
         pairs: a table of schemas.pairs.PAIRS.
         split_of: image id -> split, of the images that came out of alignment.
+        identity_of: image id -> identity, likewise.
 
     Raises:
         DataError: no protocol has a genuine pair of aligned test images, or none an impostor pair.
     """
     num_genuine = (params.num_pictures + 1) // 2
     sampled = [
-        SampledPair(protocol, a, b, genuine, number, number < params.num_pairs, number < num_shown, params.seed)
+        SampledPair(
+            protocol,
+            a,
+            b,
+            identity_of[a],
+            identity_of[b],
+            genuine,
+            number,
+            number < params.num_pairs,
+            number < num_shown,
+            params.seed,
+        )
         for protocol in pc.unique(pairs["protocol"]).to_pylist()
         for genuine, num_shown in ((True, num_genuine), (False, params.num_pictures - num_genuine))
         for number, (a, b) in enumerate(

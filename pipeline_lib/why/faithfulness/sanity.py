@@ -12,7 +12,7 @@ from pipeline_lib.why.explanation.shared.explainer import Explainer
 from pipeline_lib.why.explanation.shared.explanation import Explanation
 from pipeline_lib.why.explanation.shared.pair_sample import EXPLANATION, SampledPair
 from pipeline_lib.why.explanation.shared.pair_sample import SANITY as SHUFFLING
-from pipeline_lib.why.faithfulness.rank_correlation import map_correlation
+from pipeline_lib.why.explanation.shared.rank_correlation import map_correlation
 from pipeline_lib.why.faithfulness.shuffled import cascade
 
 MAX_PAIRS = 2  # each costs as many maps as there are steps

@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
-from pipeline_lib.matching.verification.paired_bootstrap import interval
+from pipeline_lib.core.bootstrap import interval
 
 Z_95 = 1.959964  # the 0.975 quantile of the standard normal
 NUM_RESAMPLES = 5000

@@ -25,11 +25,11 @@ def map_correlation(maps: Values, others: Values) -> float | None:
     return spearman(pooled(maps).ravel(), pooled(others).ravel())
 
 
-def pooled(maps: Values) -> npt.NDArray[np.float64]:
-    """Means over the cells: (2, 112, 112) to float64 (2, 14, 14)."""
-    num = FACE_PX // CELL_PX
-    cells: npt.NDArray[np.float64] = maps.reshape(2, num, CELL_PX, num, CELL_PX).mean(axis=(2, 4), dtype=np.float64)
-    return cells
+def pooled(maps: Values, cell_px: int = CELL_PX) -> npt.NDArray[np.float64]:
+    """Means over the cells, row by row: (2, 112, 112) to float64 (2, (112 / cell_px)²)."""
+    num = FACE_PX // cell_px
+    cells: npt.NDArray[np.float64] = maps.reshape(2, num, cell_px, num, cell_px).mean(axis=(2, 4), dtype=np.float64)
+    return cells.reshape(2, -1)
 
 
 def spearman(a: Values, b: Values) -> float | None:

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.why.faithfulness.rank_correlation import map_correlation, pooled, spearman
+from pipeline_lib.why.explanation.shared.rank_correlation import map_correlation, pooled, spearman
 
 RNG = np.random.default_rng(0)
 
@@ -39,7 +39,7 @@ def test_a_flat_list_ranks_nothing():
 def test_maps_are_compared_cell_by_cell():
     maps = RNG.normal(size=(2, 112, 112))
     cells = pooled(maps)
-    assert cells.shape == (2, 14, 14)
+    assert cells.shape == (2, 196)
     assert cells[1, 3, 13] == pytest.approx(maps[1, 24:32, 104:112].mean())
     within = maps.reshape(2, 14, 8, 14, 8)[:, :, ::-1, :, ::-1].reshape(maps.shape)  # moved within the cells alone
     assert map_correlation(maps, within) == pytest.approx(1.0)

@@ -28,6 +28,7 @@ from pipeline_lib.why.explanation.shared.threshold import equal_error
 from pipeline_lib.why.faithfulness.additivity import Additivity
 from pipeline_lib.why.faithfulness.areas import Areas
 from pipeline_lib.why.faithfulness.measure import Measure
+from pipeline_lib.why.faithfulness.patch_benchmark import PatchBenchmark, clean_protocols
 from stages.common import run_stage
 
 
@@ -57,8 +58,13 @@ def main(
         images = ShardImages(aligned)
         split_of = dict(zip(images.image_ids, images.splits, strict=True))
         sampled = list(sample(read_table(pairs, PAIRS), split_of, params))
-        measures: list[Measure] = [Areas(explanation, embedder, params), Additivity()]
         explain = Explainer(kind, settings, embedder)
+        clean = clean_protocols(sampled, embedded, pairs, images)
+        measures: list[Measure] = [
+            Areas(explanation, embedder, params),
+            Additivity(),
+            PatchBenchmark(explanation, explain, images, clean, params.seed),
+        ]
         metrics = explain_pairs(explanation, explain, measures, sampled, images, out)
         write_json(out / "metrics.json", metrics)
         run.log_metrics(metrics)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Verdict = Literal["holds", "contradicted", "undecided", "not measured"]
+Unit = Literal["share", "log10 s"]  # of a figure: in [0, 1], shown in per cent and points; or the logarithm of seconds
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,11 @@ class Effect:
     """How much better A did than B.
 
     Attributes:
-        measure: what was compared: AUC, accuracy; both in [0, 1].
-        value: A - B on the data.
+        measure: what was compared: AUC, accuracy, FPR, ...
+        value: A - B on the data; B - A for a measure of which less is better.
         low, high: its 95 % interval.
         a, b: the two sides.
+        unit: of the sides' figures and of their difference.
     """
 
     measure: str
@@ -37,6 +39,7 @@ class Effect:
     high: float
     a: Side
     b: Side
+    unit: Unit = "share"
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Measured:
 
     Attributes:
         effect: what decides.
-        margin: how much worse than B the claim lets A be, >= 0.
+        margin: how much worse than B the claim lets A be; below 0, how much better the claim says that A is.
         num_pairs, num_identities: what was compared on; the interval resamples the identities.
         num_redrawn: resamples that held one class and were drawn anew.
         beside: the same comparison by another measure, which decides nothing.
@@ -111,4 +114,5 @@ def _figures(result: Measured | Missing) -> dict[str, Any]:
 
 def _effect(effect: Effect) -> dict[str, Any]:
     sides = {name: {"name": side.name, "figure": side.figure} for name, side in (("a", effect.a), ("b", effect.b))}
-    return {"measure": effect.measure, "effect": effect.value, "low": effect.low, "high": effect.high, **sides}
+    figures = {"effect": effect.value, "low": effect.low, "high": effect.high}
+    return {"measure": effect.measure, "unit": effect.unit, **figures, **sides}

@@ -1,22 +1,28 @@
 """What a run's tables say about pairs, measured once for all the claims that ask."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline_lib.core.bootstrap import IdentityBootstrap
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.roc import Doubles
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.core.texts import MISSING, Texts
 from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
+from pipeline_lib.delivery.claims.explained import Explained
 from pipeline_lib.delivery.claims.networks import Trained, read_trained
 from pipeline_lib.matching.scores.shared.table import read_scores, score_columns
 from pipeline_lib.matching.verification.paired_bootstrap import PairBootstrap
+from pipeline_lib.params.explain import Explanation
 from pipeline_lib.schemas.manifest import MANIFEST
 
 
@@ -28,6 +34,7 @@ class Evidence:
 
     Attributes:
         networks: the networks trained in this run whose cosine was scored, by name.
+        explained: the entries of `explanations`, in the order of params.
         protocols: in the order of the table, the validation identities' last.
         kinds: score column -> the kind of score that it is.
         pairs(protocol): its pairs and their resamples, a PairBootstrap; raises as _pairs.
@@ -35,7 +42,13 @@ class Evidence:
     """
 
     def __init__(
-        self, scores: pa.Table, manifest: pa.Table, networks: Sequence[Trained], num_bootstrap: int, seed: int
+        self,
+        scores: pa.Table,
+        manifest: pa.Table,
+        networks: Sequence[Trained],
+        explained: Sequence[Explained],
+        num_bootstrap: int,
+        seed: int,
     ) -> None:
         """
         Args:
@@ -43,7 +56,7 @@ class Evidence:
             manifest: schemas.manifest.MANIFEST; who is on which image.
             num_bootstrap: resamples a protocol.
         """
-        self.networks = tuple(networks)
+        self.networks, self.explained = tuple(networks), tuple(explained)
         self.kinds = {name: column.kind for name, column in score_columns(scores).items()}
         found = pc.unique(scores["protocol"]).to_pylist()
         self.protocols: tuple[str, ...] = tuple(sorted(found, key=lambda name: name == VALIDATION))
@@ -52,6 +65,10 @@ class Evidence:
         self._num_bootstrap, self._seed = num_bootstrap, seed
         self.pairs = cache(self._pairs)
         self.figures = cache(self._figures)
+
+    def resampled(self, people: npt.NDArray[Any]) -> IdentityBootstrap:
+        """Resamples of the identities of some explained pairs, (N, 2); of equal pairs always the same ones."""
+        return IdentityBootstrap(people, self._num_bootstrap, np.random.default_rng(self._seed))
 
     def _pairs(self, protocol: str) -> PairBootstrap:
         """The resamples of a protocol's identities.
@@ -83,8 +100,13 @@ class Evidence:
         return self._scores.filter(pc.equal(self._scores["protocol"], protocol))
 
 
-def read_evidence(data: Path, num_bootstrap: int, seed: int) -> Evidence:
+def read_evidence(
+    data: Path, num_bootstrap: int, seed: int, explanations: Mapping[str, Explanation] = MappingProxyType({})
+) -> Evidence:
     """Read what the claims are judged by from a run's data folder.
+
+    Args:
+        explanations: of params.yaml; their tables are read when a claim asks for them.
 
     Raises:
         DataError: a file is missing or breaks its contract; names it.
@@ -94,4 +116,8 @@ def read_evidence(data: Path, num_bootstrap: int, seed: int) -> Evidence:
     cosines = [column for column, about in score_columns(scores).items() if about.kind == "cosine"]
     columns = {column.rpartition(":")[2]: column for column in cosines}
     networks = read_trained(data / "networks", data / "train", columns)
-    return Evidence(scores, manifest, networks, num_bootstrap, seed)
+    explained = [
+        Explained(name, entry.kind, entry.network, data / "explain" / name, entry.own)
+        for name, entry in explanations.items()
+    ]
+    return Evidence(scores, manifest, networks, explained, num_bootstrap, seed)

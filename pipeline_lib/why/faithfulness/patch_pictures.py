@@ -75,7 +75,7 @@ def replacement_picture(saliency: npt.NDArray[Any], steps: Sequence[Step], genui
 def _panels(number: int) -> "tuple[Figure, list[Axes]]":
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(1.92 * number, 2.75), dpi=110, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(1.92 * number, 2.75), dpi=90, facecolor="white", layout="constrained")
     axes = figure.subplots(1, number, squeeze=False)[0]
     for axis in axes:
         axis.set_xticks([])

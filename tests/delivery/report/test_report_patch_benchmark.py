@@ -38,11 +38,11 @@ def test_rates_and_areas_by_hand(data):
     assert table.best == {(0, 2), (0, 4)}
 
 
-def test_pictures_are_of_two_pairs_of_a_kind_and_not_of_the_random_map(data):
+def test_pictures_are_of_a_pair_of_each_kind_and_not_of_the_random_map(data):
     pictures = shown(data)["networks"]["rrfnet56"]["pictures"]
-    assert [kind for kind, _, _ in pictures] == ["genuine", "genuine", "impostor"]
+    assert [kind for kind, _, _ in pictures] == ["genuine", "impostor"]
     assert all([name for name, _ in steps] == ["rrfnet56_additive"] for _, _, steps in pictures)
-    assert shown(data, num_example_pairs=1)["networks"]["rrfnet56"]["pictures"][1][0] == "impostor"
+    assert shown(data, num_example_pairs=0)["networks"]["rrfnet56"]["pictures"] == []
 
 
 def test_the_page_names_what_it_shows_and_nobody(data):

@@ -28,7 +28,7 @@ NEEDS = ("explain",)
 FILE = "replacement.parquet"
 FLOOR = "random"  # the kind that every other must beat
 PATCHES, STEPS = "_patches", "_steps"  # how the names of a pair's two pictures end
-NUM_SHOWN = 2  # pairs of a kind, for each network
+NUM_SHOWN = 1  # pairs of a kind, for each network: pictures are most of the page
 MEANINGS = {"FMR": "false match rate of impostor pairs", "FNMR": "false non-match rate of genuine pairs"}
 
 

@@ -26,12 +26,8 @@ from pipeline_lib.why.explanation.shared.explainer import Explainer
 from pipeline_lib.why.explanation.shared.explanation import KINDS, check_offers
 from pipeline_lib.why.explanation.shared.pair_sample import sample
 from pipeline_lib.why.explanation.shared.threshold import equal_error
-from pipeline_lib.why.faithfulness.additivity import Additivity
-from pipeline_lib.why.faithfulness.areas import Areas
-from pipeline_lib.why.faithfulness.blurring import Blurring
-from pipeline_lib.why.faithfulness.latency import Latency
-from pipeline_lib.why.faithfulness.measure import Measure
-from pipeline_lib.why.faithfulness.sanity import Sanity
+from pipeline_lib.why.faithfulness.measures import all_measures
+from pipeline_lib.why.faithfulness.patch_benchmark import clean_protocols
 from stages.common import run_stage
 
 
@@ -64,10 +60,12 @@ def main(
         )
         sampled = list(sample(read_table(pairs, PAIRS), split_of, identity_of, params))
         explain = Explainer(kind, settings, embedder)
-        measures: list[Measure] = [Areas(explanation, embedder, params), Additivity(), Latency(explanation, explain)]
-        measures += [Blurring(explanation, embedder, params), Sanity(explanation, explain)]
+        clean = clean_protocols(sampled, embedded, pairs, images)
+        measures = all_measures(explanation, explain, params, clean, images)
         metrics = explain_pairs(explanation, explain, measures, sampled, images, out)
-        write_json(out / "metrics.json", {"kind": entry.kind, "network": entry.network, **metrics})
+        write_json(
+            out / "metrics.json", {"kind": entry.kind, "network": entry.network, "settings": entry.own, **metrics}
+        )
         run.log_metrics({**metrics, **read_json(out / "latency.json")})
         for picture in sorted((out / "pictures").iterdir()):
             run.log_artifact(picture, "pictures")

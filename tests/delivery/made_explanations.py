@@ -10,6 +10,7 @@ from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.schemas.blurring import BLURRING
 from pipeline_lib.schemas.faithfulness import FAITHFULNESS
 from pipeline_lib.schemas.latency import LATENCY
+from pipeline_lib.schemas.replacement import REPLACEMENT
 from pipeline_lib.why.faithfulness.decisions import SHARES
 
 NUM_PEOPLE = 30
@@ -65,6 +66,7 @@ def write_explained(
     folder = data / "explain" / name
     write_table(folder / "faithfulness.parquet", table_from_rows(faithfulness, FAITHFULNESS), FAITHFULNESS)
     write_table(folder / "blurring.parquet", table_from_rows(blurring, BLURRING), BLURRING)
+    write_table(folder / "replacement.parquet", table_from_rows([], REPLACEMENT), REPLACEMENT)
     write_table(folder / "latency.parquet", table_from_rows(latency, LATENCY), LATENCY)
-    (folder / "metrics.json").write_text(json.dumps({"kind": kind, "network": network}))
+    (folder / "metrics.json").write_text(json.dumps({"kind": kind, "network": network, "settings": {}}))
     (folder / "maps.arrow").touch()

@@ -1,7 +1,7 @@
 """The explanations of a run as a claim has to know them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,14 @@ class Explained:
         kind: the method.
         network: whose score it explains.
         folder: what stage explain wrote.
+        settings: the kind's own keys.
     """
 
     name: str
     kind: str
     network: str
     folder: Path
+    settings: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def rows(self, protocol: str, schema: pa.Schema, file: str) -> Rows:
         """The rows of one of its tables that are of a protocol, by pair.
@@ -62,6 +64,6 @@ def _read(folder: Path) -> Explained:
     path = folder / "metrics.json"
     metrics = read_json(path)
     try:
-        return Explained(folder.name, metrics["kind"], metrics["network"], folder)
+        return Explained(folder.name, metrics["kind"], metrics["network"], folder, metrics["settings"])
     except KeyError as error:
         raise DataError("An explanation's figures lack a key.", got=f"no {error}", where=path) from None

@@ -1,4 +1,4 @@
-"""xSSAB (Huber et al., Efficient Explainable Face Verification based on Similarity Score Argument Backpropagation): claim S4."""
+"""xSSAB (Huber et al., papers/xssab.md): claims S1 to S4."""
 
 from math import log10
 
@@ -6,6 +6,7 @@ from pipeline_lib.delivery.claims.claim import Claim, Measured, Missing
 from pipeline_lib.delivery.claims.evidence import Evidence
 from pipeline_lib.delivery.claims.explained import of_network
 from pipeline_lib.delivery.claims.means import compare_means, people_of
+from pipeline_lib.delivery.claims.xssab_benchmark import s1, s2, s3
 from pipeline_lib.schemas.latency import LATENCY
 
 PAPER = "xSSAB"
@@ -36,4 +37,4 @@ def s4(evidence: Evidence) -> list[Claim]:
     return [Claim("S4", text, {protocol: on(protocol) for protocol in evidence.protocols}, note)]
 
 
-CLAIMS = (s4,)
+CLAIMS = (s1, s2, s3, s4)

@@ -114,6 +114,31 @@ def errors_figure(curves: Mapping[str, Mapping[str, Band]], floors: Collection[s
     return _svg(figure)
 
 
+def replacement_figure(curves: Mapping[str, Mapping[str, Band]], floors: Collection[str] = ()) -> bytes:
+    """Error rates as a patched image is given back, a panel each, with the curves' intervals.
+
+    Args:
+        curves: title of the panel -> explanation -> (per cent of the pixels, rate in [0, 1], its interval).
+        floors: the explanations that the others must beat.
+    """
+    num_lines = max(map(len, curves.values()))
+    figure, axes = _several(len(curves), _width_with_legend(4.6, num_lines), 3.2)
+    for axis, (title, explanations) in zip(axes, curves.items(), strict=True):
+        named = [name for name in explanations if name not in floors]
+        styles = {name: {**_style(number), "linewidth": 1.6} for number, name in enumerate(named)}
+        styles |= {name: FLOOR_STYLE for name in explanations if name in floors}
+        for name, style in styles.items():
+            percent, rate, low, high = explanations[name]
+            axis.fill_between(percent, low, high, color=style["color"], alpha=0.1, linewidth=0)
+            axis.plot(percent, rate, **style, label=name)
+        axis.set(xlim=(0.0, 100.0), ylim=(0.0, None))
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("% of the pixels up for return, in the map's order")
+    axes[0].set_ylabel("error rate")
+    _legend(axes[-1], num_lines, "best")
+    return _svg(figure)
+
+
 def loss_figure(histories: Mapping[str, Curve]) -> bytes:
     """Training losses against epochs.
 

@@ -29,6 +29,7 @@ from pipeline_lib.schemas.maps import MAPS
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.ranks import RANKS
 from pipeline_lib.schemas.rejects import REJECTS
+from pipeline_lib.schemas.replacement import REPLACEMENT
 from pipeline_lib.schemas.sanity import SANITY
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 from pipeline_lib.why.faithfulness.decisions import SHARES
@@ -259,7 +260,30 @@ def write_explanation(folder: Path, entry: str) -> None:
     ]
     _csv(folder / "curves.csv", [("method", "protocol", "metric", "share", "mean_score"), *curve])
     sum_error = {} if is_floor else {"additivity_max_error": 1e-7}
-    _json(folder / "metrics.json", {"num_pairs": 3, "sanity_unchanged": float(is_floor), **sum_error})
+    figures = {"num_pairs": 3, "sanity_unchanged": float(is_floor), **sum_error}
+    _json(folder / "metrics.json", {**figures, **write_replacement(folder, entry)})
+
+
+def write_replacement(folder: Path, entry: str, protocol: str = "synthetic") -> dict[str, float]:
+    """The patch benchmark of one entry, and its part of metrics.json; the random map is the slower."""
+    turn = 12 if entry.endswith("random") else 4
+    rows = [
+        {
+            "protocol": protocol, "image_a": f"{person}a", "image_b": f"{person}{genuine}", "identity_a": f"{HOSTILE} {person}",
+            "identity_b": f"{HOSTILE} {person if genuine else (person + 1) % 9}", "genuine": genuine, "method": entry,
+            "stranger": None, "threshold": 0.5, "clean_score": 0.9,
+            "scores": [0.5 + (-0.1 if (step < turn + person % 2) == genuine else 0.1) for step in range(21)],
+        }
+        for person in range(9)
+        for genuine in (True, False)
+    ]  # fmt: skip
+    write_table(folder / "replacement.parquet", table_from_rows(rows, REPLACEMENT), REPLACEMENT)
+    (folder / "replacement").mkdir()
+    for pair in ("00_genuine_00", "00_genuine_01", "00_genuine_02", "00_impostor_00"):
+        for what in ("patches", "steps"):
+            (folder / "replacement" / f"{pair}_{what}.png").write_bytes(encode_png(np.zeros((8, 8, 3), np.uint8)))
+    figures = {"eer": 0.05, "fmr": 1.0, "fnmr": 1.0, "num_genuine": 9, "num_impostor": 9}
+    return {f"patches/{protocol}/{name}": value for name, value in figures.items()}
 
 
 def write_registered(data: Path, score: str | None, note: str = "", threshold: float = 0.5) -> None:

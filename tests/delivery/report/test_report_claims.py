@@ -17,6 +17,7 @@ def row(verdict, effect, low, high, margin=0.0):
     return {
         "verdict": verdict,
         "measure": "AUC",
+        "unit": "share",
         "effect": effect,
         "low": low,
         "high": high,

@@ -83,7 +83,17 @@ def test_page_is_well_formed_and_self_contained(page: str) -> None:
 
 
 def test_page_has_its_chapters_in_order(page: str) -> None:
-    expected = ["verification", "networks", "regions", "why", "reranking", "rejects", "training", "provenance"]
+    expected = [
+        "verification",
+        "networks",
+        "regions",
+        "why",
+        "patch_benchmark",
+        "reranking",
+        "rejects",
+        "training",
+        "provenance",
+    ]
     assert chapters(page) == expected
 
 

@@ -40,7 +40,7 @@ def test_maps_are_compared_cell_by_cell():
     maps = RNG.normal(size=(2, 112, 112))
     cells = pooled(maps)
     assert cells.shape == (2, 196)
-    assert cells[1, 3, 13] == pytest.approx(maps[1, 24:32, 104:112].mean())
+    assert cells[1, 3 * 14 + 13] == pytest.approx(maps[1, 24:32, 104:112].mean())
     within = maps.reshape(2, 14, 8, 14, 8)[:, :, ::-1, :, ::-1].reshape(maps.shape)  # moved within the cells alone
     assert map_correlation(maps, within) == pytest.approx(1.0)
 

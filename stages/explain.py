@@ -9,7 +9,6 @@ from pipeline_lib.core.files import read_json, write_json
 from pipeline_lib.core.kinds import kind_settings
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.core.world import current_world
-from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.networks.backbones.shared.checkpoints import load_network
 from pipeline_lib.networks.embedding.folded import folded
 from pipeline_lib.networks.embedding.images import ShardImages
@@ -25,7 +24,7 @@ from pipeline_lib.why.explanation.shared.embedder import Embedder
 from pipeline_lib.why.explanation.shared.explainer import Explainer
 from pipeline_lib.why.explanation.shared.explanation import KINDS, check_offers
 from pipeline_lib.why.explanation.shared.pair_sample import sample
-from pipeline_lib.why.explanation.shared.threshold import equal_error
+from pipeline_lib.why.explanation.shared.threshold import decision_of
 from pipeline_lib.why.faithfulness.measures import all_measures
 from pipeline_lib.why.faithfulness.patch_benchmark import clean_protocols
 from stages.common import run_stage
@@ -51,9 +50,9 @@ def main(
         explained = folded(load_network(network)).to(device)
         check_offers(explained, kind.REQUIRES, where)
         over = None if entry.with_ == NONE else load_network(beside).to(device)
-        decides = equal_error(embedded, pairs, VALIDATION)
-        threshold = None if decides is None else decides.threshold
-        embedder = Embedder(explained, embed.mirror, load_machine().images_per_batch, threshold, over)
+        threshold, confidence = decision_of(embedded, pairs)
+        per_batch = load_machine().images_per_batch
+        embedder = Embedder(explained, embed.mirror, per_batch, threshold, over, confidence=confidence)
         images = ShardImages(aligned)
         split_of, identity_of = (
             dict(zip(images.image_ids, texts, strict=True)) for texts in (images.splits, images.identities)

@@ -12,6 +12,7 @@ from pipeline_lib.why.explanation.shared.explainer import Explainer
 from pipeline_lib.why.explanation.shared.map_file import open_maps
 from pipeline_lib.why.explanation.shared.pair_sample import EXPLANATION, SampledPair
 from pipeline_lib.why.explanation.shared.pictures import pair_picture
+from pipeline_lib.why.faithfulness.gallery import write_gallery
 from pipeline_lib.why.faithfulness.measure import Measure
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ def explain_pairs(
     images: ShardImages,
     out: Path,
 ) -> dict[str, float]:
-    """Write maps.arrow, pictures/NN_kind.png and what the measures write; metrics of the entry come back.
+    """Write maps.arrow, pictures/NN_kind.png, the gallery and what the measures write; metrics of the entry come back.
 
     A pair that cannot be explained or measured is named in the log, counted as num_failed, and left out; memory holds one pair.
 
@@ -55,10 +56,12 @@ def explain_pairs(
                 continue
             maps.write(pair, found)
             if pair.is_shown:
-                picture = pair_picture(faces.images, found, caption=f"{pair.kind} pair")
+                sure = "" if found.confidence is None else f", decision right with confidence {found.confidence:.2f}"
+                picture = pair_picture(faces.images, found, caption=f"{pair.kind} pair{sure}")
                 (pictures / f"{num_shown:02d}_{pair.kind}.png").write_bytes(picture)
                 num_shown += 1
         if failures and len(failures) == len(sampled):
             raise failures[0]
     figures = {key: value for measure in measures for key, value in measure.write(out).items()}
+    write_gallery(out, lambda a, b: images.read([row_of[a], row_of[b]]))
     return {**figures, "num_failed": len(failures)}

@@ -206,7 +206,7 @@ def test_a_second_run_writes_the_same_bytes(data, floor, tmp_path):
     again = run(data, "floor", tmp_path / "again")
     files = sorted(path.relative_to(floor) for path in floor.rglob("*.*") if path.name not in CLOCK)
     assert {path.name for path in files if path.suffix != ".png"} == FILES
-    assert len(files) == len(FILES) + NUM_PICTURES + 2 * NUM_PICTURES
+    assert len(files) == len(FILES) + NUM_PICTURES + 2 * NUM_PICTURES + 1
     assert read_json(floor / "latency.json")["num_forward"] == 4  # two images and their mirror images
     for file in files:
         assert (again / file).read_bytes() == (floor / file).read_bytes(), file

@@ -56,7 +56,9 @@ def explain(network: Embedder, pair: EmbeddedPair, settings: Settings, rng: np.r
     Raises:
         DataError: the images have another size, or an embedding, of an occluded face too, is zero, NaN or infinite.
     """
-    return Explanation(xface_maps(network, pair, settings.variant, occluders()), pair.score)
+    score, known = pair.score, getattr(network, "confidence", None)  # a black box need not have any
+    confidence = None if known is None else float(known.of_decision(score))
+    return Explanation(xface_maps(network, pair, settings.variant, occluders()), score, confidence=confidence)
 
 
 def xface_maps(network: Embedder, pair: EmbeddedPair, variant: Variant, squares: Squares) -> Maps:

@@ -226,9 +226,10 @@ def write_training(folder: Path, trained: bool = True) -> None:
 
 def write_explanation(folder: Path, entry: str) -> None:
     """One entry of explanations: three genuine pairs and an impostor pair of two people."""
-    (folder / "pictures").mkdir(parents=True)
-    for name in ("00_genuine", "01_impostor", "02_genuine"):
-        (folder / "pictures" / f"{name}.png").write_bytes(encode_png(np.zeros((8, 8, 3), np.uint8)))
+    for place, names in (("pictures", ("00_genuine", "01_impostor", "02_genuine")), ("gallery", ("gallery",))):
+        (folder / place).mkdir(parents=True)
+        for name in names:
+            (folder / place / f"{name}.png").write_bytes(encode_png(np.zeros((8, 8, 3), np.uint8)))
     is_floor = entry.endswith("random")
     up, down = (0.5, 0.4) if is_floor else (0.6, 0.2)
     areas = {"insertion_auc": up, "deletion_auc": down, "insertion_grey_auc": 0.3, "deletion_blur_auc": 0.25}

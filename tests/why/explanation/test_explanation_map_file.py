@@ -14,7 +14,7 @@ def explanation(seed: int, with_terms: bool) -> Explanation:
     rng = np.random.default_rng(seed)
     maps = rng.normal(size=(2, 112, 112)).astype(np.float32)
     if not with_terms:
-        return Explanation(maps, 0.25)
+        return Explanation(maps, 0.25, confidence=0.75)
     return Explanation(maps, 0.5, rng.normal(size=(3, 3)), rng.integers(0, 50, size=(3, 4)))
 
 
@@ -37,6 +37,7 @@ def test_explanations_come_back(tmp_path):
             np.testing.assert_array_equal(np.float32(row[key]).reshape(112, 112), found.maps[side])
     np.testing.assert_array_equal(np.reshape(first["terms"], (3, 3)), split.terms)
     np.testing.assert_array_equal(first["boxes"], split.boxes)
+    assert [row["confidence"] for row in (first, second)] == [None, 0.75]
     assert second["terms"] is None
     assert second["boxes"] is None
 

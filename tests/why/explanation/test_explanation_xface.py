@@ -14,7 +14,9 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.networks.backbones import dlib_resnet
 from pipeline_lib.networks.backbones.shared.checkpoints import initial_network
 from pipeline_lib.why.explanation import xface
+from pipeline_lib.why.explanation.shared.confidence import Confidence
 from pipeline_lib.why.explanation.shared.embedder import EmbeddedPair, Embedder
+from pipeline_lib.why.explanation.shared.explanation import Explanation
 from pipeline_lib.why.explanation.shared.occluders import occluders
 from pipeline_lib.why.explanation.xface import xface_maps
 
@@ -190,6 +192,25 @@ def test_dlib_as_a_black_box_is_explained_like_our_network_of_it():
     direct = xface_maps(ours, ours.pair(faces, with_patches=False), 2, squares)
     np.testing.assert_allclose(dlibs, same, atol=1e-3)  # descriptors to 1e-5 (test_backbones_dlib), growths are 1e-2
     np.testing.assert_allclose(dlibs, direct, atol=0.03)  # half a grey level of noise in each pixel of the chip
+
+
+def test_the_confidence_is_that_of_the_decision(network_named, faces):
+    """Of a match c, of no match 1 - c; none where nobody fitted one."""
+    network = network_named("iresnet")
+    score = Embedder(network, False, images_per_batch=64).pair(faces, with_patches=False).score
+    for threshold, expected in ((score - 0.1, 0.8), (score + 0.1, 0.2)):
+        flat = Confidence(0.8, 0.8, 1.0, 1.0, threshold)
+        embedder = Embedder(network, False, images_per_batch=64, threshold=threshold, confidence=flat)
+        assert few_squares(embedder, faces).confidence == pytest.approx(expected)
+    assert few_squares(Embedder(network, False, images_per_batch=64), faces).confidence is None
+
+
+def few_squares(embedder: Embedder, faces: np.ndarray) -> Explanation:
+    """xFace's explanation; the squares are those of 28 px alone, for time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(xface, "occluders", lambda: occluders()[-9:])
+        pair = embedder.pair(faces, with_patches=False)
+        return xface.explain(embedder, pair, xface.Settings(), np.random.default_rng(0))
 
 
 def test_nothing_learned_is_a_map_of_zeros(faces):

@@ -30,11 +30,12 @@ SHOWN_CURVES = ("insertion", "deletion")  # RRFNet's; the table has the areas of
 
 @dataclass(frozen=True)
 class Folder:
-    """What one entry of `explanations` left: what it measured, curves by protocol and metric, and pictures named NN_kind."""
+    """What one entry of `explanations` left: what it measured, curves by protocol and metric, pictures named NN_kind, gallery."""
 
     measured: Explained
     curves: Mapping[tuple[str, ...], Curve]
     pictures: Mapping[str, bytes]
+    gallery: Mapping[str, bytes]
 
 
 def read(data: Path) -> dict[str, Folder] | None:
@@ -57,7 +58,7 @@ def read_explained(folder: Path) -> Folder:
         maps=read_maps(folder / "maps.arrow"),
     )
     curves = read_curves(folder / "curves.csv", ("protocol", "metric"), "share", "mean_score")
-    return Folder(measured, curves, read_pictures(folder / "pictures"))
+    return Folder(measured, curves, read_pictures(folder / "pictures"), read_pictures(folder / "gallery"))
 
 
 def show(found: Mapping[str, Folder], about: About) -> dict[str, object]:
@@ -73,6 +74,7 @@ def show(found: Mapping[str, Folder], about: About) -> dict[str, object]:
             network: {
                 **_measured(entries, kinds),
                 "teacher": teachers.get(network),
+                "galleries": _galleries(entries, kinds),
                 "pictures": _pictures(entries, kinds, about.params.report.num_example_pairs),
             }
             for network, entries in networks.items()
@@ -106,6 +108,12 @@ def _additivity(entries: Mapping[str, Explained]) -> float | None:
     """The largest error of the entries whose contributions sum to the score; None where none's do."""
     errors = [item.metrics[key] for item in entries.values() if (key := "additivity_max_error") in item.metrics]
     return float(np.max(errors)) if errors else None
+
+
+def _galleries(entries: Mapping[str, Folder], kinds: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(entry, its best, median and worst pair)."""
+    shown = ((name, item) for name, item in entries.items() if kinds[name] != FLOOR)
+    return [(name, data_uri(picture)) for name, item in shown for picture in item.gallery.values()]
 
 
 def _pictures(

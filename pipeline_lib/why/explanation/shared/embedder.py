@@ -11,6 +11,7 @@ from pipeline_lib.core.cosine import cosine
 from pipeline_lib.core.pixels import network_scale
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork, channels_last
 from pipeline_lib.networks.embedding.extract import mirrored_patches
+from pipeline_lib.why.explanation.shared.confidence import Confidence
 
 Floats = npt.NDArray[np.float32]
 Images = npt.NDArray[np.uint8]
@@ -56,6 +57,7 @@ class Embedder:
         threshold: the cosine that decides for a match; None where nobody knows it.
         beside: a network over `network` that a method looks with (xCos); None where it needs none.
         mean: float32 (D,), taken off every embedding; None for a plain cosine.
+        confidence: of the decisions by `threshold`, for methods that tell it; None where nobody knows it.
 
     Attributes:
         num_forward, num_backward: images that went through the network so far, mirrored ones counted.
@@ -69,9 +71,10 @@ class Embedder:
         threshold: float | None = None,
         beside: FaceNetwork | None = None,
         mean: Floats | None = None,
+        confidence: Confidence | None = None,
     ) -> None:
         self.network, self.mirror, self.images_per_batch = network, mirror, images_per_batch
-        self.threshold, self.beside, self.mean = threshold, beside, mean
+        self.threshold, self.beside, self.mean, self.confidence = threshold, beside, mean, confidence
         self.num_forward = self.num_backward = 0
 
     def embed(self, x: Tensor) -> Tensor:

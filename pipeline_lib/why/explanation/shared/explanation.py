@@ -30,6 +30,7 @@ class Explanation:
             splits nothing.
         boxes: int64 (K, 4), x y w h px of the patches in the aligned image; None where the method knows pixels alone. Without
             terms, a map has one value a box.
+        confidence: that the decision on the pair is right, in [0, 1]; None where the method gives none.
 
     Raises:
         DataError: the maps have another shape or type, or hold a value that is not finite.
@@ -39,6 +40,7 @@ class Explanation:
     score: float
     terms: npt.NDArray[np.float64] | None = None
     boxes: npt.NDArray[np.int64] | None = None
+    confidence: float | None = None
 
     def __post_init__(self) -> None:
         allowed = (2, FACE_PX, FACE_PX)

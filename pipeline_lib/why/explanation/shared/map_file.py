@@ -33,6 +33,7 @@ class MapWriter:
             "score": explanation.score,
             "map_a": explanation.maps[0].reshape(-1),
             "map_b": explanation.maps[1].reshape(-1),
+            "confidence": explanation.confidence,
             "terms": None if terms is None else terms.reshape(-1),
             "boxes": None if boxes is None else boxes.tolist(),
         }

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.over.shared.network import OverNetwork
 
 NUM_STEPS = 5
 
@@ -30,13 +31,16 @@ def cascade(
         The step's layers, by name; the network so far; and `beside` so far.
     """
     shuffled, over = copy.deepcopy((network, beside))
-    alike = [] if over is None else [below for below in over.frozen_networks().values() if below.spec == network.spec]
+    if isinstance(
+        over, OverNetwork
+    ):  # the explained network may be folded where the one below is not: it takes its place
+        over.frozen.update(
+            {name: shuffled for name, below in over.frozen_networks().items() if below.spec == network.spec}
+        )
     layers = list(reversed(_layers(shuffled)))
     for step in np.array_split(np.arange(len(layers)), min(NUM_STEPS, len(layers))):
         for index in step:
             _shuffle(layers[index][1], rng)
-        for below in alike:
-            below.load_state_dict(shuffled.state_dict())
         yield ", ".join(layers[index][0] for index in step), shuffled, over
 
 

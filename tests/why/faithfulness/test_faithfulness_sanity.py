@@ -6,9 +6,13 @@ import torch
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import read_table
+from pipeline_lib.networks.backbones.shared.build import build_over
+from pipeline_lib.networks.embedding.folded import folded
+from pipeline_lib.networks.over import xcos
 from pipeline_lib.params.section import Section
 from pipeline_lib.schemas.sanity import SANITY
 from pipeline_lib.why.explanation import random, xssab
+from pipeline_lib.why.explanation import xcos as xcos_map
 from pipeline_lib.why.explanation.shared.embedder import Embedder
 from pipeline_lib.why.explanation.shared.explainer import Explainer
 from pipeline_lib.why.explanation.shared.pair_sample import EXPLANATION, SampledPair
@@ -50,25 +54,29 @@ def test_layers_are_shuffled_from_the_top_and_stay_so(network_named, name, insid
         assert {key.removeprefix(inside).split(".")[0] for key in changed} == set(so_far)
 
 
-def test_a_network_over_another_stands_on_the_shuffled_one(network_named):
+@pytest.mark.parametrize("fold", [False, True], ids=["as it is", "folded"])
+def test_a_network_over_another_stands_on_the_shuffled_one(network_named, fold):
+    """The stage folds the network that is explained, not what stands over it."""
     below = network_named("iresnet")
+    over = build_over(xcos.Settings(over=("iresnet",), channels=8), {"iresnet": below}, seed=2).eval()
+    kept = {name: value.clone() for name, value in over.state_dict().items()}
+    explained = folded(below) if fold else below
+    for _, network, beside in cascade(explained, over, np.random.default_rng(0)):
+        assert beside.frozen["iresnet"] is network
+        own = beside.state_dict()
+        assert all(torch.equal(own[name], value) for name, value in kept.items() if not name.startswith("frozen."))
+    assert not torch.equal(network.fc.weight, below.fc.weight)
+    assert all(torch.equal(over.state_dict()[name], value) for name, value in kept.items())
 
-    class Over(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.frozen = torch.nn.ModuleDict({"iresnet": network_named("iresnet")})
-            self.own = torch.nn.Linear(3, 3)
 
-        def frozen_networks(self):
-            return dict(self.frozen.items())
-
-    over = Over()
-    kept = over.own.weight.clone()
-    for _, network, beside in cascade(below, over, np.random.default_rng(0)):
-        for name, value in network.state_dict().items():
-            assert torch.equal(beside.frozen["iresnet"].state_dict()[name], value)
-        assert torch.equal(beside.own.weight, kept)
-    assert torch.equal(over.frozen["iresnet"].fc.weight, below.fc.weight)
+def test_xcos_of_a_shuffled_network_is_explained(network_named, faces, tmp_path):
+    below = network_named("iresnet")
+    over = build_over(xcos.Settings(over=("iresnet",), channels=8), {"iresnet": below}, seed=2).eval()
+    embedder = Embedder(folded(below), False, 8, threshold=0.2, beside=over)
+    measure = Sanity("m", Explainer(xcos_map, xcos_map.Settings(map="cosine"), embedder))
+    found_faces, found = Explainer(xcos_map, xcos_map.Settings(map="cosine"), embedder)(faces, np.random.default_rng(0))
+    measure.add(SampledPair("lfw", "a", "b", "p", "q", False, 0, True, True, 0), found_faces, found)
+    assert measure.write(tmp_path)["sanity_unchanged"] == 0.0
 
 
 def measured(kind, network, faces, tmp_path, settings=None, num_pairs=1):

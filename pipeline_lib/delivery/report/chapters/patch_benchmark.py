@@ -16,7 +16,7 @@ from pipeline_lib.core.roc import Doubles
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.delivery.report import figures
 from pipeline_lib.delivery.report.chapter import About, of_params, subfolders
-from pipeline_lib.delivery.report.html import data_uri, svg_uri
+from pipeline_lib.delivery.report.html import photo_uri, svg_uri
 from pipeline_lib.delivery.report.inputs import read_pictures
 from pipeline_lib.delivery.report.tables import NO_FIGURE, Table
 from pipeline_lib.params.explain import Explanation
@@ -161,8 +161,8 @@ def _pictures(
     for kind in ("genuine", "impostor"):
         for pair in [pair for pair in pairs if kind in pair][: min(NUM_SHOWN, num_pairs)]:
             having = {name: pictures for name, pictures in shown.items() if f"{pair}{PATCHES}" in pictures}
-            steps = [(name, data_uri(pictures[f"{pair}{STEPS}"])) for name, pictures in having.items()]
-            found.append((kind, data_uri(next(iter(having.values()))[f"{pair}{PATCHES}"]), steps))
+            steps = [(name, photo_uri(pictures[f"{pair}{STEPS}"])) for name, pictures in having.items()]
+            found.append((kind, photo_uri(next(iter(having.values()))[f"{pair}{PATCHES}"]), steps))
     return found
 
 

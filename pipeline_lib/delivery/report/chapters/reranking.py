@@ -13,7 +13,7 @@ from pipeline_lib.core.files import read_json
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.delivery.report.chapter import About, of_params, subfolders
-from pipeline_lib.delivery.report.html import data_uri
+from pipeline_lib.delivery.report.html import photo_uri
 from pipeline_lib.delivery.report.inputs import read_images
 from pipeline_lib.delivery.report.strips import (
     FirstPlaces,
@@ -68,7 +68,7 @@ def show(found: Mapping[str, Reranked], about: About) -> dict[str, object]:
     sections = about.params.rerank
     shown = {}
     for name, item in of_params(found, sections).items():
-        strips = [(strip, data_uri(encode_png(picture))) for strip, picture in item.strips]
+        strips = [(strip, photo_uri(encode_png(picture))) for strip, picture in item.strips]
         shown[name] = {
             "section": sections[name],
             "table": reranking_table(item.metrics, item.places),

@@ -11,7 +11,7 @@ from pipeline_lib.core.tables import read_table
 from pipeline_lib.delivery.report import figures, why_tables
 from pipeline_lib.delivery.report.chapter import About, of_params, subfolders
 from pipeline_lib.delivery.report.figures import Curve
-from pipeline_lib.delivery.report.html import data_uri, svg_uri
+from pipeline_lib.delivery.report.html import photo_uri, svg_uri
 from pipeline_lib.delivery.report.inputs import read_curves, read_pictures
 from pipeline_lib.delivery.report.why_tables import Explained
 from pipeline_lib.params.section import NONE
@@ -113,7 +113,7 @@ def _additivity(entries: Mapping[str, Explained]) -> float | None:
 def _galleries(entries: Mapping[str, Folder], kinds: Mapping[str, str]) -> list[tuple[str, str]]:
     """(entry, its best, median and worst pair)."""
     shown = ((name, item) for name, item in entries.items() if kinds[name] != FLOOR)
-    return [(name, data_uri(picture)) for name, item in shown for picture in item.gallery.values()]
+    return [(name, photo_uri(picture)) for name, item in shown for picture in item.gallery.values()]
 
 
 def _pictures(
@@ -125,7 +125,7 @@ def _pictures(
     return [
         (
             pair.partition("_")[2],
-            [(name, data_uri(item.pictures[pair])) for name, item in shown.items() if pair in item.pictures],
+            [(name, photo_uri(item.pictures[pair])) for name, item in shown.items() if pair in item.pictures],
         )
         for pair in sorted(pairs)[:num_pairs]
     ]

@@ -71,6 +71,13 @@ class IdentityBootstrap:
         low, high = (None, None) if self.num_identities < 2 or len(found) < 2 else interval(found[1:])
         return Estimate(float(found[0]), low, high)
 
+    def band(self, values: npt.ArrayLike) -> tuple[Doubles, Doubles, Doubles]:
+        """The mean of curves (N, S) and the ends of its interval at each point, (S,) each; NaN where estimate has None."""
+        found = self.means(values)
+        unknown = self.num_identities < 2 or len(found) < 2
+        low, high = np.full((2, found.shape[1]), np.nan) if unknown else np.percentile(found[1:], PERCENTILES, axis=0)
+        return found[0], low, high
+
 
 def interval(draws: Doubles) -> tuple[float, float]:
     """The 2.5th and 97.5th percentiles of a figure's (or difference's) values on the resamples, (B,): a 95 % interval."""

@@ -87,3 +87,14 @@ def test_no_pairs_are_refused(people):
 def test_values_that_are_not_one_a_pair_are_refused(values):
     with pytest.raises(DataError, match="one finite value a pair"):
         IdentityBootstrap(PEOPLE, 10, np.random.default_rng(0)).means(values)
+
+
+def test_a_band_is_the_estimates_of_its_points():
+    rng = np.random.default_rng(3)
+    people, curves = np.array([[0, 0], [1, 1], [2, 0], [1, 2]]), rng.normal(size=(4, 5))
+    bootstrap = IdentityBootstrap(people, 200, np.random.default_rng(0))
+    estimates = [bootstrap.estimate(values) for values in curves.T]
+    np.testing.assert_allclose(np.transpose(bootstrap.band(curves)), estimates)
+    one = IdentityBootstrap(np.array([[0, 0], [0, 0]]), 10, np.random.default_rng(0)).band(curves[:2])
+    np.testing.assert_allclose(one[0], curves[:2].mean(axis=0))
+    assert np.isnan(one[1:]).all()

@@ -73,17 +73,20 @@ def score_histograms(
     return _svg(figure)
 
 
-def faithfulness_figure(curves: Mapping[str, Mapping[str, Curve]], floors: Collection[str] = ()) -> bytes:
-    """Insertion and deletion curves, a panel each, on one scale.
+def faithfulness_figure(curves: Mapping[str, Mapping[str, Band]], floors: Collection[str] = ()) -> bytes:
+    """Insertion and deletion curves, a panel each, on one scale, with 95 % intervals as bands.
 
     Args:
-        curves: "insertion" and "deletion" -> explanation -> (share of changed pixels, mean cosine with the partner).
-        floors: the explanations that the others must beat, drawn as raw pixels are.
+        curves: "insertion" and "deletion" -> explanation -> (share of changed pixels, mean cosine, its interval).
+        floors: the explanations that the others must beat, drawn as raw pixels are, without a band.
     """
     figure, axes = _several(len(curves), 4.2, 3.0)
     for axis, (kind, explanations) in zip(axes, curves.items(), strict=True):
         for name, style in _styles(explanations, floors).items():
-            axis.plot(*explanations[name], **style, label=name)
+            share, mean, low, high = explanations[name]
+            axis.plot(share, mean, **style, label=name)
+            if name not in floors:
+                axis.fill_between(share, low, high, color=style["color"], alpha=0.07, linewidth=0)
         axis.set_title(f"{kind} ({'higher' if kind == 'insertion' else 'lower'} is better)", fontsize=10)
         axis.set_xlabel("share of pixels, most salient first")
         axis.legend(fontsize=8, frameon=False)

@@ -15,7 +15,7 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.data.shards.images import decode_png
 from pipeline_lib.data.shards.reader import ShardReader
-from pipeline_lib.delivery.report.figures import Curve
+from pipeline_lib.delivery.report.figures import Band, Curve
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
@@ -49,17 +49,30 @@ def read_curves(path: Path, names: Sequence[str], x: str, y: str) -> dict[tuple[
     Raises:
         DataError: see columns.
     """
+    found = {}
+    for key, rows in _groups(path, names).items():
+        xs, ys = columns(rows, (x, y), path)
+        found[key] = (xs, ys)
+    return found
+
+
+def read_bands(path: Path, names: Sequence[str], x: str, y: str) -> dict[tuple[str, ...], Band]:
+    """read_curves with the ends of y's interval, columns low and high; NaN where there is none."""
+    found = {}
+    for key, rows in _groups(path, names).items():
+        xs, ys, low, high = columns(rows, (x, y, "low", "high"), path)
+        found[key] = (xs, ys, low, high)
+    return found
+
+
+def _groups(path: Path, names: Sequence[str]) -> dict[tuple[str, ...], Rows]:
     groups: dict[tuple[str, ...], Rows] = {}
     for row in read_csv(path):
         try:
             groups.setdefault(tuple(row[name] for name in names), []).append(row)
         except KeyError as error:
             raise DataError("A table lacks a column.", got=sorted(row), allowed=f"with {error}", where=path) from error
-    curves = {}
-    for key, rows in groups.items():
-        xs, ys = columns(rows, (x, y), path)
-        curves[key] = (xs, ys)
-    return curves
+    return groups
 
 
 def read_pair_scores(path: Path) -> pa.Table:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline_lib.core.bootstrap import Doubles
 from pipeline_lib.core.files import atomic_file
 from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.params.explain import Explain
@@ -23,7 +22,7 @@ class Areas:
     """Insertion and deletion of the measured genuine pairs, and their patches' partners (a Measure).
 
     Writes faithfulness.parquet (schemas.faithfulness.FAITHFULNESS) and curves.csv: method, protocol, metric, share of changed
-    pixels, mean score over pairs.
+    pixels, mean score over pairs and the ends of its interval, NaN where there is none.
 
     Args:
         method: the entry of params.explanations.
@@ -51,7 +50,7 @@ class Areas:
         write_table(out / "faithfulness.parquet", table_from_rows(rows, FAITHFULNESS), FAITHFULNESS)
         with atomic_file(out / "curves.csv") as partial, partial.open("w", newline="") as handle:
             lines = csv.writer(handle)
-            lines.writerow(("method", "protocol", "metric", "share", "mean_score"))
+            lines.writerow(("method", "protocol", "metric", "share", "mean_score", "low", "high"))
             lines.writerows(self._mean_curves())
         figures: dict[str, float] = {"num_pairs": len(rows)}
         for protocol, bootstrap, chosen in of_protocols([pair for pair, _, _ in self._measured]):
@@ -75,12 +74,11 @@ class Areas:
         }
 
     def _mean_curves(self) -> Iterator[tuple[object, ...]]:
-        for protocol in dict.fromkeys(pair.protocol for pair, _, _ in self._measured):
+        for protocol, bootstrap, chosen in of_protocols([pair for pair, _, _ in self._measured]):
             for name in CURVES:
-                of_it = [getattr(curves, name) for pair, curves, _ in self._measured if pair.protocol == protocol]
-                mean: Doubles = np.mean(of_it, axis=0)
-                for share, score in zip(np.linspace(0.0, 1.0, len(mean)), mean, strict=True):
-                    yield self._method, protocol, name, float(share), float(score)
+                mean, low, high = bootstrap.band([getattr(self._measured[index][1], name) for index in chosen])
+                for share, *values in zip(np.linspace(0.0, 1.0, len(mean)), mean, low, high, strict=True):
+                    yield self._method, protocol, name, float(share), *map(float, values)
 
 
 def measure_pair(

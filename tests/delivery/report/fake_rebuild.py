@@ -255,11 +255,11 @@ def write_explanation(folder: Path, entry: str) -> None:
     with pa.ipc.new_file(folder / "maps.arrow", MAPS) as file:
         file.write_table(table_from_rows(maps, MAPS))
     curve = [
-        (entry, "synthetic", kind, share, 0.5)
+        (entry, "synthetic", kind, share, 0.5, 0.4, 0.6)
         for kind in ("insertion", "deletion", "insertion_grey", "deletion_blur")
         for share in (0.0, 0.5, 1.0)
     ]
-    _csv(folder / "curves.csv", [("method", "protocol", "metric", "share", "mean_score"), *curve])
+    _csv(folder / "curves.csv", [("method", "protocol", "metric", "share", "mean_score", "low", "high"), *curve])
     sum_error = {} if is_floor else {"additivity_max_error": 1e-7}
     figures = {"num_pairs": 3, "sanity_unchanged": float(is_floor), **sum_error}
     _json(folder / "metrics.json", {**figures, **write_replacement(folder, entry)})

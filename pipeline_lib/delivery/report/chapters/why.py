@@ -10,9 +10,9 @@ from pipeline_lib.core.files import read_json
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.delivery.report import figures, why_tables
 from pipeline_lib.delivery.report.chapter import About, of_params, subfolders
-from pipeline_lib.delivery.report.figures import Curve
+from pipeline_lib.delivery.report.figures import Band
 from pipeline_lib.delivery.report.html import photo_uri, svg_uri
-from pipeline_lib.delivery.report.inputs import read_curves, read_pictures
+from pipeline_lib.delivery.report.inputs import read_bands, read_pictures
 from pipeline_lib.delivery.report.why_tables import Explained
 from pipeline_lib.params.section import NONE
 from pipeline_lib.schemas.blurring import BLURRING
@@ -33,7 +33,7 @@ class Folder:
     """What one entry of `explanations` left: what it measured, curves by protocol and metric, pictures named NN_kind, gallery."""
 
     measured: Explained
-    curves: Mapping[tuple[str, ...], Curve]
+    curves: Mapping[tuple[str, ...], Band]
     pictures: Mapping[str, bytes]
     gallery: Mapping[str, bytes]
 
@@ -57,7 +57,7 @@ def read_explained(folder: Path) -> Folder:
         sanity=read_table(folder / "sanity.parquet", SANITY),
         maps=read_maps(folder / "maps.arrow"),
     )
-    curves = read_curves(folder / "curves.csv", ("protocol", "metric"), "share", "mean_score")
+    curves = read_bands(folder / "curves.csv", ("protocol", "metric"), "share", "mean_score")
     return Folder(measured, curves, read_pictures(folder / "pictures"), read_pictures(folder / "gallery"))
 
 
@@ -86,7 +86,7 @@ def _measured(folders: Mapping[str, Folder], kinds: Mapping[str, str]) -> dict[s
     entries = {name: folder.measured for name, folder in folders.items()}
     kind_of = {name: kinds[name] for name in entries}
     floors = [name for name, kind in kind_of.items() if kind == FLOOR]
-    curves: dict[str, dict[str, dict[str, Curve]]] = {}
+    curves: dict[str, dict[str, dict[str, Band]]] = {}
     for name, folder in folders.items():
         for (protocol, metric), curve in folder.curves.items():
             if metric in SHOWN_CURVES:

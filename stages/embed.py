@@ -24,7 +24,8 @@ def main(
     """Embed the aligned images that any protocol's pairs name."""
     section = read_section("embed", Embed)
     inputs = {"network": network, "aligned": aligned, "pairs": pairs}
-    with ranked_stage(f"embed@{network.name}", {"embed": section.model_dump()}, inputs) as ranked:
+    stage = "embed_over" if network.parent.name == "networks_over" else "embed"
+    with ranked_stage(f"{stage}@{network.name}", {"embed": section.model_dump()}, inputs) as ranked:
         images = ShardImages(aligned)
         part = Part(images, rows_of_pairs(images, pairs))
         embed = face_features(inference_network(network, ranked.world), section.mirror, with_patches=False)

@@ -118,5 +118,5 @@ def test_what_later_stages_need(
 
 def test_what_is_not_asked_for_needs_nobody(params: Make) -> None:
     nobody = People(0, 0, 0)
-    names = ("networks", "regions", "anchors", "scores", "rerank", "explanations", "galleries")
+    names = ("networks", "networks_over", "regions", "anchors", "scores", "rerank", "explanations", "galleries")
     check_people(params(**{name: {} for name in names}), {"train": nobody, "val": nobody, "test": nobody})

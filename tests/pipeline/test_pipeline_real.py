@@ -21,8 +21,10 @@ ABSENT = {
         "scores.regions",
         "explanations.rrfnet28_additive",
         "explanations.rrfnet28_random",
+        "networks_over",
+        *(f"explanations.iresnet_{name}" for name in ("xface", "xcos_w", "xcos_s", "cross_correlation", "emd_flow")),
     ),
-    "conf/scale/smoke.yaml": ("regions", "networks.rrfnet28"),
+    "conf/scale/smoke.yaml": ("regions", "networks.rrfnet28", "networks_over"),
 }
 
 
@@ -40,8 +42,8 @@ def leave_out(file: Path, keys: tuple[str, ...]) -> None:
 
 @pytest.fixture(scope="module")
 def built(repository: Path, faces_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A checkout in which `make repro DATA=cfp_lfw SCALE=smoke`'s command has run, but for RRFNet-28, the region networks and
-    mirrored images, of which test_pipeline_demo has all that test_pipeline_real would see.
+    """A checkout in which `make repro DATA=cfp_lfw SCALE=smoke`'s command has run, but for what test_pipeline_demo has, too:
+    RRFNet-28, region networks, xCos, some explanations, mirrored images.
     """
     environment = {"FACES_DIR": str(faces_dir.resolve()), "OMP_NUM_THREADS": "1"}  # the other core tests as well
     checkout = Checkout(repository, tmp_path_factory.mktemp("real") / "checkout", **environment)

@@ -39,6 +39,7 @@ FILES = {
     "metrics.json",
     "curves.csv",
     "maps.arrow",
+    "gallery.svg",
     "faithfulness.parquet",
     "blurring.parquet",
     "sanity.parquet",

@@ -203,7 +203,7 @@ def test_summary_of_nothing(tmp_path: Path) -> None:
 
 def write_claims(data: Path) -> None:
     effect = {
-        "measure": "AUC", "effect": 0.02, "low": 0.01, "high": 0.03, "a": {"name": "rrfnet56", "figure": 0.97},
+        "measure": "AUC", "unit": "share", "effect": 0.02, "low": 0.01, "high": 0.03, "a": {"name": "rrfnet56", "figure": 0.97},
         "b": {"name": "iresnet", "figure": 0.95},
     }  # fmt: skip
     counts = {"margin": 0.0, "num_pairs": 60, "num_identities": 30, "num_redrawn": 0}

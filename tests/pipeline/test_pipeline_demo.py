@@ -229,7 +229,10 @@ def test_everything_that_docs_extending_adds(built: Checkout, tmp_path: Path, re
     ran = ran_stages(checkout.run("dvc", "repro").stdout)
     own = {"train@colours", "embed@colours", "score@euclidean", "explain@iresnet_centre"}
     of_every_network = {"score@cosine", "score@cosine_centred"}  # colours, too
-    assert ran == own | of_every_network | {"verify", "register", "claims", "report"}
+    # Which networks an entry of networks_over stands on is a list, which dvc.yaml cannot spell out: it waits for all of them.
+    over = {f"{stage}@iresnet_xcos" for stage in ("train_over", "embed_over")}
+    over |= {f"explain@iresnet_xcos_{which}" for which in "ws"}
+    assert ran == own | of_every_network | over | {"verify", "register", "claims", "report"}
     metrics = json.loads((folder / "data/verify/metrics.json").read_text())
     assert {"cosine:colours", "euclidean:colours", "euclidean:rrfnet56"} <= set(metrics["synthetic"])
     assert metrics["synthetic"]["euclidean:colours"]["accuracy_std"] == 0
@@ -245,7 +248,7 @@ def test_an_explanation_s_setting_reruns_it_and_what_reads_it_only(built: Checko
     document = yaml.safe_load(params.read_text())
     document["explanations"]["iresnet_xssab"]["blur"] = True
     params.write_text(yaml.safe_dump(document))
-    assert ran_stages(built.run("dvc", "repro").stdout) == {"explain@iresnet_xssab", "report"}
+    assert ran_stages(built.run("dvc", "repro").stdout) == {"explain@iresnet_xssab", "claims", "report"}
 
 
 def test_killed_stage_leaves_nothing_half_written(built: Checkout) -> None:

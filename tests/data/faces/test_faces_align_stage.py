@@ -45,7 +45,7 @@ class RedBoxes:
 
 def with_red_boxes(rows, function, run_pixels: int):
     """Compute in a process of its own with RedBoxes."""
-    batch_module.make_detector, batch_module.RUN_PIXELS = (lambda *arguments: RedBoxes()), run_pixels
+    batch_module.make_detector, batch_module.RUN_PIXELS = (lambda *arguments, **options: RedBoxes()), run_pixels
     return function(rows)
 
 

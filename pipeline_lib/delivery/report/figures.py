@@ -82,11 +82,7 @@ def faithfulness_figure(curves: Mapping[str, Mapping[str, Band]], floors: Collec
     """
     figure, axes = _several(len(curves), 4.2, 3.0)
     for axis, (kind, explanations) in zip(axes, curves.items(), strict=True):
-        for name, style in _styles(explanations, floors).items():
-            share, mean, low, high = explanations[name]
-            axis.plot(share, mean, **style, label=name)
-            if name not in floors:
-                axis.fill_between(share, low, high, color=style["color"], alpha=0.07, linewidth=0)
+        _draw_bands(axis, explanations, floors)
         axis.set_title(f"{kind} ({'higher' if kind == 'insertion' else 'lower'} is better)", fontsize=10)
         axis.set_xlabel("share of pixels, most salient first")
         axis.legend(fontsize=8, frameon=False)
@@ -104,11 +100,7 @@ def errors_figure(curves: Mapping[str, Mapping[str, Band]], floors: Collection[s
     """
     figure, axes = _several(len(curves), 4.2, 3.0)
     for axis, (title, explanations) in zip(axes, curves.items(), strict=True):
-        for name, style in _styles(explanations, floors).items():
-            share, rate, low, high = (100 * values for values in explanations[name])
-            axis.plot(share, rate, **style, label=name)
-            if name not in floors:
-                axis.fill_between(share, low, high, color=style["color"], alpha=0.12, linewidth=0)
+        _draw_bands(axis, explanations, floors, scale=100.0)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("share of the face that is blurred, %")
         axis.legend(fontsize=8, frameon=False)
@@ -122,18 +114,12 @@ def replacement_figure(curves: Mapping[str, Mapping[str, Band]], floors: Collect
 
     Args:
         curves: title of the panel -> explanation -> (per cent of the pixels, rate in [0, 1], its interval).
-        floors: the explanations that the others must beat.
+        floors: as faithfulness_figure's.
     """
     num_lines = max(map(len, curves.values()))
     figure, axes = _several(len(curves), _width_with_legend(4.6, num_lines), 3.2)
     for axis, (title, explanations) in zip(axes, curves.items(), strict=True):
-        named = [name for name in explanations if name not in floors]
-        styles = {name: {**_style(number), "linewidth": 1.6} for number, name in enumerate(named)}
-        styles |= {name: FLOOR_STYLE for name in explanations if name in floors}
-        for name, style in styles.items():
-            percent, rate, low, high = explanations[name]
-            axis.fill_between(percent, low, high, color=style["color"], alpha=0.1, linewidth=0)
-            axis.plot(percent, rate, **style, label=name)
+        _draw_bands(axis, explanations, floors)
         axis.set(xlim=(0.0, 100.0), ylim=(0.0, None))
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("% of the pixels up for return, in the map's order")
@@ -154,6 +140,15 @@ def loss_figure(histories: Mapping[str, Curve]) -> bytes:
     axis.set(xlabel="epoch", ylabel="training loss", ylim=(0.0, None))
     _legend(axis, len(histories), "best")
     return _svg(figure)
+
+
+def _draw_bands(axis: Any, curves: Mapping[str, Band], floors: Collection[str], scale: float = 1.0) -> None:
+    """Each curve with its interval as a band, times `scale`; the floors, that the others must beat, without one."""
+    for name, style in _styles(curves, floors).items():
+        x, y, low, high = (scale * values for values in curves[name])
+        axis.plot(x, y, **style, label=name)
+        if name not in floors:
+            axis.fill_between(x, low, high, color=style["color"], alpha=0.1, linewidth=0)
 
 
 def _styles(names: Iterable[str], floors: Collection[str]) -> dict[str, dict[str, Any]]:

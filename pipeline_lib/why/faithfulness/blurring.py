@@ -106,11 +106,7 @@ class Blurring:
 
     def _row(self, pair: SampledPair, scores: Scores) -> dict[str, object]:
         return {
-            "protocol": pair.protocol,
-            "image_a": pair.image_a,
-            "image_b": pair.image_b,
-            "identity_a": pair.identity_a,
-            "identity_b": pair.identity_b,
+            **pair.names,
             "genuine": pair.genuine,
             "method": self._method,
             "threshold": self._embedder.threshold,

@@ -36,11 +36,7 @@ class Latency:
         """See Measure; no figures of metrics.json."""
         rows = [
             {
-                "protocol": pair.protocol,
-                "image_a": pair.image_a,
-                "image_b": pair.image_b,
-                "identity_a": pair.identity_a,
-                "identity_b": pair.identity_b,
+                **pair.names,
                 "method": self._method,
                 **cost._asdict(),
             }

@@ -83,11 +83,7 @@ class PatchBenchmark:
         scores = [explained.score, *later.tolist()]
         self._rows.append(
             {
-                "protocol": pair.protocol,
-                "image_a": pair.image_a,
-                "image_b": pair.image_b,
-                "identity_a": pair.identity_a,
-                "identity_b": pair.identity_b,
+                **pair.names,
                 "genuine": pair.genuine,
                 "method": self._method,
                 "stranger": stranger,

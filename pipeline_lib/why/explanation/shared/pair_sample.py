@@ -47,6 +47,12 @@ class SampledPair:
         """In a word."""
         return "genuine" if self.genuine else "impostor"
 
+    @property
+    def names(self) -> dict[str, object]:
+        """The columns by which tables of measures name a pair."""
+        columns = ("protocol", "image_a", "image_b", "identity_a", "identity_b")
+        return {column: getattr(self, column) for column in columns}
+
     def rng(self, purpose: int) -> np.random.Generator:
         """The pair's generator for one of the purposes above; a method's draws change none but its own."""
         return np.random.default_rng([*_seed_of(self.seed, self.protocol, self.genuine), self.number, purpose])

@@ -236,7 +236,7 @@ def scores_of_pairs(data: Path) -> None:
 
 def reranked_gallery(data: Path) -> None:
     """64 queries in a gallery of all images, a hundred candidates each compared patch by patch."""
-    from pipeline_lib.matching.emd.sinkhorn import Sinkhorn
+    from pipeline_lib.matching.rerankers.emd import Emd, Settings
     from pipeline_lib.matching.retrieval.results import metrics_by_kind, ranks_table
     from pipeline_lib.matching.retrieval.stored_faces import stored_faces
     from pipeline_lib.matching.retrieval.two_stage import rank_two_stages
@@ -244,12 +244,12 @@ def reranked_gallery(data: Path) -> None:
 
     folder = data / "embed" / "net"
     store = read_embeddings(folder)
-    gallery = stored_faces(store, folder, store.keys, 1)
-    queries, kinds = stored_faces(store, folder, store.keys[:NUM_QUERIES], 1), ["mask"] * NUM_QUERIES
-    settings = Sinkhorn(0.05, 1e-4, 1000)
-    ranking = rank_two_stages(queries, gallery, top_k=100, alpha=0.7, weights="apc", settings=settings)
+    gallery = stored_faces(store, folder, store.keys)
+    queries, kinds = stored_faces(store, folder, store.keys[:NUM_QUERIES]), ["mask"] * NUM_QUERIES
+    reranker = Emd(Settings(weights="apc", pool=1, regularisation=0.05, tolerance=1e-4, max_iterations=1000))
+    ranking = rank_two_stages(queries, gallery, top_k=100, alpha=0.7, reranker=reranker)
     metrics_by_kind(ranking, kinds)
-    ranks_table(ranking, queries, gallery, kinds)
+    ranks_table(ranking, queries, gallery, kinds, 100)
 
 
 def report_of_ranks(data: Path) -> None:

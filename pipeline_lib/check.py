@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.core.kinds import kind_settings, load_kind
 from pipeline_lib.data.faces.detection.build import check_detector
-from pipeline_lib.matching.emd.weights import pool_grid
 from pipeline_lib.matching.scores.shared.networks import OfNetworks
 from pipeline_lib.networks.backbones.shared.build import build_network, network_spec
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
@@ -141,12 +139,12 @@ def _check_uses(params: Params, path: Path) -> None:
         kind, _ = kind_settings("why.explanation", explanation.kind, explanation.own, where)
         check_offers(_without_weights(params, explanation.network), kind.REQUIRES, where)
     for name, entry in params.rerank.items():
-        if entry.pool == 2:
-            grid = _without_weights(params, entry.network).grid
-            try:
-                pool_grid(np.zeros((1, len(grid), 1), np.float32), grid)
-            except DataError as error:
-                raise ParamsError(f"{error}", where=f"{path}, rerank.{name}.pool") from error
+        where = f"{path}, rerank.{name}"
+        kind, settings = kind_settings("matching.rerankers", entry.kind, entry.own, where)
+        try:
+            kind.check_grid(settings, _without_weights(params, entry.network).grid)
+        except DataError as error:
+            raise ParamsError(f"{error}", where=where) from error
 
 
 def _without_weights(params: Params, network: str) -> FaceNetwork:

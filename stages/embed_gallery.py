@@ -1,4 +1,5 @@
-"""embed_gallery@network: clean test images, and their occluded versions as queries, to vectors and patch features."""
+"""embed_gallery@network: clean test images, and their occluded versions as queries, to vectors and patch features, and the
+other splits' mean features."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,8 @@ import typer
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.networks.embedding.extract import face_features
 from pipeline_lib.networks.embedding.images import ShardImages
-from pipeline_lib.networks.embeddings.embed_shards import Part, embed_shards, query_rows
+from pipeline_lib.networks.embeddings.embed_shards import Part, embed_shards, mean_features, query_rows
+from pipeline_lib.networks.embeddings.means import write_means
 from pipeline_lib.params.embed import Embed
 from pipeline_lib.params.load import read_section
 from pipeline_lib.schemas.occlusions import OCCLUSIONS
@@ -23,7 +25,7 @@ def main(
     occluded: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
 ) -> None:
-    """Embed the gallery (every clean test image) and the queries."""
+    """Embed the gallery (every clean test image) and the queries, and take the means of images that are neither."""
     section = read_section("embed", Embed)
     stage, logged = f"embed_gallery@{network.name}", {"embed": section.model_dump()}
     inputs = {"network": network, "aligned": aligned, "occluded": occluded}
@@ -37,6 +39,10 @@ def main(
         model = inference_network(network, ranked.world)
         embed = face_features(model, section.mirror, with_patches=True)
         embed_shards(out, [gallery, queries], embed, model.grid, ranked.batch_size, ranked.world)
+        others = [row for row, split in enumerate(clean.splits) if split != "test"]
+        means = mean_features(embed, clean, others, ranked.batch_size, ranked.world)
+        if ranked.world.is_main:
+            write_means(out, means)
         ranked.log_metrics({"num_gallery": len(gallery.rows), "num_queries": len(queries.rows)})
 
 

@@ -1,22 +1,25 @@
-"""Section `rerank`: identification of occluded queries in two stages."""
+"""Section `rerank`: identification in two stages."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pipeline_lib.params.section import AboveZero, Positive, Section, Share
-from pipeline_lib.params.transport import Weights
+from pydantic import Field
+
+from pipeline_lib.params.section import NONE, OpenSection, Positive, Share
 
 
-class Rerank(Section):
-    """One entry: stage 1 cosine, stage 2 alpha * EMD + (1 - alpha) * cosine on the top_k.
+class Rerank(OpenSection):
+    """One entry: stage 1 by cosine, stage 2 by alpha * comparison + (1 - alpha) * cosine on the first `top_k`.
 
-    `pool` averages the patch grid pool x pool.
+    `kind` names a module of matching/rerankers, which compares, and checks the other keys; `with` is what it reads below data/,
+    or none. `queries`: the occluded images, or every gallery image for its own person's others. `centred`: cosines after the
+    mean of the other splits' images is taken off. `top_k` null: the whole gallery is compared; with alpha 1 that is the
+    comparison in stage 1's place (thesis, Table 5.3).
     """
 
+    kind: str
     network: str
-    top_k: Positive
+    with_: Annotated[str, Field(alias="with")] = NONE
+    queries: Literal["occluded", "gallery"]
+    centred: bool
+    top_k: Positive | None
     alpha: Share
-    weights: Weights
-    pool: Literal[1, 2]
-    regularisation: AboveZero
-    tolerance: AboveZero
-    max_iterations: Positive

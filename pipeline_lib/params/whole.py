@@ -71,15 +71,17 @@ class Params(Section):
         for key, name in named:
             if name not in self.networks:
                 raise ValueError(f"{key} names {name}, which networks does not define")
-        for key, entry in self.explanations.items():
-            table, _, over = entry.with_.partition("/")
-            if entry.with_ != NONE and (table != "networks_over" or over not in self.networks_over):
-                raise ValueError(f"explanations.{key}.with is {entry.with_}; it may be none, or networks_over/<name>")
+        beside = [(f"explanations.{name}", entry.with_) for name, entry in self.explanations.items()]
+        beside += [(f"rerank.{name}", entry.with_) for name, entry in self.rerank.items()]
+        for key, read in beside:
+            table, _, over = read.partition("/")
+            if read != NONE and (table != "networks_over" or over not in self.networks_over):
+                raise ValueError(f"{key}.with is {read}; it may be none, or networks_over/<name>")
         for key, reranked in self.rerank.items():
             if reranked.network not in self.galleries:
                 raise ValueError(f"rerank.{key}.network names {reranked.network}, which galleries does not")
-        if self.rerank and not self.occlude.kinds:
-            raise ValueError("rerank has no queries: occlude.kinds is empty")
+            if reranked.queries == "occluded" and not self.occlude.kinds:
+                raise ValueError(f"rerank.{key} has no queries: occlude.kinds is empty")
         return self
 
     @model_validator(mode="after")

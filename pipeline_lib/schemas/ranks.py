@@ -1,21 +1,26 @@
-"""Candidates of occluded queries, before and after re-ranking."""
+"""Candidates of queries, before and after re-ranking."""
 
 import pyarrow as pa
 
-# One row a candidate of an occluded query, in the order of queries and of stage 1. Ranks count from 1. `num_relevant` is
-# the number of gallery images of the query's identity, without the query's own original, which is not in its gallery.
+# One row a candidate of a query, in the order of queries and of stage 1. Ranks count from 1. `num_relevant` is the number of
+# gallery images of the query's identity, without the query's own original, which is not in its gallery. Candidates behind
+# both the last re-ranked place and the last that a metric reads are left out.
 RANKS = pa.schema(
     [
         ("query_key", pa.string()),
-        ("kind", pa.string()),
+        ("query_identity", pa.string()),
+        ("kind", pa.string()),  # of occlusion; clean
         ("gallery_key", pa.string()),
         ("genuine", pa.bool_()),
         ("num_relevant", pa.int32()),
         ("rank_cosine", pa.int32()),
         ("rank_reranked", pa.int32()),
         ("cosine", pa.float32()),
-        # EMD similarity; null beyond rerank.top_k, and where no patch resembles the other image (nothing is transported)
-        ("emd", pa.float32()),
-        ("reranked", pa.float32()),  # alpha * emd + (1 - alpha) * cosine; null likewise: the candidate keeps its place
+        # by the re-ranker; null behind rerank.top_k, and where a pair cannot be compared (EMD: no patch resembles the other's)
+        ("compared", pa.float32()),
+        (
+            "reranked",
+            pa.float32(),
+        ),  # alpha * compared + (1 - alpha) * cosine; null likewise: the candidate keeps its place
     ]
 )

@@ -25,7 +25,7 @@ WINGS = {
     "core": [], "params": [], "schemas": [],
     "data": ["photos", "synthetic", "sources", "shards", "faces", "patches", "occlusion"],
     "networks": ["backbones", "heads", "over", "embedding", "embeddings", "training"],
-    "matching": ["emd", "regions", "dam", "scores", "retrieval", "verification"],
+    "matching": ["emd", "regions", "dam", "scores", "rerankers", "retrieval", "verification"],
     "why": ["explanation", "faithfulness", "study"],
     "tracking": [],
     "delivery": ["verifier", "registry", "claims", "report", "verdict"],

@@ -127,9 +127,7 @@ def pool_grid(patches: npt.NDArray[np.float32], grid: npt.NDArray[np.int64]) -> 
     full = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
     if not np.array_equal(full, grid[:, :2]):
         got = f"{len(grid)} patches at {len(xs)} columns and {len(ys)} rows"
-        raise DataError(
-            "Only a full patch grid can be averaged 2x2.", got=got, allowed="rerank.pool: 1 for this network"
-        )
+        raise DataError("Only a full patch grid can be averaged 2x2.", got=got, allowed="pool: 1 for this network")
     maps = torch.from_numpy(patches).transpose(1, 2).reshape(len(patches), -1, len(ys), len(xs))
     pooled = torch.nn.functional.avg_pool2d(maps, kernel_size=2, ceil_mode=True, count_include_pad=False)
     return np.ascontiguousarray(pooled.flatten(2).transpose(1, 2).numpy())

@@ -7,27 +7,25 @@ import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError
 
+Doubles = npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True)
-class RetrievalMetrics:
-    """Means over the queries that have at least one relevant gallery image.
+class Precisions:
+    """Of each query, float64 (Q,); NaN where its gallery has no relevant image.
 
     Attributes:
-        p_at_1: share of queries whose first hit is relevant.
+        p_at_1: 1 where the first place is relevant, else 0.
         rp: R-precision.
         map_at_r: MAP@R.
-        num_queries: queries behind the means.
-        num_left_out: queries without a relevant gallery image, which have no precision.
     """
 
-    p_at_1: float
-    rp: float
-    map_at_r: float
-    num_queries: int
-    num_left_out: int
+    p_at_1: Doubles
+    rp: Doubles
+    map_at_r: Doubles
 
 
-def retrieval_metrics(relevant: npt.NDArray[np.bool_], num_relevant: npt.NDArray[np.int64]) -> RetrievalMetrics:
+def precisions(relevant: npt.NDArray[np.bool_], num_relevant: npt.NDArray[np.int64]) -> Precisions:
     """Score ranked lists.
 
     With R relevant images in the gallery and rel(k) = 1 if the image at rank k is one:
@@ -47,22 +45,16 @@ def retrieval_metrics(relevant: npt.NDArray[np.bool_], num_relevant: npt.NDArray
     num_queries, depth = relevant.shape
     if num_relevant.shape != (num_queries,):
         raise DataError("Each ranked list needs its number of relevant images.", got=num_relevant.shape)
-    counted = num_relevant >= 1
-    if not counted.any():
+    if not (num_relevant >= 1).any():
         raise DataError("No query has a relevant image in the gallery, so nothing can be measured.", got=num_queries)
     if num_relevant.max() > depth:
         raise DataError("Ranked lists are too short.", got=f"{depth} ranks", allowed=f">= R = {num_relevant.max()}")
     if (relevant.sum(axis=1) > num_relevant).any():
         query = int(np.flatnonzero(relevant.sum(axis=1) > num_relevant)[0])
         raise DataError("A list holds more relevant images than the gallery.", got=f"query {query}")
-    hits, total = relevant[counted].astype(np.float64), num_relevant[counted]
+    total = np.where(num_relevant >= 1, num_relevant, np.nan)
     ranks = np.arange(1, depth + 1)
-    within = hits * (ranks <= total[:, None])
-    precision = np.cumsum(hits, axis=1) / ranks
-    return RetrievalMetrics(
-        p_at_1=float(hits[:, 0].mean()),
-        rp=float((within.sum(axis=1) / total).mean()),
-        map_at_r=float(((within * precision).sum(axis=1) / total).mean()),
-        num_queries=int(counted.sum()),
-        num_left_out=int((~counted).sum()),
-    )
+    within = relevant & (ranks <= num_relevant[:, None])
+    precision = np.cumsum(relevant, axis=1) / ranks
+    first = np.where(np.isnan(total), np.nan, relevant[:, 0])
+    return Precisions(first, within.sum(axis=1) / total, (within * precision).sum(axis=1) / total)

@@ -4,36 +4,38 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from pipeline_lib.core.cosine import Floats
+from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.texts import as_texts
-from pipeline_lib.matching.emd.sinkhorn import UnitPatches, unit_patches
-from pipeline_lib.matching.emd.weights import pool_grid
+from pipeline_lib.matching.rerankers.shared.reranker import Indices, PatchFaces
 from pipeline_lib.matching.retrieval.two_stage import Faces
 from pipeline_lib.networks.embeddings.store import EmbeddingSet, StoredPatches
 
 
-def stored_faces(store: EmbeddingSet, folder: Path, keys: Sequence[str], pool: int) -> Faces:
+def stored_faces(store: EmbeddingSet, folder: Path, keys: Sequence[str], mean: Floats | None = None) -> Faces:
     """The rows `keys` of an embedding set with their patches.
 
     Args:
         store: the set without patches.
         folder: where it was read from.
         keys: of the images.
-        pool: 2 averages the patch grid 2x2, 1 leaves it.
+        mean: float32 (D,), taken off the vectors that are searched by.
 
     Raises:
-        DataError: an image has no embedding or no patches; when patches are read, one has no direction, or the grid cannot
-            be averaged.
+        DataError: an image has no embedding or no patches, or the mean another length.
     """
     rows, stored = store.rows(keys), StoredPatches(folder)
-    patch_rows = stored.rows(keys)
+    patch_rows, grid = stored.rows(keys), stored.grid
+    if grid is None:
+        raise DataError("A gallery has no patch features; rerun embed_gallery.", where=folder)
+    vectors = store.vectors[rows]
+    if mean is not None and mean.shape != vectors.shape[1:]:
+        raise DataError("A mean is of other embeddings.", got=mean.shape, allowed=vectors.shape[1:], where=folder)
 
-    def read(places: npt.NDArray[np.int64]) -> UnitPatches:
-        patches = stored.read(patch_rows[places])
-        if pool == 2 and stored.grid is not None:
-            patches = pool_grid(patches, stored.grid)
-        return unit_patches(patches, lambda place: keys[places[place]])
+    def read(places: Indices) -> PatchFaces:
+        names = [keys[place] for place in places]
+        return PatchFaces(names, vectors[places], stored.read(patch_rows[places]), np.asarray(grid))
 
     image_ids, identities = (as_texts(texts).take(rows) for texts in (store.image_ids, store.identities))
-    return Faces(keys, image_ids, identities, store.vectors[rows], read)
+    return Faces(keys, image_ids, identities, vectors if mean is None else vectors - mean, read)

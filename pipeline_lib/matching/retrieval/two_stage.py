@@ -1,4 +1,4 @@
-"""Identification of occluded faces in two stages: the whole gallery by cosine, the best of it again by patch-wise EMD."""
+"""Identification in two stages: the whole gallery by cosine, the best of it again by a comparison of places."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +13,14 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.progress import track
 from pipeline_lib.core.texts import MISSING, Texts, as_texts
 from pipeline_lib.core.top_k import NO_EXCLUSION
-from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, UnitPatches, can_be_transported, emd_similarities
+from pipeline_lib.matching.rerankers.shared.reranker import Compared, PatchFaces, Reranker
 from pipeline_lib.matching.retrieval.rerank import blended_scores, reranked_order
 from pipeline_lib.matching.retrieval.search import search
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
-QUERIES_A_BLOCK = 8  # whose candidates' maps are in memory at once: of 49 patches of 512 values 80 MB a thread
+# Whose maps are in memory at once, a thread: of 49 patches of 512 values 80 MB.
+QUERIES_A_BLOCK, GALLERY_A_BLOCK = 8, 800
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,15 @@ class Faces:
         keys: unique names, for error messages and tables.
         image_ids: the aligned image each was made from; an occluded image has that of its original.
         identities: who it is.
-        vectors: float32 (N, D).
-        patches: from rows, int64 (n,), to their K patches of unit length (emd.sinkhorn.unit_patches); called by threads.
+        vectors: float32 (N, D), which stage 1 takes cosines of.
+        patches: from rows, int64 (n,), to what stage 2 compares; called by threads.
     """
 
     keys: Sequence[str]
     image_ids: Sequence[str]
     identities: Sequence[str]
     vectors: Floats
-    patches: Callable[[Indices], UnitPatches]
+    patches: Callable[[Indices], PatchFaces]
 
 
 @dataclass(frozen=True)
@@ -48,42 +49,42 @@ class TwoStageRanking:
     Attributes:
         candidates: int64 (Q, depth), gallery rows by falling cosine.
         cosines: float32 (Q, depth).
-        emd: float32 (Q, k), EMD similarity of the first k; NaN where nothing was carried.
+        compared: float32 (Q, k), the re-ranker's similarity of the first k; NaN where nothing was carried.
         blended: float32 (Q, k), stage-2 score of the first k, likewise.
         order: int64 (Q, depth): the re-ranked list is candidates taken in this order.
         genuine: bool (Q, depth), candidate of the query's identity.
         num_relevant: int64 (Q,), images of the query's identity in its gallery.
-        converged: bool (Q, k), False where the transport stopped at the iteration limit.
-        carried: bool (Q, k), False where nothing could be transported, as no patch resembles the other image: the candidate
-            has no stage-2 score and keeps its place.
+        identities: int64 (Q,), a number for each query's identity.
+        converged: bool (Q, k), False where a solver stopped at its limit.
+        carried: bool (Q, k), False where a pair cannot be compared: the candidate has no stage-2 score and keeps its place.
     """
 
     candidates: Indices
     cosines: Floats
-    emd: Floats
+    compared: Floats
     blended: Floats
     order: Indices
     genuine: npt.NDArray[np.bool_]
     num_relevant: Indices
+    identities: Indices
     converged: npt.NDArray[np.bool_]
     carried: npt.NDArray[np.bool_]
 
 
 def rank_two_stages(
-    queries: Faces, gallery: Faces, *, top_k: int, alpha: float, weights: str, settings: Sinkhorn
+    queries: Faces, gallery: Faces, *, top_k: int | None, alpha: float, reranker: Reranker
 ) -> TwoStageRanking:
     """Rank the gallery for every query, then re-rank the first top_k.
 
-    A gallery image that a query was made from (same image_id) is not in that query's gallery and not counted as
+    A gallery image that a query was made from (same image_id), or is, is not in that query's gallery and not counted as
     relevant: the rest of the picture would give it away (METHODS section 7, same-set mode).
 
     Args:
-        queries: the occluded images.
+        queries: the occluded images, or the gallery itself.
         gallery: the clean images.
-        top_k: how many stage 2 looks at; all where the gallery is smaller.
-        alpha: share of the EMD similarity in the stage-2 score.
-        weights: a key of emd.weights.WEIGHTS.
-        settings: of the transport.
+        top_k: how many stage 2 looks at; all where the gallery is smaller, or where it is None.
+        alpha: share of the comparison in the stage-2 score.
+        reranker: compares.
 
     Returns:
         Lists of depth max(top_k, largest number of relevant images), so that every metric can be computed.
@@ -104,58 +105,56 @@ def rank_two_stages(
     num_relevant -= (own != NO_EXCLUSION) & (gallery_identity[own] == query_identity)
 
     findable = len(gallery.keys) - int((own != NO_EXCLUSION).any())
-    k = min(top_k, findable)
+    k = findable if top_k is None else min(top_k, findable)
     depth = min(findable, max(k, int(num_relevant.max())))
     candidates, cosines = search(queries.vectors, gallery.vectors, depth, own)
-    emd, converged, carried = _emd(queries, gallery, candidates[:, :k], weights, settings)
-    blended = blended_scores(cosines[:, :k], emd, alpha)
+    found = compare_candidates(queries, gallery, candidates[:, :k], reranker)
+    blended = blended_scores(cosines[:, :k], found.similarity, alpha)
     return TwoStageRanking(
         candidates,
         cosines,
-        emd,
+        found.similarity,
         blended,
-        reranked_order(blended, carried, depth),
+        reranked_order(blended, found.carried, depth),
         gallery_identity[candidates] == query_identity[:, None],
         num_relevant.astype(np.int64),
-        converged,
-        carried,
+        query_identity.astype(np.int64),
+        found.converged,
+        found.carried,
     )
 
 
-def _emd(
-    queries: Faces, gallery: Faces, candidates: Indices, weights: str, settings: Sinkhorn
-) -> tuple[Floats, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """EMD similarity of each query and its candidates, whether it converged, and whether there was any flow: all (Q, k).
+def compare_candidates(queries: Faces, gallery: Faces, candidates: Indices, reranker: Reranker) -> Compared:
+    """How alike each query and its candidates, int64 (Q, k), are: a Compared of (Q, k) arrays.
 
-    Where no patch of one image resembles the other, no weighting exists (emd_weights.patch_weights raises): the pair has no
-    similarity (NaN), is left out of stage 2 and counted. Among a hundred candidates that is an impostor's normal case.
+    Memory holds the maps of a block of queries and of a block of the gallery images that these have as candidates, a thread.
     """
     num_queries, k = candidates.shape
-    similarities, converged = np.empty((num_queries, k), np.float32), np.empty((num_queries, k), np.bool_)
+    similarity, converged = np.empty((num_queries, k), np.float32), np.empty((num_queries, k), np.bool_)
     carried = np.empty((num_queries, k), np.bool_)
     blocks = range(0, num_queries, QUERIES_A_BLOCK)
 
     def solve(first: int) -> None:
         rows = np.arange(first, min(first + QUERIES_A_BLOCK, num_queries))
-        met, places = np.unique(candidates[rows], return_inverse=True)
-        asking, found_there = queries.patches(rows), gallery.patches(met)
-        pairs = np.stack([np.repeat(np.arange(len(rows)), k), places.reshape(-1)], axis=1)
+        asking = reranker.prepare(queries.patches(rows), are_queries=True)
+        met = np.unique(candidates[rows])
+        for start in range(0, len(met), GALLERY_A_BLOCK):
+            block = met[start : start + GALLERY_A_BLOCK]
+            places = np.clip(np.searchsorted(block, candidates[rows]), 0, len(block) - 1)
+            here = np.nonzero(block[places] == candidates[rows])
+            pairs = np.stack([here[0], places[here]], axis=1)
+            prepared = reranker.prepare(gallery.patches(block), are_queries=False)
 
-        def name(p: np.intp) -> str:
-            return f"query {queries.keys[rows[pairs[p, 0]]]}, gallery image {gallery.keys[met[pairs[p, 1]]]}"
+            def name(p: int, pairs: Indices = pairs, block: Indices = block) -> str:
+                return f"query {queries.keys[rows[pairs[p, 0]]]}, gallery image {gallery.keys[block[pairs[p, 1]]]}"
 
-        some = can_be_transported(asking, found_there, pairs, weights)
-        found, reached = np.full(len(pairs), np.nan, np.float32), np.ones(len(pairs), np.bool_)
-        named = np.flatnonzero(some)
-        found[some], reached[some] = emd_similarities(
-            asking, found_there, pairs[some], weights, settings, lambda p: name(named[p])
-        )
-        similarities[rows], converged[rows] = found.reshape(len(rows), k), reached.reshape(len(rows), k)
-        carried[rows] = some.reshape(len(rows), k)
+            found = reranker.compare(asking, prepared, pairs, name)
+            there = rows[here[0]], here[1]
+            similarity[there], converged[there], carried[there] = found.similarity, found.converged, found.carried
 
     # One operation is too small to be shared by threads: the blocks are, each thread with one of torch's own.
     with ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)) as threads:
         done = threads.map(solve, blocks)
         for _ in track(done, f"re-ranking blocks of {QUERIES_A_BLOCK} queries", total=len(blocks)):
             pass
-    return similarities, converged, carried
+    return Compared(similarity, converged, carried)

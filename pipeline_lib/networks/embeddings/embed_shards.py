@@ -15,7 +15,10 @@ from pipeline_lib.core.world import World
 from pipeline_lib.networks.embedding.batches import embedded_batches
 from pipeline_lib.networks.embedding.extract import Embed, Floats, shapes
 from pipeline_lib.networks.embedding.images import ShardImages
+from pipeline_lib.networks.embeddings.means import Means
 from pipeline_lib.networks.embeddings.store import EmbeddingSet, EmbeddingWriter
+
+MAX_MEAN_IMAGES = 1000  # the mean of more differs from theirs by a thirtieth of the images' spread
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,28 @@ def embed_shards(
         for part in parts:
             for embedded in _embedded(part, embed, batch_size, world):
                 writer.write(embedded)
+
+
+def mean_features(
+    embed: Embed, images: ShardImages, rows: Sequence[int], batch_size: int, world: World
+) -> Means | None:
+    """The mean features of up to 1,000 of the images `rows`, evenly spread over them; on all ranks but the first, and where there
+    are no rows, None. All ranks call it with the same arguments; for these see embedded_batches.
+
+    Raises:
+        DataError: an image is unreadable.
+    """
+    step = -(-len(rows) // MAX_MEAN_IMAGES) or 1
+    chosen = list(rows[::step])
+    batches = [chosen[first : first + batch_size] for first in range(0, len(chosen), batch_size)]
+    sums = [
+        (vectors.sum(axis=0, dtype=np.float64), patches.sum(axis=0, dtype=np.float64))
+        for vectors, patches in embedded_batches(embed, images, batches, world)
+    ]
+    if not sums:
+        return None
+    vector, patches = (np.sum(parts, axis=0) / len(chosen) for parts in zip(*sums, strict=True))
+    return Means(vector.astype(np.float32), patches.astype(np.float32), len(chosen))
 
 
 def _embedded(part: Part, embed: Embed, batch_size: int, world: World) -> Iterator[EmbeddingSet]:

@@ -60,7 +60,8 @@ _WEIGHTS = {
 def make_about(num_example_pairs: int = 3, **sections: object) -> About:
     """What the page needs beside the folder: the repository's params with this rebuild's parts, or `sections` in their place."""
     of_rerank = {
-        "network": "iresnet", "top_k": 8, "alpha": 0.7, "weights": "apc", "pool": 1, "regularisation": 0.05,
+        "kind": "emd", "network": "iresnet", "with": "none", "queries": "occluded", "centred": False,
+        "top_k": 8, "alpha": 0.7, "weights": "apc", "pool": 1, "regularisation": 0.05,
         "tolerance": 1e-4, "max_iterations": 1000,
     }  # fmt: skip
     parts: dict[str, object] = {
@@ -194,13 +195,17 @@ def write_reranking(folder: Path, images: list[tuple[str, str]]) -> None:
                 right[name] += rank == 1 and who == identity
             rows.append(
                 {
-                    "query_key": f"{image_id}+crop", "kind": "crop", "gallery_key": other, "genuine": who == identity,
-                    "num_relevant": 2, **ranks, "cosine": 0.5, "emd": 0.5, "reranked": 0.5,
+                    "query_key": f"{image_id}+crop", "query_identity": identity, "kind": "crop",
+                    "gallery_key": other, "genuine": who == identity,
+                    "num_relevant": 2, **ranks, "cosine": 0.5, "compared": 0.5, "reranked": 0.5,
                 }
             )  # fmt: skip
     write_table(folder / "ranks.parquet", table_from_rows(rows, RANKS), RANKS)
-    before, after = ({"p_at_1": count / 12, "rp": 0.4, "map_at_r": 0.3} for count in right.values())
-    row = {"cosine": before, "emd_reranked": after, "num_queries": 12, "num_left_out": 0, "num_not_converged": 0}
+    before, after = (
+        {name: {"value": value, "low": 0.1, "high": 0.9} for name, value in figures.items()}
+        for figures in ({"p_at_1": count / 12, "rp": 0.4, "map_at_r": 0.3} for count in right.values())
+    )
+    row = {"cosine": before, "reranked": after, "num_queries": 12, "num_left_out": 0, "num_not_converged": 0}
     row["num_nothing_carried"] = 0
     _json(folder / "metrics.json", {"crop": row, "all": row})
 

@@ -115,7 +115,7 @@ def test_page_shows_the_figures_of_all_stages(page: str) -> None:
         "81.25 ± 1.25 +0.70 ± 0.05",  # a region's accuracy on val and its weight
         "eye, nose and cheek",
         "combined: regions:56",
-        "apc: iresnet, the first 8, weights apc",
+        "apc: iresnet, emd, the first 8",
         "no_face",
         "rrfnet56_additive 0.600 [0.600, 0.600] 0.200 [0.200, 0.200]",  # insertion and deletion areas
         "75.0 [75.0, 75.0] 3",  # partners at the same place

@@ -18,8 +18,9 @@ def candidates(key: str, kind: str, genuine: Sequence[bool], reranked: Sequence[
     """A query's candidates in the order of stage 1, g0, g1, ...: whether each shows its person, and its later rank."""
     return [
         {
-            "query_key": key, "kind": kind, "gallery_key": f"g{place}", "genuine": is_genuine, "num_relevant": num_relevant,
-            "rank_cosine": place + 1, "rank_reranked": rank, "cosine": 0.5, "emd": 0.5, "reranked": 0.5,
+            "query_key": key, "query_identity": "x", "kind": kind, "gallery_key": f"g{place}", "genuine": is_genuine,
+            "num_relevant": num_relevant,
+            "rank_cosine": place + 1, "rank_reranked": rank, "cosine": 0.5, "compared": 0.5, "reranked": 0.5,
         }
         for place, (is_genuine, rank) in enumerate(zip(genuine, reranked, strict=True))
     ]  # fmt: skip
@@ -45,8 +46,8 @@ RANKED = ranks_of(
 
 def metrics_of(num_queries: int, before: int, after: int, num_left_out: int = 0) -> dict[str, object]:
     stages = {
-        name: {"p_at_1": count / num_queries, "rp": 0.25, "map_at_r": 0.125}
-        for name, count in (("cosine", before), ("emd_reranked", after))
+        name: {"p_at_1": {"value": count / num_queries}, "rp": {"value": 0.25}, "map_at_r": {"value": 0.125}}
+        for name, count in (("cosine", before), ("reranked", after))
     }
     return {**stages, "num_queries": num_queries, "num_left_out": num_left_out, "num_nothing_carried": 7}
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.matching.retrieval.metrics import retrieval_metrics
+from pipeline_lib.matching.retrieval.metrics import precisions
 from tests.oracles.retrieval_loops import metrics
 
 
@@ -14,11 +14,10 @@ def test_metrics_worked_by_hand() -> None:
     # R = 3: hits at ranks 1 and 3 of the first 3 -> P@1 1, RP 2/3, MAP@R (1 + 2/3)/3. R = 2: hit at rank 2 and, too late,
     # at 3 -> P@1 0, RP 1/2, MAP@R (1/2)/2. R = 0: left out.
     relevant = np.array([[1, 0, 1, 1], [0, 1, 1, 0], [0, 0, 0, 0]], dtype=bool)
-    found = retrieval_metrics(relevant, np.array([3, 2, 0]))
-    assert found.p_at_1 == pytest.approx(1 / 2)
-    assert found.rp == pytest.approx((2 / 3 + 1 / 2) / 2)
-    assert found.map_at_r == pytest.approx((5 / 9 + 1 / 4) / 2)
-    assert (found.num_queries, found.num_left_out) == (2, 1)
+    found = precisions(relevant, np.array([3, 2, 0]))
+    np.testing.assert_allclose(found.p_at_1, [1, 0, np.nan])
+    np.testing.assert_allclose(found.rp, [2 / 3, 1 / 2, np.nan])
+    np.testing.assert_allclose(found.map_at_r, [5 / 9, 1 / 4, np.nan])
 
 
 @settings(max_examples=60, deadline=None)
@@ -29,17 +28,19 @@ def test_metrics_equal_the_loops(data: st.DataObject) -> None:
     totals = [data.draw(st.integers(sum(hits), depth)) for hits in lists]
     if not any(totals):
         return
-    found, expected = retrieval_metrics(np.array(lists), np.array(totals)), metrics(lists, totals)
-    for name, value in expected.items():
-        assert getattr(found, name) == pytest.approx(value)
-    assert found.num_left_out == totals.count(0)
-    assert found.map_at_r <= found.rp + 1e-12  # precision at a hit is at most 1; 1e-12 for rounding
+    found, expected = precisions(np.array(lists), np.array(totals)), metrics(lists, totals)
+    known = np.array(totals) > 0
+    for name in ("p_at_1", "rp", "map_at_r"):
+        values = getattr(found, name)
+        assert values[known].mean() == pytest.approx(expected[name])
+        assert np.isnan(values[~known]).all()
+    assert (found.map_at_r <= found.rp + 1e-12)[known].all()  # precision at a hit is at most 1; 1e-12 for rounding
 
 
 def test_a_perfect_list_scores_one_and_an_empty_one_zero() -> None:
-    perfect = retrieval_metrics(np.array([[True, True, False]]), np.array([2]))
+    perfect = precisions(np.array([[True, True, False]]), np.array([2]))
     assert (perfect.p_at_1, perfect.rp, perfect.map_at_r) == (1.0, 1.0, 1.0)
-    worst = retrieval_metrics(np.array([[False, False, True]]), np.array([2]))
+    worst = precisions(np.array([[False, False, True]]), np.array([2]))
     assert (worst.p_at_1, worst.rp, worst.map_at_r) == (0.0, 0.0, 0.0)
 
 
@@ -54,4 +55,4 @@ def test_a_perfect_list_scores_one_and_an_empty_one_zero() -> None:
 )
 def test_lists_that_cannot_be_measured_are_errors(relevant: list, num_relevant: list, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        retrieval_metrics(np.array(relevant), np.array(num_relevant))
+        precisions(np.array(relevant), np.array(num_relevant))

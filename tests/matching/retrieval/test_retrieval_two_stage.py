@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, unit_patches
-from pipeline_lib.matching.emd.weights import pool_grid
-from pipeline_lib.matching.retrieval.metrics import retrieval_metrics
+from pipeline_lib.matching.rerankers.emd import Emd, Settings
+from pipeline_lib.matching.rerankers.shared.reranker import PatchFaces
+from pipeline_lib.matching.retrieval import two_stage
+from pipeline_lib.matching.retrieval.metrics import precisions
 from pipeline_lib.matching.retrieval.rerank import blended_scores, reranked_order
 from pipeline_lib.matching.retrieval.results import metrics_by_kind, ranks_table
 from pipeline_lib.matching.retrieval.stored_faces import stored_faces
@@ -18,6 +20,8 @@ from pipeline_lib.networks.embeddings.store import EmbeddingSet, read_embeddings
 from pipeline_lib.schemas.ranks import RANKS
 
 NUM_IDENTITIES, IMAGES_EACH, NUM_PATCHES, DIM = 5, 4, 6, 16
+GRID = np.array([[40 * (place % 3), 40 * (place // 3), 40, 40] for place in range(NUM_PATCHES)], np.int64)
+EMD = Emd(Settings(weights="apc", pool=1, regularisation=0.05, tolerance=1e-4, max_iterations=1000))
 
 
 @dataclass
@@ -31,8 +35,10 @@ class Raw:
     patches: np.ndarray
 
     def faces(self) -> Faces:
-        patches = unit_patches(self.patches, lambda row: self.keys[row])
-        return Faces(self.keys, self.image_ids, self.identities, self.vectors, patches.take)
+        def read(rows: np.ndarray) -> PatchFaces:
+            return PatchFaces([self.keys[row] for row in rows], self.vectors[rows], self.patches[rows], GRID)
+
+        return Faces(self.keys, self.image_ids, self.identities, self.vectors, read)
 
 
 def people(seed: int = 0) -> tuple[Raw, Raw]:
@@ -51,9 +57,8 @@ def people(seed: int = 0) -> tuple[Raw, Raw]:
     return Raw(keys, ids, names, covered.mean(axis=1), covered), gallery
 
 
-def rank(queries: Raw, gallery: Raw, top_k: int = 10, alpha: float = 0.7) -> TwoStageRanking:
-    faces = queries.faces(), gallery.faces()
-    return rank_two_stages(*faces, top_k=top_k, alpha=alpha, weights="apc", settings=Sinkhorn())
+def rank(queries: Raw, gallery: Raw, top_k: int | None = 10, alpha: float = 0.7) -> TwoStageRanking:
+    return rank_two_stages(queries.faces(), gallery.faces(), top_k=top_k, alpha=alpha, reranker=EMD)
 
 
 def test_blending_is_linear() -> None:
@@ -108,7 +113,7 @@ def test_a_query_whose_original_is_not_in_the_gallery_counts_all_images() -> Non
 def test_patches_repair_what_a_cover_does_to_the_cosine() -> None:
     queries, gallery = people()
     metrics = metrics_by_kind(rank(queries, gallery), ["mask"] * len(queries.keys))["mask"]
-    assert metrics["emd_reranked"]["map_at_r"] > metrics["cosine"]["map_at_r"] + 0.05
+    assert metrics["reranked"]["map_at_r"]["value"] > metrics["cosine"]["map_at_r"]["value"] + 0.05
     assert metrics["num_not_converged"] == 0
 
 
@@ -120,7 +125,7 @@ def test_alpha_zero_changes_nothing() -> None:
 def test_lists_reach_as_deep_as_the_metrics_need() -> None:
     queries, gallery = people()
     ranking = rank(queries, gallery, top_k=2)
-    assert ranking.emd.shape == (len(queries.keys), 2)
+    assert ranking.compared.shape == (len(queries.keys), 2)
     assert ranking.candidates.shape[1] == IMAGES_EACH - 1
     assert (ranking.order[:, 2] == 2).all()
     whole = rank(queries, gallery, top_k=1000)
@@ -131,21 +136,23 @@ def test_the_table_holds_what_the_metrics_were_computed_from() -> None:
     queries, gallery = people()
     kinds = ["mask" if row % 2 else "sunglasses" for row in range(len(queries.keys))]
     ranking = rank(queries, gallery, top_k=2)
-    table = ranks_table(ranking, queries.faces(), gallery.faces(), kinds)
+    table = ranks_table(ranking, queries.faces(), gallery.faces(), kinds, 3)
     assert table.schema == RANKS
     frame = table.to_pandas()
     expected = metrics_by_kind(ranking, kinds)
     for kind, rows in [*frame.groupby("kind"), ("all", frame)]:
-        for method, rank_column in (("cosine", "rank_cosine"), ("emd_reranked", "rank_reranked")):
+        for method, rank_column in (("cosine", "rank_cosine"), ("reranked", "rank_reranked")):
             lists = rows.sort_values(["query_key", rank_column]).groupby("query_key")
             relevant = np.array([group["genuine"].tolist() for _, group in lists])
-            found = retrieval_metrics(relevant, lists["num_relevant"].first().to_numpy().astype(np.int64))
-            assert found.map_at_r == pytest.approx(expected[kind][method]["map_at_r"])
-            assert found.p_at_1 == pytest.approx(expected[kind][method]["p_at_1"])
+            found = precisions(relevant, lists["num_relevant"].first().to_numpy().astype(np.int64))
+            assert found.map_at_r.mean() == pytest.approx(expected[kind][method]["map_at_r"]["value"])
+            assert found.p_at_1.mean() == pytest.approx(expected[kind][method]["p_at_1"]["value"])
     first = frame[frame.query_key == queries.keys[0]]
-    assert first["emd"].isna().tolist() == [False, False, True]
+    assert first["compared"].isna().tolist() == [False, False, True]
     assert sorted(first["rank_reranked"]) == [1, 2, 3]
-    np.testing.assert_allclose(first["reranked"][:2], 0.7 * first["emd"][:2] + 0.3 * first["cosine"][:2], atol=1e-6)
+    np.testing.assert_allclose(
+        first["reranked"][:2], 0.7 * first["compared"][:2] + 0.3 * first["cosine"][:2], atol=1e-6
+    )
 
 
 def test_a_broken_patch_names_its_image() -> None:
@@ -163,14 +170,14 @@ def test_a_candidate_that_resembles_the_query_nowhere_is_left_out_of_stage_two_a
     ranking = rank(queries, gallery, top_k=len(gallery.keys))
     column = int(np.flatnonzero(ranking.candidates[0] == 7)[0])
     assert not ranking.carried[0, column]
-    assert np.isnan(ranking.emd[0, column])
+    assert np.isnan(ranking.compared[0, column])
     assert np.isnan(ranking.blended[0, column])
     assert ranking.order[0, column] == column  # its place of stage 1
     assert ranking.carried[0].sum() >= 1
     kinds = ["mask"] * len(queries.keys)
     assert metrics_by_kind(ranking, kinds)["mask"]["num_nothing_carried"] == (~ranking.carried).sum()
-    row = ranks_table(ranking, queries.faces(), gallery.faces(), kinds).slice(column, 1).to_pylist()[0]
-    assert (row["gallery_key"], row["emd"], row["reranked"]) == (gallery.keys[7], None, None)
+    row = ranks_table(ranking, queries.faces(), gallery.faces(), kinds, 100).slice(column, 1).to_pylist()[0]
+    assert (row["gallery_key"], row["compared"], row["reranked"]) == (gallery.keys[7], None, None)
     assert row["rank_reranked"] == row["rank_cosine"] == column + 1
 
 
@@ -181,13 +188,11 @@ def test_nothing_to_rank_is_an_error() -> None:
         rank(none, gallery)
 
 
-@pytest.mark.parametrize("pool", [1, 2])
 @pytest.mark.parametrize("at_once", [1, 3, 256])
-def test_stored_faces_are_the_same_whatever_is_read_at_once(tmp_path: Path, at_once: int, pool: int) -> None:
+def test_stored_faces_are_the_same_whatever_is_read_at_once(tmp_path: Path, at_once: int) -> None:
     _, gallery = people()
-    grid = np.array([(x, y, 28, 28) for y in (0, 28) for x in (0, 28, 56)], np.int64)
     plain = ["test"] * len(gallery.keys), [None] * len(gallery.keys)
-    parts = (
+    columns = (
         gallery.keys,
         gallery.image_ids,
         gallery.identities,
@@ -195,18 +200,57 @@ def test_stored_faces_are_the_same_whatever_is_read_at_once(tmp_path: Path, at_o
         gallery.vectors,
         gallery.patches,
         gallery.keys,
-        grid,
     )
-    write_embeddings(tmp_path, EmbeddingSet(*parts))
-    wanted = gallery.keys[::-2]
-    found = stored_faces(read_embeddings(tmp_path), tmp_path, wanted, pool)
-    raw = np.ascontiguousarray(gallery.patches[::-2])
-    whole = unit_patches(pool_grid(raw, grid) if pool == 2 else raw)
+    write_embeddings(tmp_path, EmbeddingSet(*columns, GRID))
+    wanted, mean = gallery.keys[::-2], gallery.vectors.mean(axis=0)
+    store = read_embeddings(tmp_path)
+    found, centred = stored_faces(store, tmp_path, wanted), stored_faces(store, tmp_path, wanted, mean)
     assert found.keys == wanted
     assert list(found.identities) == gallery.identities[::-2]
     np.testing.assert_array_equal(found.vectors, gallery.vectors[::-2])
+    np.testing.assert_array_equal(centred.vectors, gallery.vectors[::-2] - mean)
     for first in range(0, len(wanted), at_once):
         rows = np.arange(first, min(first + at_once, len(wanted)))[::-1].copy()
         part = found.patches(rows)
-        np.testing.assert_array_equal(part.unit.numpy(), whole.unit.numpy()[rows])
-        np.testing.assert_array_equal(part.mean.numpy(), whole.mean.numpy()[rows])
+        assert part.keys == [wanted[row] for row in rows]
+        np.testing.assert_array_equal(part.patches, gallery.patches[::-2][rows])
+        np.testing.assert_array_equal(part.vectors, centred.patches(rows).vectors)  # a re-ranker sees them as they came
+        np.testing.assert_array_equal(part.grid, GRID)
+    with pytest.raises(DataError, match="mean is of other embeddings"):
+        stored_faces(store, tmp_path, wanted, mean[:3])
+
+
+def test_the_whole_gallery_compared_is_the_order_of_the_comparison_alone() -> None:
+    queries, gallery = people()
+    with mock.patch.object(two_stage, "GALLERY_A_BLOCK", 3):  # a block's edge falls everywhere
+        ranking = rank(queries, gallery, top_k=None, alpha=1.0)
+    assert ranking.compared.shape == (len(queries.keys), len(gallery.keys) - 1)
+    reranked = np.take_along_axis(ranking.compared, ranking.order, axis=1)
+    assert (np.diff(reranked, axis=1) <= 0).all()
+    whole = rank(queries, gallery, top_k=None, alpha=1.0)
+    np.testing.assert_array_equal(ranking.compared, whole.compared)
+    table = ranks_table(ranking, queries.faces(), gallery.faces(), ["mask"] * len(queries.keys), 2).to_pandas()
+    assert ((table["rank_cosine"] <= 2) | (table["rank_reranked"] <= 2)).all()
+    assert len(table[table["rank_reranked"] <= 2]) == 2 * len(queries.keys)
+
+
+def test_the_gallery_asks_for_its_own_people_without_itself() -> None:
+    _, gallery = people()
+    ranking = rank(gallery, gallery)
+    assert not (ranking.candidates == np.arange(len(gallery.keys))[:, None]).any()
+    assert (ranking.num_relevant == IMAGES_EACH - 1).all()
+
+
+def test_change_and_bound_are_those_of_the_lists() -> None:
+    queries, gallery = people()
+    ranking = rank(queries, gallery, top_k=2)
+    found = metrics_by_kind(ranking, ["mask"] * len(queries.keys))["mask"]
+    for metric in ("p_at_1", "rp", "map_at_r"):
+        before, after, bound, change = (found[name][metric] for name in ("cosine", "reranked", "bound", "change"))
+        assert change["value"] == pytest.approx(after["value"] - before["value"])
+        assert change["low"] <= change["value"] <= change["high"]
+        assert bound["value"] >= max(before["value"], after["value"]) - 1e-12  # rounding of means
+    assert found["bound"]["p_at_1"]["value"] == ranking.genuine[:, :2].any(axis=1).mean()
+    alone = ranking.identities == 0
+    one = metrics_by_kind(ranking, ["crop" if first else "mask" for first in alone])["crop"]["change"]["p_at_1"]
+    assert (one["low"], one["high"]) == (None, None)  # one person says nothing of others

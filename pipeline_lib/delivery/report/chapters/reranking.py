@@ -94,10 +94,13 @@ def reranking_table(metrics: Mapping[str, Mapping[str, Any]], places: FirstPlace
         row = metrics[kind]
         among = np.logical_or(kind == ALL, pc.equal(places.kinds, kind).to_numpy(zero_copy_only=False))
         try:
-            stages = [row[stage] for stage in ("cosine", "emd_reranked")]
-            cells = [" → ".join(f"{100 * stage[key]:.2f}" for stage in stages) for key in ("p_at_1", "rp", "map_at_r")]
+            stages = [row[stage] for stage in ("cosine", "reranked")]
+            cells = [
+                " → ".join(f"{100 * stage[key]['value']:.2f}" for stage in stages)
+                for key in ("p_at_1", "rp", "map_at_r")
+            ]
             counts = [str(row[key]) for key in ("num_queries", "num_left_out", "num_nothing_carried")]
-            num_right = [round(stage["p_at_1"] * row["num_queries"]) for stage in stages]
+            num_right = [round(stage["p_at_1"]["value"] * row["num_queries"]) for stage in stages]
         except (KeyError, TypeError) as error:
             raise DataError("Re-ranking metrics lack a figure.", got=f"{kind} without {error}") from error
         counted = [int(right[among].sum()) for right in (places.before, places.after)]

@@ -95,6 +95,7 @@ def comment(checkout: Checkout, file: str) -> None:
             | EXPLAIN,  # xFace computes what a square changes of an IResNet's maps
         ),
         ("pipeline_lib/matching/emd/weights.py", {"rerank@uniform", "rerank@apc"} | EXPLAIN),
+        ("pipeline_lib/matching/rerankers/emd.py", {"rerank@uniform", "rerank@apc"}),
         ("pipeline_lib/matching/dam/lid.py", {"build_anchors@real", *SCORES}),
         ("pipeline_lib/matching/scores/dam.py", {"score@dam"}),
         (
@@ -118,7 +119,7 @@ def test_a_changed_file(changed: Checkout, file: str, expected: set[str]) -> Non
     "file",
     [
         "pipeline_lib/networks/backbones/toy.py", "pipeline_lib/networks/heads/toy.py", "pipeline_lib/networks/over/toy.py",
-        "pipeline_lib/matching/scores/toy.py", "pipeline_lib/why/explanation/toy.py",
+        "pipeline_lib/matching/scores/toy.py", "pipeline_lib/matching/rerankers/toy.py", "pipeline_lib/why/explanation/toy.py",
     ],
 )  # fmt: skip
 def test_a_new_kind_that_nobody_names_reruns_nothing(changed: Checkout, file: str) -> None:

@@ -91,6 +91,13 @@ def verify(
             help="Also hide each part of the faces, and say whether that points at the same parts; 98 images more."
         ),
     ] = True,
+    fmr: Annotated[
+        float | None,
+        typer.Option(
+            help="Decide at the threshold that such a share of the calibration's pairs of two people is above."
+        ),
+    ] = None,
+    threshold: Annotated[float | None, typer.Option(help="Decide at this threshold, not at the model's.")] = None,
     model: Annotated[
         str | None, typer.Option(help=f"The registered model; default: {MODEL}.", show_default=False)
     ] = None,
@@ -111,15 +118,22 @@ def verify(
         if path.resolve() in (a.resolve(), b.resolve()):
             raise DataError("An output would replace a photograph.", got=path, allowed="another file", where=option)
         clear_output(path)  # a failure must not leave the last pair's page, which says Match or No match
+    given = {"method": method, "check": check, "fmr": fmr, "threshold": threshold}
+    asked = {name: value for name, value in given.items() if value is not None}
     if model is None and tracking is None and not _is_store(tracking_uri()):
         from pipeline_lib.delivery.verifier import shipped
 
-        model, answer = shipped.NAME, shipped.ask_shipped(a, b, method, check)
+        model, answer = shipped.NAME, shipped.ask_shipped(a, b, asked)
     else:
         model = model or MODEL
-        answer = ask(model, _existing_store(tracking), a, b, {"method": method, "check": check})
+        answer = ask(model, _existing_store(tracking), a, b, asked)
     if answer["error"] is not None:
         raise DataError("There is no verdict.", got=answer["error"])
+    if {"fmr", "threshold"} & set(asked) and not answer.get("basis"):
+        problem = "The model was registered before a threshold could be asked for, and has answered with its own."
+        raise DataError(
+            problem, got=answer["threshold"], allowed="`make repro`, which registers a newer one", where=model
+        )
     verdict = _verdict(answer, model, a, b)
     if png is not None:
         if verdict.png is None:
@@ -250,6 +264,8 @@ def _verdict(answer: dict[str, Any], model: str, a: Path, b: Path) -> words.Verd
         faces=None if face_a is None or face_b is None else (face_a, face_b),
         png=png,
         note=answer.get("note", ""),
+        prior=answer.get("prior") or 0.5,
+        basis=answer.get("basis") or "",
     )
 
 

@@ -45,6 +45,6 @@ def basis() -> str:
     at = made["at_threshold"]
     return (
         f"threshold and probability rest on pairs of two people ({pairs}) and as many of one: "
-        f"of the former {at['false_matches']:,} were above the threshold ({at['fmr']:.2%}, {at['fmr_low']:.2%} to "
+        f"of the former {at['false_matches']:,} were above {at['threshold']:.3f} ({at['fmr']:.2%}, {at['fmr_low']:.2%} to "
         f"{at['fmr_high']:.2%}), of the latter {at['false_non_matches']:,} were not."
     )

@@ -71,6 +71,8 @@ class Verifier:
         explain: bool = False,
         method: str = AUTO,
         check: bool = False,
+        fmr: float | None = None,
+        threshold: float | None = None,
     ) -> list[Comparison]:
         """Compare each pair of pictures; a picture that appears several times is detected and embedded once.
 
@@ -82,6 +84,7 @@ class Verifier:
             explain: also say which parts of the faces the score comes from (reasons).
             method: of the explanation, see methods.chosen_method.
             check: also say whether a second method points at the same parts; embeds 98 images more a pair.
+            fmr, threshold: decide at this false-match rate or threshold, not at the calibration's; at most one of them.
 
         Returns:
             One answer a pair, in order. A pair with a picture that has no usable face, or is no picture, has `error` set
@@ -90,14 +93,16 @@ class Verifier:
         Raises:
             DataError: two faces have no score (a feature of length 0).
             ParamsError: `method` explains no such model.
+            DataError: no such threshold, or false-match rate, is to be had (Calibration.deciding).
         """
+        calibration = self.calibration.deciding(fmr, threshold)
         chosen = chosen_method(method, self.encoder.whole_face)
         problems: dict[str, str] = {}
         crops: dict[str, Image] = {}
         keys = [(self._prepare(a, crops, problems), self._prepare(b, crops, problems)) for a, b in pairs]
         good = {pair for pair in keys if not problems.keys() & set(pair)}
-        answers = self._compare_crops(crops, sorted(good), chosen if explain else None, check)
-        return [answers.get((a, b)) or self._refused(a, b, problems) for a, b in keys]
+        answers = self._compare_crops(crops, sorted(good), calibration, chosen if explain else None, check)
+        return [answers.get((a, b)) or _refused(a, b, problems, calibration) for a, b in keys]
 
     def _prepare(self, value: object, crops: dict[str, Image], problems: dict[str, str]) -> str:
         """Align the picture's face unless its bytes were seen before; returns the key of its crop or problem."""
@@ -119,7 +124,12 @@ class Verifier:
         return key
 
     def _compare_crops(
-        self, crops: Mapping[str, Image], pairs: Sequence[tuple[str, str]], method: str | None, check: bool
+        self,
+        crops: Mapping[str, Image],
+        pairs: Sequence[tuple[str, str]],
+        calibration: Calibration,
+        method: str | None,
+        check: bool,
     ) -> dict[tuple[str, str], Comparison]:
         if not pairs:
             return {}
@@ -130,10 +140,12 @@ class Verifier:
         scores = self.scorer.score(faces.take(rows[:, 0]), faces.take(rows[:, 1]))
         for pair, (a, b), score in zip(pairs, rows, scores.tolist(), strict=True):
             answer = Comparison(
-                threshold=self.calibration.threshold,
+                threshold=calibration.threshold,
                 similarity=score,
-                match=bool(self.calibration.matches(score)),
-                probability=float(self.calibration.probability(score)),
+                match=bool(calibration.matches(score)),
+                probability=float(calibration.probability(score)),
+                prior=calibration.prior,
+                basis=calibration.basis,
             )
             if method is not None:
                 both = faces.take(np.array([a])), faces.take(np.array([b]))
@@ -141,9 +153,10 @@ class Verifier:
             answers[pair] = answer
         return answers
 
-    def _refused(self, a: str, b: str, problems: Mapping[str, str]) -> Comparison:
-        errors = [f"image_{side}: {problems[key]}" for side, key in (("a", a), ("b", b)) if key in problems]
-        return Comparison(self.calibration.threshold, error="; ".join(errors))
+
+def _refused(a: str, b: str, problems: Mapping[str, str], calibration: Calibration) -> Comparison:
+    errors = [f"image_{side}: {problems[key]}" for side, key in (("a", a), ("b", b)) if key in problems]
+    return Comparison(calibration.threshold, error="; ".join(errors))
 
 
 def _in_words(error: PhotoError | FaceReject) -> str:

@@ -24,7 +24,7 @@ from pipeline_lib.check import check_params
 WINGS = {
     "core": [], "params": [], "schemas": [],
     "data": ["photos", "synthetic", "sources", "shards", "faces", "patches", "occlusion"],
-    "networks": ["backbones", "heads", "over", "embedding", "embeddings", "training"],
+    "networks": ["backbones", "heads", "over", "embedding", "embeddings", "attack", "training"],
     "matching": ["emd", "regions", "dam", "scores", "rerankers", "retrieval", "verification"],
     "why": ["explanation", "faithfulness", "study"],
     "tracking": [],

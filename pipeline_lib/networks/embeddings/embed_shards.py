@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_dir
 from pipeline_lib.core.progress import track
-from pipeline_lib.core.texts import MISSING
 from pipeline_lib.core.world import World
 from pipeline_lib.networks.embedding.batches import embedded_batches
 from pipeline_lib.networks.embedding.extract import Embed, Floats, shapes
@@ -111,22 +109,3 @@ def _embedded(part: Part, embed: Embed, batch_size: int, world: World) -> Iterat
         features = track(features, f"embedding {part.images.folder.name}, batches of {batch_size}", len(batches))
     for place, (vectors, patches) in enumerate(features):
         yield batches[place].labelled(vectors, patches)
-
-
-def query_rows(images: ShardImages, kind_of_query: dict[str, str]) -> tuple[list[int], list[str]]:
-    """Rows and kinds of the occluded images that are queries, in shard order.
-
-    Args:
-        images: the occluded shard set.
-        kind_of_query: {key: kind} of the queries.
-
-    Raises:
-        DataError: a query has no image.
-    """
-    keys = list(kind_of_query)
-    found = images.keys.rows(keys)
-    if (found == MISSING).any():
-        missing = sorted(keys[place] for place in np.flatnonzero(found == MISSING))[:5]
-        raise DataError("An occluded query has no image; rerun the occlude stage.", got=missing, where=images.folder)
-    rows: list[int] = np.sort(found).tolist()
-    return rows, [kind_of_query[images.keys[row]] for row in rows]

@@ -56,10 +56,9 @@ def read_entry(folder: Path, data: Path) -> Reranked:
     ranks = read_table(folder / "ranks.parquet", RANKS)
     places = first_places(ranks)
     strips = read_strips(ranks, choose_queries(places))
-    queries = read_images(data / "occlude", {strip.query_key for strip in strips})
     shown = {key for strip in strips for key, _ in (*strip.before, *strip.after)}
-    gallery = read_images(data / "align", shown)
-    drawn = tuple((strip, draw_strip(strip, queries, gallery)) for strip in strips)
+    images = read_images(data, {strip.query_key for strip in strips} | shown)
+    drawn = tuple((strip, draw_strip(strip, images, images)) for strip in strips)
     return Reranked(read_json(folder / "metrics.json"), places, drawn)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline_lib.params.section import NO_FILE, NONE, NonNegative, OpenSection, Section
+from pipeline_lib.params.section import NO_FILE, NONE, AboveZero, NonNegative, OpenSection, Section
 
 DISTILLATION = "distillation"  # the kind of networks/heads that learns from a teacher, not from labels
 
@@ -70,7 +70,12 @@ class Network(Trained):
 
 
 class NetworkOver(Trained):
-    """A network over frozen ones (`over` names them): `kind` names a module of networks/over, which checks its keys."""
+    """A network over frozen ones (`over` names them): `kind` names a module of networks/over, which checks its keys.
+
+    `learning_rate`, `use_occluded`: in place of those of section `train`; null: those.
+    """
 
     kind: str
     over: Annotated[list[str], Field(min_length=1)]
+    learning_rate: AboveZero | None = None
+    use_occluded: bool | None = None

@@ -5,7 +5,7 @@ import pyarrow as pa
 from pipeline_lib.schemas.landmarks import LANDMARKS
 
 SPLITS = ("train", "val", "test")
-FRONTAL, PROFILE = "frontal", "profile"  # views
+VIEWS = FRONTAL, PROFILE = "frontal", "profile"
 
 # One row a photograph. `uri` is a path as opened from the repository root. `media` groups the frames of one video or the
 # photographs of one session (image_id where there is no such group). `landmarks` in pixels of the upright photograph. `view` is

@@ -7,13 +7,16 @@ from typing import Annotated
 import typer
 
 from pipeline_lib.core.tables import read_table
+from pipeline_lib.data.faces.detection.landmarks68 import Landmarks68
 from pipeline_lib.networks.embedding.extract import face_features
 from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.networks.embeddings.embed_shards import Part, embed_shards, mean_features
 from pipeline_lib.networks.embeddings.gallery_and_queries import gallery_rows, query_part
+from pipeline_lib.networks.embeddings.landmarks import write_landmarks
 from pipeline_lib.networks.embeddings.means import write_means
 from pipeline_lib.params.embed import Embed
-from pipeline_lib.params.load import read_section
+from pipeline_lib.params.galleries import Gallery
+from pipeline_lib.params.load import read_entry, read_section
 from pipeline_lib.schemas.occlusions import OCCLUSIONS
 from stages.common import run_stage
 from stages.common_embedding import fits, inference_network, ranked_stage
@@ -27,8 +30,8 @@ def main(
     out: Annotated[Path, typer.Option()],
 ) -> None:
     """Embed the gallery and the queries (OCCLUDED, and folders of ATTACKED), and take the means of images that are neither."""
-    section = read_section("embed", Embed)
-    stage, logged = f"embed_gallery@{network.name}", {"embed": section.model_dump()}
+    section, entry = read_section("embed", Embed), read_entry("galleries", network.name, Gallery)
+    stage, logged = f"embed_gallery@{network.name}", {"embed": section.model_dump(), "gallery": entry.model_dump()}
     inputs = {"network": network, "aligned": aligned, "occluded": occluded, "attacked": attacked}
     with ranked_stage(stage, logged, inputs) as ranked:
         clean, drawn = ShardImages(aligned), read_table(occluded / "occlusions.parquet", OCCLUSIONS)
@@ -42,6 +45,8 @@ def main(
         means = mean_features(embed, clean, others, ranked.batch_size, ranked.world)
         if ranked.world.is_main:
             write_means(out, means)
+            if entry.landmarks:
+                write_landmarks(out, [gallery, *queries], Landmarks68())
         ranked.log_metrics({"num_gallery": len(gallery.rows), "num_queries": sum(len(part.rows) for part in queries)})
 
 

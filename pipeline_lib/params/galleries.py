@@ -8,7 +8,9 @@ from pipeline_lib.params.section import Section
 class Gallery(Section):
     """One entry, by a network's name: its gallery and its queries are embedded, with patch features.
 
-    `of`: the table that defines the network.
+    `of`: the table that defines the network. `landmarks`: also keep each image's 68 landmarks, which the weights lmk of
+    a re-ranker of kind emd need; their predictor learned from pictures that are not for commercial use.
     """
 
     of: Literal["networks", "networks_over"]
+    landmarks: bool = False

@@ -76,7 +76,7 @@ def test_verifier_gives_the_tables_numbers(column: str, here: Path, tmp_path: Pa
         score=column, align=Align(**PARAMS["align"]), embed=Embed(**PARAMS["embed"]), max_pixels=1_000_000
     )
     calibration = read_calibrations(DATA / "verify" / "calibration.json")[column]
-    write_verifier(tmp_path / "v", settings, calibration, scorer, network_folders(DATA, scorer.needs), None)
+    write_verifier(tmp_path / "v", settings, calibration, None, scorer, network_folders(DATA, scorer.needs), None)
     pairs = read_pairs(DATA / "ingest" / "pairs.parquet", DATA / "align")
     files = photographs(pairs)
     names = [(a, b) for a in files for b in files if a < b]

@@ -76,9 +76,11 @@ def read_impostors(path: Path) -> Impostors | None:
     if not path.is_file():
         return None
     try:
-        found = Impostors(**read_json(path))
+        raw = read_json(path)
+        columns = {name: tuple(raw.get(name, ())) for name in ("false_matches", "thresholds")}
+        found = Impostors(**{**raw, **columns})
         whole = len(found.false_matches) == len(found.thresholds) > 0 < found.num_pairs
-    except TypeError as error:
+    except (AttributeError, TypeError) as error:
         raise DataError("A table of impostors has other keys.", got=error, where=path) from error
     if not whole:
         raise DataError("A table of impostors is damaged.", got="columns of two lengths, or no pairs", where=path)

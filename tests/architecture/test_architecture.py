@@ -29,7 +29,7 @@ WINGS = {
     "matching": ["emd", "regions", "dam", "scores", "rerankers", "retrieval", "verification"],
     "why": ["explanation", "faithfulness", "study"],
     "tracking": [],
-    "delivery": ["verifier", "registry", "claims", "report", "verdict"],
+    "delivery": ["verifier", "registry", "claims", "report", "verdict", "identify"],
 }  # fmt: skip
 STAGES = read_stages()
 SOURCE_FILES = sorted(

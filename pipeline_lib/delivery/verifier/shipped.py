@@ -9,7 +9,7 @@ from pipeline_lib.data.faces.detection.build import make_detector
 from pipeline_lib.delivery.verifier.answers import PICTURES, explained_columns
 from pipeline_lib.delivery.verifier.encoder import Encoder
 from pipeline_lib.delivery.verifier.files import SCORER
-from pipeline_lib.delivery.verifier.shipped_calibration import FOLDER, basis, calibration, settings
+from pipeline_lib.delivery.verifier.shipped_calibration import FOLDER, basis, calibration, impostors, settings
 from pipeline_lib.delivery.verifier.verifier import Verifier
 from pipeline_lib.matching.scores.shared.saved import load_scorer
 from pipeline_lib.networks.backbones.dlib_resnet import Spec
@@ -31,7 +31,7 @@ def load_shipped() -> Verifier:
     encoder = Encoder(scorer.needs, {name: initial_network(Spec(), 0, None).eval()}, own.embed.mirror)
     largest_only = align.several_faces == "largest"
     detector = make_detector(align.detector, None, align.min_score, align.min_face_px, largest_only=largest_only)
-    return Verifier(scorer, encoder, detector, calibration(), own)
+    return Verifier(scorer, encoder, detector, calibration(), own, impostors())
 
 
 def ask_shipped(a: Path, b: Path, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pipeline_lib.data.photos.photo import PhotoError, decode_photo
 from pipeline_lib.delivery.verifier.answers import Comparison
 from pipeline_lib.delivery.verifier.encoder import Encoder
 from pipeline_lib.delivery.verifier.files import (
+    IMPOSTORS,
     NETWORKS,
     SCORER,
     Settings,
@@ -28,6 +29,7 @@ from pipeline_lib.delivery.verifier.reasons import with_reasons
 from pipeline_lib.matching.scores.shared.saved import load_scorer
 from pipeline_lib.matching.scores.shared.scorer import Scorer
 from pipeline_lib.matching.verification.calibration import Calibration
+from pipeline_lib.matching.verification.impostors import Impostors, read_impostors
 
 Image = npt.NDArray[np.uint8]
 
@@ -41,13 +43,20 @@ class Verifier:
         detector: finds the faces.
         calibration: of the column.
         settings: see there.
+        impostors: of the column; None of a model that an earlier version registered.
     """
 
     def __init__(
-        self, scorer: Scorer, encoder: Encoder, detector: Detector, calibration: Calibration, settings: Settings
+        self,
+        scorer: Scorer,
+        encoder: Encoder,
+        detector: Detector,
+        calibration: Calibration,
+        settings: Settings,
+        impostors: Impostors | None,
     ) -> None:
         self.scorer, self.encoder, self.detector = scorer, encoder, detector
-        self.calibration, self.settings = calibration, settings
+        self.calibration, self.settings, self.impostors = calibration, settings, impostors
 
     @classmethod
     def load(cls, folder: Path) -> "Verifier":
@@ -63,7 +72,7 @@ class Verifier:
         align = settings.align
         largest_only, weights = align.several_faces == "largest", detector_file(folder)
         detector = make_detector(align.detector, weights, align.min_score, align.min_face_px, largest_only=largest_only)
-        return cls(scorer, encoder, detector, calibration, settings)
+        return cls(scorer, encoder, detector, calibration, settings, read_impostors(folder / IMPOSTORS))
 
     def compare(
         self,
@@ -104,23 +113,31 @@ class Verifier:
         answers = self._compare_crops(crops, sorted(good), calibration, chosen if explain else None, check)
         return [answers.get((a, b)) or _refused(a, b, problems, calibration) for a, b in keys]
 
+    def aligned(self, data: bytes) -> Image:
+        """The one face of an encoded photograph, uint8 (112, 112, 3).
+
+        Raises:
+            PhotoError, FaceReject: there is none, or no picture; see decode_photo, align_photo.
+        """
+        photo = decode_photo(data, self.settings.max_pixels)
+        align = self.settings.align
+        return align_photo(photo, self.detector, align.several_faces, align.min_face_px)[0]
+
     def _prepare(self, value: object, crops: dict[str, Image], problems: dict[str, str]) -> str:
         """Align the picture's face unless its bytes were seen before; returns the key of its crop or problem."""
         try:
             data = read_picture(value, self.settings.max_pixels)
         except PhotoError as error:
             key = f"unread {len(problems)}"
-            problems[key] = _in_words(error)
+            problems[key] = in_words(error)
             return key
         key = hashlib.sha256(data).hexdigest()
         if key in crops or key in problems:
             return key
-        align = self.settings.align
         try:
-            photo = decode_photo(data, self.settings.max_pixels)
-            crops[key] = align_photo(photo, self.detector, align.several_faces, align.min_face_px)[0]
+            crops[key] = self.aligned(data)
         except (PhotoError, FaceReject) as error:
-            problems[key] = _in_words(error)
+            problems[key] = in_words(error)
         return key
 
     def _compare_crops(
@@ -159,5 +176,6 @@ def _refused(a: str, b: str, problems: Mapping[str, str], calibration: Calibrati
     return Comparison(calibration.threshold, error="; ".join(errors))
 
 
-def _in_words(error: PhotoError | FaceReject) -> str:
+def in_words(error: PhotoError | FaceReject) -> str:
+    """Its reason and detail."""
     return f"{error.reason.replace('_', ' ')} ({error.detail})"

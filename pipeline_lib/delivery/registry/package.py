@@ -17,6 +17,7 @@ VERIFIER = "verifier"
 # What the model's code imports, whichever score and detector it has, and no more.
 REQUIREMENTS = (
     "mlflow",
+    "numba",
     "numpy",
     "pandas",
     "pydantic",

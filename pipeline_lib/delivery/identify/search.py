@@ -5,14 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from pipeline_lib.core.cosine import Floats, cosine
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.delivery.identify.embedded import Gallery
 from pipeline_lib.delivery.verifier.encoder import BATCH_SIZE
 from pipeline_lib.delivery.verifier.verifier import Verifier
-from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, UnitPatches, emd_similarities, transport, unit_patches
-from pipeline_lib.matching.emd.weights import PatchPairs, patch_weights
+from pipeline_lib.matching.emd.patches import UnitPatches, unit_patches
+from pipeline_lib.matching.emd.similarities import emd_similarities
+from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, transport
+from pipeline_lib.matching.emd.weights import patch_weights
 from pipeline_lib.matching.retrieval.rerank import blended_scores, reranked_order
 from pipeline_lib.matching.scores.shared.faces import Faces, given
 from pipeline_lib.networks.embedding.extract import embed_images
@@ -117,9 +120,9 @@ def flow_pictures(
     cells = _cells(verifier, np.concatenate([image[None], others]))
     pictures: list[npt.NDArray[np.uint8] | None] = []
     for row, other in enumerate(others, start=1):
-        a, b = cells.take(np.array([0])), cells.take(np.array([row]))
+        a, b = (cells.take(torch.tensor([one])) for one in (0, row))
         cosines = (a.unit @ b.unit.mT).clamp(-1, 1)
-        weights = patch_weights(WEIGHTS, PatchPairs(a.unit, b.unit, a.mean, b.mean, cosines))
+        weights = patch_weights(WEIGHTS, a, b)
         found = transport(cosines, *weights, SOLVER)
         plan = found.plan[0].numpy() if bool(found.converged) else None
         pictures.append(None if plan is None else flow_picture(image, other, plan, network.grid, network.grid))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import read_json, write_json
 from pipeline_lib.core.roc import Doubles, area_under, check_scores, equal_error_rate, roc_curve
-from pipeline_lib.matching.verification.impostor_tail import ImpostorTail, impostor_tail
+from pipeline_lib.matching.verification.impostors import ImpostorScores, impostor_scores
 from pipeline_lib.matching.verification.threshold import best_threshold
 from pipeline_lib.params.verify import Decide, Fmr
 
@@ -39,7 +40,7 @@ class Calibration:
     accuracy: float
     prior: float
     decided_by: str
-    impostors: ImpostorTail
+    impostors: ImpostorScores
 
     def probability(self, scores: npt.ArrayLike) -> Doubles:
         """Probability that the pair is genuine, float64 in [0, 1], of scores of any shape."""
@@ -53,10 +54,10 @@ class Calibration:
     def basis(self) -> str:
         """How the threshold was chosen and what it lets through, in a sentence."""
         tail = self.impostors
-        wrong = tail.false_matches(self.threshold)
+        wrong = tail.above(self.threshold)
         rate, bound = tail.rates(self.threshold)
         return (
-            f"The threshold was set by {self.decided_by}: {wrong:,} of {tail.num:,} pairs of two people "
+            f"The threshold was set by {self.decided_by}: {wrong:,} of {tail.num_pairs:,} pairs of two people "
             f"({self.protocol}) are above it, {rate:.2%}; the rate on others like them is below {bound:.2%} (95 % sure, were the "
             "pairs independent)."
         )
@@ -93,8 +94,12 @@ class Calibration:
         """With the lowest threshold that at most a share `rate` of the impostor pairs is above.
 
         Raises:
-            DataError: see ImpostorTail.threshold, at_threshold.
+            DataError: fewer than one of the pairs may be above, or the rate is none; see at_threshold.
         """
+        num = self.impostors.num_pairs
+        if not 1 / num * (1 - 1e-9) <= rate < 1:
+            got = f"{rate:g} with {num} pairs of two people"
+            raise DataError("A false-match rate cannot be told.", got=got, allowed=f">= {1 / num:.2g}, below 1")
         return self.at_threshold(self.impostors.threshold(rate), f"a false-match rate of {rate:g}")
 
 
@@ -124,7 +129,7 @@ def fit_calibration(
     """
     values, labels = check_scores(scores, genuine)
     slope, intercept, threshold = _fit_logistic(values, labels)
-    roc, tail = roc_curve(values, labels), impostor_tail(values[~labels])
+    roc, tail = roc_curve(values, labels), impostor_scores(values[~labels])
     share = float(labels.mean())
     found = Calibration(
         threshold, slope, intercept, protocol, len(values), area_under(roc), 0.0, share, "even odds", tail
@@ -152,12 +157,15 @@ def read_calibrations(path: Path) -> dict[str, Calibration]:
     """
     raw = read_json(path)
     try:
-        return {
-            name: Calibration(**{**fields, "impostors": ImpostorTail(**fields["impostors"])})
-            for name, fields in raw.items()
-        }
+        return {name: _calibration(fields) for name, fields in raw.items()}
     except (AttributeError, KeyError, TypeError) as error:
         raise DataError("A calibration file has other keys; run the verify stage.", got=error, where=path) from error
+
+
+def _calibration(fields: Mapping[str, Any]) -> Calibration:
+    table = fields["impostors"]
+    columns = {name: tuple(table[name]) for name in ("false_matches", "thresholds")}
+    return Calibration(**{**fields, "impostors": ImpostorScores(**{**table, **columns})})
 
 
 def _fit_logistic(values: Doubles, labels: npt.NDArray[np.bool_]) -> tuple[float, float, float]:

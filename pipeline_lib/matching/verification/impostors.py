@@ -1,4 +1,4 @@
-"""How high the faces of two people score: from false match rates of single pairs to those of a search through a gallery."""
+"""How high pairs of two people score: false-match rates of thresholds, of single pairs and of a search through a gallery."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,40 +15,67 @@ STEPS_A_DECADE = (
 )
 # 95 % of the time, where none of n was seen, the rate is below 3/n (the rule of three); fewer are not told from none.
 RULE_OF_THREE = 3.0
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Impostors:
+class ImpostorScores:
     """The upper half of the scores of pairs of two people, as a table.
 
     Attributes:
-        num_pairs, num_photographs, num_people: what it was counted on. Every photograph is in many of the pairs, so these are
-            not independent: the smallest rates rest on few people.
+        num_pairs: it was counted on.
         false_matches: int, rising from 0.
         thresholds: falling; above thresholds[i] are at most false_matches[i] of the pairs.
     """
 
     num_pairs: int
-    num_photographs: int
-    num_people: int
     false_matches: Sequence[int]
     thresholds: Sequence[float]
 
     @property
     def least_rate(self) -> float:
-        """The smallest false match rate that so many pairs can show: 3/n, the upper 95 % bound where none is above."""
+        """The smallest false-match rate that so many pairs can show: 3/n, the upper 95 % bound where none is above."""
         return min(1.0, RULE_OF_THREE / self.num_pairs)
 
     def threshold(self, rate: float) -> float:
-        """The lowest threshold of the table with a false match rate of at most `rate`; the highest score for a smaller one."""
-        allowed = np.searchsorted(self.false_matches, rate * self.num_pairs, side="right") - 1
+        """The lowest threshold of the table with a false-match rate of at most `rate`; the highest score for a smaller one."""
+        wanted = rate * self.num_pairs * (1 + 1e-9)  # 0.01 * 100 must count as 1 whatever its rounding
+        allowed = np.searchsorted(self.false_matches, wanted, side="right") - 1
         return float(self.thresholds[max(0, int(allowed))])
+
+    def above(self, threshold: float) -> int:
+        """How many of the pairs are above a threshold: of one between two of the table, at most; of one below the median, all."""
+        place = int(np.sum(np.asarray(self.thresholds) > threshold))
+        return self.num_pairs if place == len(self.thresholds) else self.false_matches[place]
 
     def rate(self, score: float) -> float:
         """The share of pairs that reach `score`, at most; not below least_rate, and 1/2 for a score below the median."""
         above = sum(threshold >= score for threshold in self.thresholds)
         count = self.false_matches[min(above, len(self.false_matches) - 1)]
         return max(count / self.num_pairs, self.least_rate)
+
+    def rates(self, threshold: float) -> tuple[float, float]:
+        """The false-match rate at a threshold, and what the true one is below at a confidence of 95 % (Clopper, Pearson 1934).
+
+        That is for independent pairs; pairs that share people tell less.
+        """
+        from scipy.special import betaincinv  # where it is used: most stages do without
+
+        wrong = self.above(threshold)
+        bound = 1.0 if wrong == self.num_pairs else float(betaincinv(wrong + 1, self.num_pairs - wrong, CONFIDENCE))
+        return wrong / self.num_pairs, bound
+
+
+@dataclass(frozen=True)
+class Impostors(ImpostorScores):
+    """Of all pairs of photographs of different people.
+
+    `num_photographs`, `num_people`: every photograph is in many of the pairs, so these are not independent, and the smallest
+    rates rest on few people.
+    """
+
+    num_photographs: int
+    num_people: int
 
 
 def search_rate(rate: float, num: int) -> float:
@@ -95,15 +122,24 @@ def count_impostors(blocks: Iterable[npt.NDArray[np.floating]], num_photographs:
         num_photographs, num_people: kept.
 
     Raises:
+        DataError: see impostor_scores.
+    """
+    table = impostor_scores(np.concatenate([np.zeros(0, np.float32), *blocks]))
+    return Impostors(**vars(table), num_photographs=num_photographs, num_people=num_people)
+
+
+def impostor_scores(scores: npt.ArrayLike) -> ImpostorScores:
+    """The table of scores (n,).
+
+    Raises:
         DataError: there is no score, or one is not finite.
     """
-    scores = np.sort(np.concatenate([np.zeros(0, np.float32), *blocks]).astype(np.float32))
-    if not len(scores) or not np.isfinite(scores[[0, -1]]).all():
-        raise DataError(
-            "Rates of false matches need scores of two people.", got=f"{len(scores)} scores", allowed="finite"
-        )
-    most = len(scores) // 2
+    ordered = np.sort(np.asarray(scores))
+    if not len(ordered) or not np.isfinite(ordered[[0, -1]]).all():
+        problem = "Rates of false matches need scores of two people."
+        raise DataError(problem, got=f"{len(ordered)} scores", allowed="finite")
+    most = len(ordered) // 2
     steps = np.rint(10 ** (np.arange(STEPS_A_DECADE * 10) / STEPS_A_DECADE)).astype(np.int64)
     counts = np.unique([0, *steps[steps < most], most])
-    thresholds = scores[len(scores) - 1 - np.minimum(counts, len(scores) - 1)]
-    return Impostors(len(scores), num_photographs, num_people, tuple(counts.tolist()), tuple(thresholds.tolist()))
+    thresholds = ordered[len(ordered) - 1 - np.minimum(counts, len(ordered) - 1)]
+    return ImpostorScores(len(ordered), tuple(counts.tolist()), tuple(thresholds.tolist()))

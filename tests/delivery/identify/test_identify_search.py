@@ -62,7 +62,7 @@ def test_nobody_below_the_threshold_and_somebody_above_it(
     score = search(model, tmp_path / "ann.png", gallery).candidates[0].similarity
     below, above = float(np.nextafter(score, -2)), float(np.nextafter(score, 2))
     for threshold, is_somebody in ((below, True), (score, False), (above, False)):
-        impostors = Impostors(10**6, 1000, 1000, (0, 100, 10**5), (threshold, threshold, -1.0))
+        impostors = Impostors(10**6, (0, 100, 10**5), (threshold, threshold, -1.0), 1000, 1000)
         found = search(with_impostors(model, impostors), tmp_path / "ann.png", gallery)
         assert (found.name is not None) == found.candidates[0].above == is_somebody
         text = words.as_text(found)
@@ -71,7 +71,7 @@ def test_nobody_below_the_threshold_and_somebody_above_it(
 
 
 def test_a_limit_by_hand_and_where_the_impostors_are_too_few() -> None:
-    table = Impostors(1000, 50, 50, (0, 10, 100, 500), (0.9, 0.8, 0.7, 0.5))
+    table = Impostors(1000, (0, 10, 100, 500), (0.9, 0.8, 0.7, 0.5), 50, 50)
     exact = limit(table, 1 - 0.99**7, 7)  # of a pair 1 %
     assert (exact.threshold, exact.fmr, exact.bound) == (0.8, pytest.approx(0.01), None)
     rough = limit(table, 0.01, 100)  # of a pair 0.01 %, and a thousand pairs show 0.3 %

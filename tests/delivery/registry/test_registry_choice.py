@@ -17,16 +17,15 @@ from pipeline_lib.matching.scores.cosine import Cosine
 from pipeline_lib.matching.scores.shared.pairs import PairSet
 from pipeline_lib.matching.scores.shared.table import ScoreColumn, score_table, write_scores
 from pipeline_lib.matching.verification.calibration import Calibration, write_calibrations
-from pipeline_lib.matching.verification.impostor_tail import impostor_tail
-from pipeline_lib.matching.verification.impostors import Impostors
+from pipeline_lib.matching.verification.impostors import Impostors, impostor_scores
 from pipeline_lib.networks.backbones.dlib_resnet import Spec
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.checkpoints import initial_network, save_network
 from pipeline_lib.schemas.pairs import PAIRS
 
 PACKAGED, OTHER = "cosine:dlib_resnet", "cosine:iresnet"
-OWN = Calibration(0.3, 10.0, -3.0, "val", 10, 0.9, 0.8, 0.5, "even odds", impostor_tail([0.1, 0.2]))
-OWN_IMPOSTORS = Impostors(100, 10, 10, (0, 50), (0.9, 0.1))
+OWN = Calibration(0.3, 10.0, -3.0, "val", 10, 0.9, 0.8, 0.5, "even odds", impostor_scores([0.1, 0.2]))
+OWN_IMPOSTORS = Impostors(100, (0, 50), (0.9, 0.1), 10, 10)
 
 
 def made_pairs(num_people: int, num_genuine: int, num_impostor: int) -> PairSet:

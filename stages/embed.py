@@ -21,15 +21,16 @@ def main(
     pairs: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
 ) -> None:
-    """Embed the aligned images that any protocol's pairs name."""
+    """Embed the aligned images that any protocol's pairs name; a network in pairs compares their patch features, kept as well."""
     section = read_section("embed", Embed)
     inputs = {"network": network, "aligned": aligned, "pairs": pairs}
     stage = "embed_over" if network.parent.name == "networks_over" else "embed"
     with ranked_stage(f"{stage}@{network.name}", {"embed": section.model_dump()}, inputs) as ranked:
         images = ShardImages(aligned)
         part = Part(images, rows_of_pairs(images, pairs))
-        embed = face_features(inference_network(network, ranked.world), section.mirror, with_patches=False)
-        embed_shards(out, [part], embed, None, ranked.batch_size, ranked.world)
+        model = inference_network(network, ranked.world)
+        embed = face_features(model, section.mirror, with_patches=model.in_pairs)
+        embed_shards(out, [part], embed, model.grid if model.in_pairs else None, ranked.batch_size, ranked.world)
         ranked.log_metrics({"num_embedded": len(part.rows)})
 
 

@@ -10,9 +10,8 @@ from pipeline_lib.core.tables import read_table
 from pipeline_lib.data.faces.detection.landmarks68 import Landmarks68
 from pipeline_lib.networks.embedding.extract import face_features
 from pipeline_lib.networks.embedding.images import ShardImages
-from pipeline_lib.networks.embeddings.embed_shards import Part, embed_shards, mean_features
+from pipeline_lib.networks.embeddings.embed_shards import Part, embed_shards, mean_features, write_landmarks
 from pipeline_lib.networks.embeddings.gallery_and_queries import gallery_rows, query_part
-from pipeline_lib.networks.embeddings.landmarks import write_landmarks
 from pipeline_lib.networks.embeddings.means import write_means
 from pipeline_lib.params.embed import Embed
 from pipeline_lib.params.galleries import Gallery

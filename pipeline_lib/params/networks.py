@@ -35,12 +35,6 @@ class Trained(OpenSection):
     epochs: NonNegative
     head: Head
 
-    @model_validator(mode="after")
-    def _training_needs_a_head(self) -> Self:
-        if (self.epochs > 0) == (self.head.kind == NONE):
-            raise ValueError(f"epochs {self.epochs} and head {self.head.kind}: a head (not none) is for epochs above 0")
-        return self
-
 
 class Network(Trained):
     """A network and its training: `arch` names a module of networks/backbones, which checks its shape's keys.
@@ -54,6 +48,12 @@ class Network(Trained):
     checkpoint: str
     teacher: str = NONE
     patches: Patches | None = None
+
+    @model_validator(mode="after")
+    def _training_needs_a_head(self) -> Self:
+        if (self.epochs > 0) == (self.head.kind == NONE):
+            raise ValueError(f"epochs {self.epochs} and head {self.head.kind}: a head (not none) is for epochs above 0")
+        return self
 
     @model_validator(mode="after")
     def _a_teacher_is_for_distillation(self) -> Self:
@@ -72,7 +72,8 @@ class Network(Trained):
 class NetworkOver(Trained):
     """A network over frozen ones (`over` names them): `kind` names a module of networks/over, which checks its keys.
 
-    `learning_rate`, `use_occluded`: in place of those of section `train`; null: those.
+    `learning_rate`, `use_occluded`: in place of those of section `train`; null: those. Whether it
+    learns with a head, or from a loss of its own alone, its kind knows (over.shared.settings).
     """
 
     kind: str

@@ -134,10 +134,15 @@ class Params(Section):
         table, _, name = entry.with_.partition("/")
         if entry.with_ == NONE:
             return
-        defined: Mapping[str, Mapping[str, Section]] = {"anchors": self.anchors, "region_weights": self.regions.weights}
+        defined: Mapping[str, Mapping[str, Section]] = {
+            "anchors": self.anchors,
+            "region_weights": self.regions.weights,
+            "networks_over": self.networks_over,
+        }
         if name not in defined.get(table, {}):
             raise ValueError(f"scores.{key}.with names {entry.with_}, which is not defined")
-        wanted = f"embed/{self.anchors[name].network}" if table == "anchors" else "region_embeddings"
+        network = self.anchors[name].network if table == "anchors" else name
+        wanted = "region_embeddings" if table == "region_weights" else f"embed/{network}"
         if entry.of != wanted:
             raise ValueError(f"scores.{key} is of {entry.of} with {entry.with_}, which are of {wanted}")
 

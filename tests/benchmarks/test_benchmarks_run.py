@@ -45,6 +45,15 @@ def test_train_step(repository: Path) -> None:
     assert row["data"] > 0
 
 
+def test_face_vit(repository: Path) -> None:
+    _, report = quick_run("face_vit", repository)
+    rows = [row for row in report["rows"] if row["device"] == "cpu"]
+    assert [(row["cells"], row["values"]) for row in rows] == [(16, 256), (64, 128)]
+    for row in rows:
+        assert row["over EMD 0.001"] > 0
+        assert row["H2L"] > 0
+
+
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
 def test_processes(repository: Path) -> None:
     _, report = quick_run("processes", repository)

@@ -1,41 +1,18 @@
 """The 68 landmarks of a gallery's images and its queries, beside their embeddings."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline_lib.core.cosine import Floats
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.core.files import atomic_file
 from pipeline_lib.core.texts import MISSING, Texts
-from pipeline_lib.networks.embeddings.embed_shards import Part
 
 LANDMARKS_FILE = "landmarks.arrow"
 NUM_POINTS = 68
-BATCH = 256
 SCHEMA = pa.schema([("key", pa.string()), ("landmarks", pa.list_(pa.float32(), 2 * NUM_POINTS))])
-
-
-def write_landmarks(folder: Path, parts: Sequence[Part], find: Callable[[npt.NDArray[np.uint8]], Floats]) -> None:
-    """Write `folder`/landmarks.arrow, a batch in memory at a time.
-
-    Args:
-        folder: of the embedding set.
-        parts: the images.
-        find: from uint8 RGB (B, 112, 112, 3) to float32 (B, 68, 2), x y in px (data.faces.detection.landmarks68).
-
-    Raises:
-        DataError: an image is unreadable.
-    """
-    with atomic_file(folder / LANDMARKS_FILE) as path, pa.ipc.new_file(path, SCHEMA) as writer:
-        for batch in (batch for part in parts for batch in part.batches(BATCH)):
-            found = find(batch.images.read(batch.rows)).reshape(-1)
-            keys = pa.array([batch.images.keys[row] for row in batch.rows], pa.string())
-            points = pa.FixedSizeListArray.from_arrays(pa.array(found), 2 * NUM_POINTS)
-            writer.write_batch(pa.record_batch([keys, points], schema=SCHEMA))
 
 
 def read_landmarks(folder: Path, keys: Iterable[str]) -> Floats | None:

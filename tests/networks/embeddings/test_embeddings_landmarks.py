@@ -7,9 +7,9 @@ import pytest
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.faces.detection.landmarks68 import Landmarks68
-from pipeline_lib.networks.embeddings import landmarks
-from pipeline_lib.networks.embeddings.embed_shards import Part
-from pipeline_lib.networks.embeddings.landmarks import LANDMARKS_FILE, read_landmarks, write_landmarks
+from pipeline_lib.networks.embeddings import embed_shards
+from pipeline_lib.networks.embeddings.embed_shards import Part, write_landmarks
+from pipeline_lib.networks.embeddings.landmarks import LANDMARKS_FILE, read_landmarks
 
 
 class Numbers:
@@ -26,7 +26,7 @@ def find(images: np.ndarray) -> np.ndarray:
 
 
 def test_landmarks_are_those_of_the_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(landmarks, "BATCH", 3)
+    monkeypatch.setattr(embed_shards, "LANDMARKS_AT_ONCE", 3)
     write_landmarks(tmp_path, [Part(Numbers(), [4, 2, 9, 11]), Part(Numbers(), [7])], find)  # type: ignore[arg-type]
     found = read_landmarks(tmp_path, ["image7", "image2"])
     assert found is not None

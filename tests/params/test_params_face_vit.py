@@ -1,4 +1,4 @@
-"""conf/scale/face_vit.yaml, and the sweep over depth and heads that docs/experiments.md shows."""
+"""conf/scale/thesis.yaml, and the sweep over depth and heads that docs/experiments.md shows."""
 
 import re
 from itertools import product
@@ -12,7 +12,7 @@ from pipeline_lib.check import check_params
 from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.networks.over.shared.settings import over_settings
 
-GROUPS = ["data=cfp_lfw", "scale=face_vit"]
+GROUPS = ["data=cfp_lfw", "scale=thesis"]
 
 
 def composed(repository: Path, folder: Path, *overrides: str) -> Path:

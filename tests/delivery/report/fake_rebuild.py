@@ -61,7 +61,7 @@ def make_about(num_example_pairs: int = 3, **sections: object) -> About:
     """What the page needs beside the folder: the repository's params with this rebuild's parts, or `sections` in their place."""
     of_rerank = {
         "kind": "emd", "network": "iresnet", "with": "none", "queries": "occluded", "centred": False,
-        "top_k": 8, "alpha": 0.7, "weights": "apc", "pool": 1, "regularisation": 0.05,
+        "index": "exact", "top_k": 8, "alpha": 0.7, "weights": "apc", "pool": 1, "regularisation": 0.05,
         "tolerance": 1e-4, "max_iterations": 1000,
     }  # fmt: skip
     parts: dict[str, object] = {

@@ -28,8 +28,10 @@ def main(
     with ranked_stage(f"{stage}@{network.name}", {"embed": section.model_dump()}, inputs) as ranked:
         images = ShardImages(aligned)
         part = Part(images, rows_of_pairs(images, pairs))
-        embed = face_features(inference_network(network, ranked.world), section.mirror, with_patches=False)
-        embed_shards(out, [part], embed, None, ranked.batch_size, ranked.world)
+        model, with_patches = inference_network(network, ranked.world), network.name in section.patches
+        embed = face_features(model, section.mirror, with_patches)
+        grid = model.grid if with_patches else None
+        embed_shards(out, [part], embed, grid, ranked.batch_size, ranked.world)
         ranked.log_metrics({"num_embedded": len(part.rows)})
 
 

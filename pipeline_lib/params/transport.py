@@ -2,4 +2,4 @@
 
 from typing import Literal
 
-Weights = Literal["uniform", "apc", "sc", "sc_distance"]  # a key of matching.emd.weights.WEIGHTS
+Weights = Literal["uniform", "apc", "cc", "sc", "sc_distance", "lmk"]  # a key of matching.emd.weights.WEIGHTS

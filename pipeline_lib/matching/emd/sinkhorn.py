@@ -1,19 +1,15 @@
-"""Patch-wise earth mover's distance of two faces: log-domain Sinkhorn, many pairs at once, each as if it were alone."""
+"""Optimal flow between the patches of two faces: log-domain Sinkhorn, many pairs at once, each as if it were alone."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.matching.emd.weights import PatchPairs, have_mass, patch_weights
 
 CHECK_EVERY = 10
-POOL = 64
 # Costs lie in [0, 2]. From this regularisation on exp(-2/ε) > 1e-35 is a normal float32, and products with the kernel
 # replace sums of exponentials, which take ten times as long.
 MIN_KERNEL_REGULARISATION = 0.025
@@ -27,7 +23,7 @@ class Sinkhorn:
         regularisation: ε > 0, in units of the cost 1 - cos; 0.05 in the paper.
         tolerance: allowed L1 distance of the plan's row and column sums from the weights, both added; float32 cannot
             reach less than about 1e-6.
-        max_iterations: rounded up to a multiple of 10.
+        max_iterations: `transport` rounds it up to a multiple of 10.
     """
 
     regularisation: float = 0.05
@@ -86,104 +82,9 @@ def transport(
     plan = torch.zeros_like(cosines)
     similarity, error = torch.zeros_like(ids, dtype=torch.float32), torch.zeros_like(ids, dtype=torch.float32)
     problems = [(ids, cosines, weights_a, weights_b)] if len(ids) else []
-    for done, plans, scores, errors in _solve(problems, settings, names):
+    for done, plans, scores, errors in solve(problems, settings, names):
         plan[done], similarity[done], error[done] = plans, scores, errors
     return Transport(plan, similarity, error, error <= settings.tolerance)
-
-
-@dataclass(frozen=True)
-class UnitPatches:
-    """The patches of images, ready for transport.
-
-    Attributes:
-        unit: float32 (A, N, C), patches of unit length.
-        mean: float32 (A, C), the mean of the patches as they came, brought to unit length.
-    """
-
-    unit: Tensor
-    mean: Tensor
-
-    def take(self, rows: npt.NDArray[np.int64]) -> "UnitPatches":
-        """Those of the images `rows`, in that order."""
-        index = torch.from_numpy(rows)
-        return UnitPatches(self.unit[index], self.mean[index])
-
-
-def unit_patches(patches: npt.NDArray[np.float32], names: Callable[[int], str] = "image {}".format) -> UnitPatches:
-    """Bring patch features (A, N, C) to unit length, once for all the pairs an image is in.
-
-    Raises:
-        DataError: a patch is not finite or has length 0, so its cosine does not exist; `names` gives the image's name.
-    """
-    raw = torch.from_numpy(patches)
-    lengths = torch.linalg.vector_norm(raw, dim=-1, keepdim=True)
-    broken = ~((lengths > 0) & lengths.isfinite()).flatten(1).all(dim=1)
-    if bool(broken.any()):
-        raise DataError(
-            "A patch feature is not finite or has length 0, so it has no cosine.",
-            got=names(int(broken.nonzero()[0, 0])),
-        )
-    return UnitPatches(raw / lengths, torch.nn.functional.normalize(raw.mean(dim=1), dim=-1))
-
-
-def emd_similarities(
-    a: UnitPatches,
-    b: UnitPatches,
-    pairs: npt.NDArray[np.int64],
-    weights: str,
-    settings: Sinkhorn,
-    names: Callable[[int], str] = "pair {}".format,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """EMD similarity Σ T·cos of many pairs of images.
-
-    64 pairs are in work at any time; one that is done makes room for the next. All products thus have one shape,
-    whatever the number of pairs (the last places are filled with copies), so a pair's result is the same bits in any
-    company, and no pair waits for a slow one.
-
-    Args:
-        a: patches of A images, for example the queries.
-        b: patches of B images, for example the gallery.
-        pairs: int64 (P, 2), row of a and row of b.
-        weights: a key of emd_weights.WEIGHTS.
-        settings: see `transport`.
-        names: what an error calls pair number p.
-
-    Returns:
-        float32 (P,) similarities in [-1, 1], and bool (P,), whether the pair converged.
-
-    Raises:
-        DataError: all weights of an image are 0.
-    """
-    index = torch.from_numpy(pairs).to(a.unit.device)
-
-    def problems() -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        for first in range(0, len(index), POOL):
-            ids = torch.arange(first, first + POOL, device=index.device)
-            chunk = _patch_pairs(a, b, index[ids.clamp_max(len(index) - 1)])
-            cosines = chunk.cosines
-            w_a, w_b = patch_weights(weights, chunk, lambda p, first=first: names(first + p))  # type: ignore[misc]
-            yield torch.where(ids < len(index), ids, -1), cosines, w_a, w_b
-
-    similarity = torch.zeros(len(index), device=index.device)
-    converged = torch.zeros(len(index), dtype=torch.bool, device=index.device)
-    for done, _, scores, errors in _solve(problems(), settings, names):
-        similarity[done], converged[done] = scores, errors <= settings.tolerance
-    return similarity.cpu().numpy(), converged.cpu().numpy()
-
-
-def can_be_transported(
-    a: UnitPatches, b: UnitPatches, pairs: npt.NDArray[np.int64], weights: str
-) -> npt.NDArray[np.bool_]:
-    """Which pairs `emd_similarities` can score: bool (P,), False where all weights of an image are 0."""
-    index = torch.from_numpy(pairs).to(a.unit.device)
-    return torch.cat([have_mass(weights, _patch_pairs(a, b, rows)) for rows in torch.split(index, POOL)]).cpu().numpy()
-
-
-def _patch_pairs(a: UnitPatches, b: UnitPatches, rows: Tensor) -> PatchPairs:
-    rows_a, rows_b = rows.unbind(dim=1)
-    unit_a, unit_b = a.unit[rows_a], b.unit[rows_b]
-    cosines = torch.bmm(unit_a, unit_b.transpose(1, 2)).clamp_(-1.0, 1.0)
-    return PatchPairs(unit_a, unit_b, a.mean[rows_a], b.mean[rows_b], cosines)
 
 
 @dataclass
@@ -213,7 +114,7 @@ def _start(ids: Tensor, cosines: Tensor, weights_a: Tensor, weights_b: Tensor, r
     return _Pool(ids, torch.zeros_like(ids), cosines, weights_a, weights_b, log_kernel, f, g, plan)
 
 
-def _solve(
+def solve(
     problems: Iterable[tuple[Tensor, Tensor, Tensor, Tensor]], settings: Sinkhorn, names: Callable[[int], str]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """Yield ids, plans, similarities and marginal errors of problems as they are done, not in their order.

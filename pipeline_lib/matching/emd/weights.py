@@ -1,133 +1,128 @@
-"""How much mass each patch brings to the transport between two faces, and the coarser grid."""
+"""How much mass each patch brings to the transport between two faces."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.matching.emd.patches import UnitPatches
 
 
 @dataclass(frozen=True)
-class PatchPairs:
-    """The patches of P pairs of images, A and B.
+class Weighing:
+    """What one side of the pairs brings to the weights: patch i of an image weighs max(0, own_i + q̂_i · t), normalised to sum 1.
+
+    t is the other image's `towards`.
 
     Attributes:
-        unit_a: float32 (P, N, C), patches of unit length.
-        unit_b: float32 (P, M, C).
-        mean_a: float32 (P, C), the mean of A's patches as they were before normalisation, brought to unit length.
-        mean_b: float32 (P, C).
-        cosines: float32 (P, N, M), unit_a · unit_b.
+        own: float32 (A, N).
+        towards: float32 (A, C), or None where a patch's weight does not depend on the other image.
     """
 
-    unit_a: Tensor
-    unit_b: Tensor
-    mean_a: Tensor
-    mean_b: Tensor
-    cosines: Tensor
+    own: Tensor
+    towards: Tensor | None = None
 
 
-def uniform(pairs: PatchPairs) -> tuple[Tensor, Tensor]:
+def uniform(patches: UnitPatches, num_others: int) -> Weighing:
     """Every patch the same: w_i = 1 (paper eq. 3.6)."""
-    return torch.ones_like(pairs.cosines[:, :, 0]), torch.ones_like(pairs.cosines[:, 0, :])
+    return Weighing(torch.ones_like(patches.unit[..., 0]))
 
 
-def apc(pairs: PatchPairs) -> tuple[Tensor, Tensor]:
+def apc(patches: UnitPatches, num_others: int) -> Weighing:
     """Average-pooling correlation: w_i = max(0, q̂_i · ĝ), ĝ the unit mean of the other image's patches (eq. 3.7).
 
     The paper writes q_i and the plain mean. As in the public code, q̂_i has unit length, so that a loud patch weighs no
     more than a quiet one; the length of the mean drops out when the weights are normalised.
     """
-    w_a = torch.bmm(pairs.mean_b[:, None, :], pairs.unit_a.transpose(1, 2))[:, 0]
-    w_b = torch.bmm(pairs.mean_a[:, None, :], pairs.unit_b.transpose(1, 2))[:, 0]
-    return w_a.clamp_min(0.0), w_b.clamp_min(0.0)
+    return Weighing(torch.zeros_like(patches.unit[..., 0]), patches.mean)
 
 
-def sc(pairs: PatchPairs) -> tuple[Tensor, Tensor]:
-    """Spatial correlation: w_i = max(0, Σ_j cos(q_i, g_j)) (eq. 3.8)."""
-    return pairs.cosines.sum(dim=2).clamp_min(0.0), pairs.cosines.sum(dim=1).clamp_min(0.0)
+def cc(patches: UnitPatches, num_others: int) -> Weighing:
+    """Cross correlation: as apc, with the other image's embedding (the last linear layer's output) in the mean's place.
+
+    Raises:
+        DataError: there are no embeddings, or they have another number of values than a patch.
+    """
+    if patches.vector is None or patches.vector.shape[-1] != patches.unit.shape[-1]:
+        got = "no embeddings" if patches.vector is None else f"embeddings of {patches.vector.shape[-1]} values"
+        problem = "The weights 'cc' compare patches with embeddings, which must have as many values."
+        raise DataError(problem, got=got, allowed=f"{patches.unit.shape[-1]} values, as the patches; or other weights")
+    return Weighing(torch.zeros_like(patches.unit[..., 0]), patches.vector)
 
 
-def sc_distance(pairs: PatchPairs) -> tuple[Tensor, Tensor]:
+def sc(patches: UnitPatches, num_others: int) -> Weighing:
+    """Spatial correlation: w_i = max(0, Σ_j cos(q_i, g_j)) (eq. 3.8); the sum is q̂_i · Σ_j ĝ_j."""
+    return Weighing(torch.zeros_like(patches.unit[..., 0]), patches.unit.sum(dim=1))
+
+
+def sc_distance(patches: UnitPatches, num_others: int) -> Weighing:
     """What the public code computes under the name SC: w_i = Σ_j (1 - cos(q_i, g_j)); the unlike patches weigh most."""
-    distances = 1.0 - pairs.cosines
-    return distances.sum(dim=2), distances.sum(dim=1)
+    return Weighing(torch.full_like(patches.unit[..., 0], float(num_others)), -patches.unit.sum(dim=1))
 
 
-WEIGHTS: dict[str, Callable[[PatchPairs], tuple[Tensor, Tensor]]] = {
+def lmk(patches: UnitPatches, num_others: int) -> Weighing:
+    """Share of the face's own landmarks in the patch (the thesis's LMK).
+
+    Raises:
+        DataError: there are no landmarks.
+    """
+    if patches.landmarks is None:
+        raise DataError(
+            "The weights 'lmk' need landmarks.", got="none", allowed="faces with landmarks; or other weights"
+        )
+    return Weighing(patches.landmarks)
+
+
+WEIGHTS: dict[str, Callable[[UnitPatches, int], Weighing]] = {
     "uniform": uniform,
     "apc": apc,
+    "cc": cc,
     "sc": sc,
     "sc_distance": sc_distance,
+    "lmk": lmk,
 }
 
 
-def patch_weights(
-    kind: str, pairs: PatchPairs, names: Callable[[int], str] = "pair {}".format
-) -> tuple[Tensor, Tensor]:
-    """Weigh the patches of both images of each pair; each image's weights sum to 1.
+def raw_weights(kind: str, a: UnitPatches, b: UnitPatches) -> tuple[Tensor, Tensor]:
+    """The weights of P pairs' patches before they are normalised, float32 (P, N) and (P, M), >= 0.
 
     Args:
         kind: a key of WEIGHTS.
-        pairs: the patches.
-        names: what an error calls pair number p.
-
-    Returns:
-        float32 (P, N) and (P, M), non-negative; a single patch may have weight 0.
-
-    Raises:
-        DataError: all weights of an image are 0 (nothing in it resembles its partner): no weighting follows from that,
-            and a uniform guess would hide it.
+        a: the patches of P images.
+        b: of their P partners, in the same order.
 
     DeepFace-EMD, section 3.1.5; METHODS section 7.
     """
-    raw = WEIGHTS[kind](pairs)
-    sums = [weights.sum(dim=1, keepdim=True) for weights in raw]
-    empty = _without_mass(raw)
-    if bool(empty.any()):
-        raise DataError(
-            f"The patch weights '{kind}' of a pair are all 0, so nothing can be transported.",
-            got=names(int(empty.nonzero()[0, 0])),
-            allowed="at least one patch that resembles the other image; rerank.weights: uniform has no such case",
-        )
-    return raw[0] / sums[0], raw[1] / sums[1]
+    sides = WEIGHTS[kind](a, b.unit.shape[1]), WEIGHTS[kind](b, a.unit.shape[1])
+    raw = []
+    for patches, side, other in ((a, *sides), (b, *sides[::-1])):
+        towards = 0.0 if other.towards is None else (patches.unit @ other.towards[:, :, None])[..., 0]
+        raw.append((side.own + towards).clamp_min(0.0))
+    return raw[0], raw[1]
 
 
-def have_mass(kind: str, pairs: PatchPairs) -> Tensor:
-    """Which pairs can be weighed: bool (P,), False where all weights of an image are 0 and `patch_weights` would raise."""
-    return ~_without_mass(WEIGHTS[kind](pairs))
-
-
-def _without_mass(raw: tuple[Tensor, Tensor]) -> Tensor:
-    return torch.stack([weights.sum(dim=1) <= 0.0 for weights in raw]).any(dim=0)
-
-
-def pool_grid(patches: npt.NDArray[np.float32], grid: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """Average the patches over 2x2 neighbours.
-
-    An odd row or column at the bottom or right is averaged over the cells there are: 7x7 gives 4x4, whose last row and
-    column are means of two cells and whose last corner is one cell, so that no part of the face is left out.
-
-    Args:
-        patches: (B, K, C) in the order of `grid`.
-        grid: int64 (K, 4), x y w h px: a full grid of rows and columns, row by row.
-
-    Returns:
-        float32 (B, ceil(rows/2)·ceil(columns/2), C).
+def patch_weights(
+    kind: str, a: UnitPatches, b: UnitPatches, names: Callable[[int], str] = "pair {}".format
+) -> tuple[Tensor, Tensor]:
+    """As raw_weights, each image's weights summing to 1; a single patch may have weight 0.
 
     Raises:
-        DataError: the boxes are no full grid (an RRFNet without its corners, for example).
-
-    METHODS section 7: "the last convolutional map, and its 2x2 average".
+        DataError: all weights of an image are 0 (nothing in it resembles its partner): no weighting follows from that,
+            and a uniform guess would hide it. `names` says what an error calls pair number p.
     """
-    xs, ys = np.unique(grid[:, 0]), np.unique(grid[:, 1])
-    full = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
-    if not np.array_equal(full, grid[:, :2]):
-        got = f"{len(grid)} patches at {len(xs)} columns and {len(ys)} rows"
-        raise DataError("Only a full patch grid can be averaged 2x2.", got=got, allowed="pool: 1 for this network")
-    maps = torch.from_numpy(patches).transpose(1, 2).reshape(len(patches), -1, len(ys), len(xs))
-    pooled = torch.nn.functional.avg_pool2d(maps, kernel_size=2, ceil_mode=True, count_include_pad=False)
-    return np.ascontiguousarray(pooled.flatten(2).transpose(1, 2).numpy())
+    raw_a, raw_b = raw_weights(kind, a, b)
+    empty = (raw_a.sum(dim=1) <= 0) | (raw_b.sum(dim=1) <= 0)
+    if bool(empty.any()):
+        raise no_weight(kind, names(int(empty.nonzero()[0, 0])))
+    return raw_a / raw_a.sum(dim=1, keepdim=True), raw_b / raw_b.sum(dim=1, keepdim=True)
+
+
+def no_weight(kind: str, pair: str) -> DataError:
+    """The error that says which pair has an image whose weights are all 0."""
+    return DataError(
+        f"The patch weights '{kind}' of a pair are all 0, so nothing can be transported.",
+        got=pair,
+        allowed="at least one patch that resembles the other image; the weights 'uniform' have no such case",
+    )

@@ -1,10 +1,12 @@
 """EMD flow: what the cells of two faces find of themselves in each other (DeepFace-EMD; METHODS, section 7)."""
 
 import numpy as np
+import torch
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, transport, unit_patches
-from pipeline_lib.matching.emd.weights import PatchPairs, patch_weights
+from pipeline_lib.matching.emd.patches import unit_patches
+from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, transport
+from pipeline_lib.matching.emd.weights import patch_weights
 from pipeline_lib.params.section import AboveZero, Positive, Section
 from pipeline_lib.params.transport import Weights
 from pipeline_lib.why.explanation.shared.cell_map import cell_map
@@ -41,14 +43,14 @@ def explain(network: Embedder, pair: EmbeddedPair, settings: Settings, rng: np.r
 
     Raises:
         DataError: an embedding has no direction, a cell has length 0 or is not finite, no cell of a face resembles the other
-            (weights apc and sc), or the flow did not converge.
+            (weights apc, cc and sc), the weights need what the faces lack (lmk: landmarks), or the flow did not converge.
     """
     assert pair.patches is not None, "a kind of patches is given them"
-    faces = unit_patches(pair.patches, ("image A", "image B").__getitem__)
-    unit_a, unit_b = faces.unit[:, None]
-    mean_a, mean_b = faces.mean[:, None]
-    cosines = (unit_a @ unit_b.mT).clamp(-1, 1)
-    weights = patch_weights(settings.weights, PatchPairs(unit_a, unit_b, mean_a, mean_b, cosines))
+    vectors = pair.embeddings if settings.weights == "cc" else None
+    faces = unit_patches(pair.patches, ("image A", "image B").__getitem__, vectors)
+    a, b = (faces.take(torch.tensor([row])) for row in (0, 1))
+    cosines = (a.unit @ b.unit.mT).clamp(-1, 1)
+    weights = patch_weights(settings.weights, a, b)
     solver = Sinkhorn(settings.regularisation, settings.tolerance, settings.max_iterations)
     found = transport(cosines, *weights, solver)
     if not bool(found.converged):

@@ -7,7 +7,9 @@ import pytest
 
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.core.kinds import kind_settings
-from pipeline_lib.matching.emd.sinkhorn import Sinkhorn, emd_similarities, unit_patches
+from pipeline_lib.matching.emd.patches import unit_patches
+from pipeline_lib.matching.emd.similarities import emd_similarities
+from pipeline_lib.matching.emd.sinkhorn import Sinkhorn
 from pipeline_lib.why.explanation import emd_flow
 from pipeline_lib.why.explanation.shared.embedder import EmbeddedPair, Embedder
 from pipeline_lib.why.explanation.shared.explanation import KINDS, Explanation
@@ -90,6 +92,6 @@ def test_what_cannot_be_transported_is_named():
     nowhere = EmbeddedPair(np.zeros((2, 112, 112, 3), np.uint8), np.zeros((2, 3)), np.ones((2, 2, 2), np.float32))
     with pytest.raises(DataError, match="feature vector is zero"):
         explain(SimpleNamespace(network=SimpleNamespace(grid=HALVES)), nowhere)
-    for key, value in (("weights", "cc"), ("regularisation", 0.0), ("max_iterations", 0)):
+    for key, value in (("weights", "mean"), ("regularisation", 0.0), ("max_iterations", 0)):
         with pytest.raises(ParamsError, match=key):
             kind_settings(KINDS, "emd_flow", {key: value}, "here")

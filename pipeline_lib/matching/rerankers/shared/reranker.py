@@ -25,12 +25,14 @@ class PatchFaces:
         vectors: float32 (n, D), embeddings as they came.
         patches: float32 (n, K, C), patch features as they came.
         grid: int64 (K, 4), x y w h in px of each patch.
+        landmarks: float32 (n, 68, 2), x y in px of the aligned image, or None where a gallery keeps none.
     """
 
     keys: Sequence[str]
     vectors: Floats
     patches: Floats
     grid: npt.NDArray[np.int64]
+    landmarks: Floats | None = None
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def main(
         store = read_embeddings(gallery)
         is_clean_test = [split == "test" and not kind for split, kind in zip(store.splits, store.kinds, strict=True)]
         clean_test = as_texts(store.keys).take(np.flatnonzero(is_clean_test))
-        asked, kinds = clean_test, Texts([CLEAN] * len(clean_test))
+        asked, kinds = clean_test, as_texts([CLEAN] * len(clean_test))
         if params.queries == "occluded":
             drawn = read_table(occlusions, OCCLUSIONS)
             drawn = drawn.filter(pc.equal(drawn["purpose"], "query"))

@@ -18,7 +18,7 @@ WORDS = {
     "sunglasses": "under sunglasses",
     "crop": "cropped",
     "profile": "in profile",
-    "adversarial": "adversarial",
+    "adversarial": "that are adversarial",
 }
 GRID_MARGIN = 0.005
 NO_ENTRY = "no entry of rerank compares occluded queries by the earth mover's distance"
@@ -79,7 +79,7 @@ def e8(evidence: Evidence) -> list[Claim]:
 
 def e9(evidence: Evidence) -> list[Claim]:
     """Re-ranking rivals finetuning: P@1 of the network re-ranked less that of the finetuned one by cosine (Table 5.8)."""
-    text = "Re-ranking a network finds masked people at least as well as the cosine of that network finetuned on occluded faces."
+    text = "Re-ranking a network finds masked people more often than the cosine of that network finetuned on occluded faces."
     first = first_of_each_network(_entries(evidence))
     claims = []
     for tuned in (network for network in evidence.over if not network.over):

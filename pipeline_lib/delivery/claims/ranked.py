@@ -73,15 +73,8 @@ class Ranked:
 
     @property
     def words(self) -> str:
-        """What it is: apc weights, alpha 0.7, native grid, the first 100."""
-        own, k = self.settings, self.settings["top_k"]
-        weights = [f"{own['weights']} weights"] if "weights" in own else []
-        grids = {"1": "native grid", "2": "grid averaged 2x2"}
-        cells = [grids.get(str(own["pool"]), "unequal grids")] if "pool" in own else []
-        cells += ["cells less their mean"] if own.get("less_mean") else []
-        centred = ["centred cosines"] if own["centred"] else []
-        extent = "the whole gallery" if k is None else f"the first {k}"
-        return ", ".join([*weights, f"alpha {own['alpha']:g}", *cells, *centred, extent])
+        """What it is; see entry_words."""
+        return entry_words(self.settings)
 
     @cached_property
     def _firsts(self) -> dict[str, pa.Table]:
@@ -100,6 +93,17 @@ def read_ranked(folder: Path) -> list[Ranked]:
         DataError: an entry has no metrics.json, or it does not say what was ranked.
     """
     return [_read(path.parent) for path in sorted(folder.glob("[!.]*/ranks.parquet"))]
+
+
+def entry_words(settings: Mapping[str, Any]) -> str:
+    """An entry of `rerank` in words: apc weights, alpha 0.7, native grid, the first 100."""
+    k, grids = settings["top_k"], {"1": "native grid", "2": "grid averaged 2x2"}
+    weights = [f"{settings['weights']} weights"] if "weights" in settings else []
+    cells = [grids.get(str(settings["pool"]), "unequal grids")] if "pool" in settings else []
+    cells += ["cells less their mean"] if settings.get("less_mean") else []
+    centred = ["centred cosines"] if settings["centred"] else []
+    extent = "the whole gallery" if k is None else f"the first {k}"
+    return ", ".join([*weights, f"alpha {settings['alpha']:g}", *cells, *centred, extent])
 
 
 def same_but(entries: Collection[Ranked], entry: Ranked, keys: Collection[str]) -> list[Ranked]:

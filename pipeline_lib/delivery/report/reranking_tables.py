@@ -14,9 +14,7 @@ from pipeline_lib.delivery.report.tables import NO_FIGURE, Table
 
 ALL = "all"  # the row of all kinds together
 METRICS = ("p_at_1", "rp", "map_at_r")
-KIND_COLUMNS = (
-    "queries", "number", "P@1 by cosine", "re-ranked", "change", "perfect", "RP", "MAP@R", "put right", "spoilt",
-)  # fmt: skip
+KIND_COLUMNS = ("queries", "number", "P@1 by cosine", "re-ranked", "change", "perfect", "RP", "MAP@R", "right / spoilt")
 # Shown where one is not 0.
 FAULTS = {"num_left_out": "left out", "num_nothing_carried": "not compared", "num_not_converged": "not converged"}
 
@@ -68,8 +66,8 @@ def kinds_table(kinds: Mapping[str, Mapping[str, Any]], places: FirstPlaces) -> 
         if counted != num_right:
             problem = "Ranks and metrics of a re-ranking disagree; rerun the rerank stage."
             raise DataError(problem, got=f"{kind}: {counted} first places right, of P@1 {num_right}")
-        changed = [str(int(rows_of[among].sum())) for rows_of in (places.mended, places.spoilt)]
-        rows.append((kind, str(row["num_queries"]), *first, change, bound, *others, *changed, *counts))
+        changed = " / ".join(str(int(rows_of[among].sum())) for rows_of in (places.mended, places.spoilt))
+        rows.append((kind, str(row["num_queries"]), *first, change, bound, *others, changed, *counts))
         groups.append(kind == ALL)
     columns = (*KIND_COLUMNS, *(FAULTS[key] for key in faults))
     return Table(columns, tuple(rows), tuple(groups), num_words=1)

@@ -16,7 +16,7 @@ ALL = "all"  # the row of all kinds together
 METRICS = ("p_at_1", "rp", "map_at_r")
 KIND_COLUMNS = ("queries", "number", "P@1 by cosine", "re-ranked", "change", "perfect", "RP", "MAP@R", "right / spoilt")
 # Shown where one is not 0.
-FAULTS = {"num_left_out": "left out", "num_nothing_carried": "not compared", "num_not_converged": "not converged"}
+FAULTS = {"num_left_out": "left out", "num_nothing_carried": "skipped", "num_not_converged": "not converged"}
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ METRICS = {
 def test_the_table_puts_all_last_and_counts_what_the_pictures_show() -> None:
     table = kinds_table(METRICS, first_places(RANKED))
     assert table.columns[1:6] == ("number", "P@1 by cosine", "re-ranked", "change", "perfect")
-    assert table.columns[8:] == ("right / spoilt", "not compared")  # nothing was left out, and all converged
+    assert table.columns[8:] == ("right / spoilt", "skipped")  # nothing was left out, and all converged
     shares = "50.0 [10.0, 90.0]"
     assert table.rows[0] == (
         "crop", "4", shares, shares, "+0.0 [+10.0, +90.0]", "100.0", "25.0 → 25.0", "12.5 → 12.5", "2 / 2", "7"
@@ -101,7 +101,7 @@ def test_queries_without_a_right_answer_do_not_count() -> None:
     table = kinds_table(
         {**METRICS, "hat": metrics_of(1, 0, 0, 1)}, first_places(pa.concat_tables([RANKED, unanswerable]))
     )
-    assert table.columns[9:] == ("left out", "not compared")
+    assert table.columns[9:] == ("left out", "skipped")
     assert table.rows[1][8:] == ("0 / 0", "1", "7")
 
 

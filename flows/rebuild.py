@@ -23,7 +23,7 @@ from pipeline_lib.params.machine import STAGES_AT_ONCE, Machine, load_machine
 from pipeline_lib.params.whole import load_params
 
 # Groups of stages that compute on a GPU where there is one; the others are shown none.
-GPU_STAGES = {"align", "build_anchors", "explain", "rerank"}
+GPU_STAGES = {"align", "attack", "build_anchors", "explain", "rerank"}
 GPU_STAGES |= {"train", "train_over", "train_region", "train_regions"}
 GPU_STAGES |= {"embed", "embed_over", "embed_gallery", "embed_region", "embed_regions"}
 gpus = GpuPool(visible_gpus())  # of this process, whose threads the stages' tasks are

@@ -8,7 +8,7 @@ from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.core.kinds import kind_settings, load_kind
 from pipeline_lib.data.faces.detection.build import check_detector
 from pipeline_lib.matching.scores.shared.networks import OfNetworks
-from pipeline_lib.networks.backbones.shared.build import build_network, network_spec
+from pipeline_lib.networks.backbones.shared.build import build_network, build_over, network_spec
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.heads.shared.build import build_head
 from pipeline_lib.networks.heads.shared.settings import head_settings
@@ -149,7 +149,10 @@ def _check_uses(params: Params, path: Path) -> None:
 
 def _without_weights(params: Params, network: str) -> FaceNetwork:
     with torch.device("meta"):  # its shape alone: no memory, no time
-        return build_network(network_spec(params.networks[network], f"networks.{network}"))
+        if network in params.networks:
+            return build_network(network_spec(params.networks[network], f"networks.{network}"))
+        settings = over_settings(params.networks_over[network], f"networks_over.{network}")
+        return build_over(settings, {name: _without_weights(params, name) for name in settings.over})
 
 
 def _check_file(path: Path | None, where: str) -> None:

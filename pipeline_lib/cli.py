@@ -1,4 +1,4 @@
-"""The console command `face-verifier`: check params, compare two photographs, sum up a rebuild, promote, export."""
+"""The console command `face-verifier`: check params, compare photographs, identify, sum up a rebuild, promote, export."""
 
 import base64
 import io
@@ -12,19 +12,19 @@ import numpy as np
 import typer
 
 from pipeline_lib.core.errors import DataError, PipelineError
-from pipeline_lib.core.files import clear_output, output_file, read_json
-from pipeline_lib.delivery.registry.ask import ask
+from pipeline_lib.core.files import ESCAPED, clear_output, output_file, read_json
+from pipeline_lib.delivery.identify.command import identify
+from pipeline_lib.delivery.registry.ask import CHAMPION, ask
 from pipeline_lib.delivery.report.tables import as_text, headline_table
 from pipeline_lib.delivery.verdict import words
 from pipeline_lib.delivery.verdict.page import as_page
-from pipeline_lib.tracking.store import RegistryError, database_file, open_client, shown_uri, tracking_uri
+from pipeline_lib.tracking.store import existing_store, is_store, open_client, shown_uri, tracking_uri
 from pipeline_lib.why.study.command import study
 
-MODEL = "models:/face-verifier@champion"
 NOT_PRINTED = ("maps", "face_a", "face_b", "png")  # an answer's pictures, and 25,088 numbers
-ESCAPED = "backslashreplace"  # a photograph's name may be no UTF-8, and a terminal may be no UTF-8 either
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(study, name="study")
+app.command()(identify)
 TrackingUri = Annotated[
     str | None,
     typer.Option(
@@ -91,8 +91,15 @@ def verify(
             help="Also hide each part of the faces, and say whether that points at the same parts; 98 images more."
         ),
     ] = True,
+    fmr: Annotated[
+        float | None,
+        typer.Option(
+            help="Decide at the threshold that such a share of the calibration's pairs of two people is above."
+        ),
+    ] = None,
+    threshold: Annotated[float | None, typer.Option(help="Decide at this threshold, not at the model's.")] = None,
     model: Annotated[
-        str | None, typer.Option(help=f"The registered model; default: {MODEL}.", show_default=False)
+        str | None, typer.Option(help=f"The registered model; default: {CHAMPION}.", show_default=False)
     ] = None,
     tracking: TrackingUri = None,
 ) -> None:
@@ -111,15 +118,22 @@ def verify(
         if path.resolve() in (a.resolve(), b.resolve()):
             raise DataError("An output would replace a photograph.", got=path, allowed="another file", where=option)
         clear_output(path)  # a failure must not leave the last pair's page, which says Match or No match
-    if model is None and tracking is None and not _is_store(tracking_uri()):
+    given = {"method": method, "check": check, "fmr": fmr, "threshold": threshold}
+    asked = {name: value for name, value in given.items() if value is not None}
+    if model is None and tracking is None and not is_store(tracking_uri()):
         from pipeline_lib.delivery.verifier import shipped
 
-        model, answer = shipped.NAME, shipped.ask_shipped(a, b, method, check)
+        model, answer = shipped.NAME, shipped.ask_shipped(a, b, asked)
     else:
-        model = model or MODEL
-        answer = ask(model, _existing_store(tracking), a, b, {"method": method, "check": check})
+        model = model or CHAMPION
+        answer = ask(model, existing_store(tracking), a, b, asked)
     if answer["error"] is not None:
         raise DataError("There is no verdict.", got=answer["error"])
+    if {"fmr", "threshold"} & set(asked) and not answer.get("basis"):
+        problem = "The model was registered before a threshold could be asked for, and has answered with its own."
+        raise DataError(
+            problem, got=answer["threshold"], allowed="`make repro`, which registers a newer one", where=model
+        )
     verdict = _verdict(answer, model, a, b)
     if png is not None:
         if verdict.png is None:
@@ -148,7 +162,7 @@ def promote(
     """Make a model version the champion by hand, whatever its figures."""
     from pipeline_lib.delivery.registry.promote import promote as promote_version
 
-    before = promote_version(open_client(_existing_store(tracking)), name, version)
+    before = promote_version(open_client(existing_store(tracking)), name, version)
     instead = "" if before in (None, version) else f" (before: version {before})"
     typer.echo(f"{name} version {version} is the champion{instead}.")
 
@@ -210,24 +224,6 @@ def main() -> None:
         sys.exit(f"{type(error).__name__}: {error}")
 
 
-def _existing_store(given: str | None) -> str:
-    """The store's URI; refuses a sqlite file that does not exist, which MLflow would create empty."""
-    uri = given or tracking_uri()
-    if not _is_store(uri):
-        raise RegistryError(
-            "There is no MLflow store here.",
-            got=database_file(uri),
-            allowed="--tracking-uri or MLFLOW_TRACKING_URI, or a folder in which `make repro` was run",
-        )
-    return uri
-
-
-def _is_store(uri: str) -> bool:
-    """Whether there is a store to ask: a server, which may be away, or a database that exists."""
-    database = database_file(uri)
-    return database is None or database.is_file()
-
-
 def _verdict(answer: dict[str, Any], model: str, a: Path, b: Path) -> words.Verdict:
     """The answer of a model of this version, or of an earlier one, which gave less."""
     face_a, face_b, png = (_decoded(answer.get(name)) for name in ("face_a", "face_b", "png"))
@@ -250,6 +246,8 @@ def _verdict(answer: dict[str, Any], model: str, a: Path, b: Path) -> words.Verd
         faces=None if face_a is None or face_b is None else (face_a, face_b),
         png=png,
         note=answer.get("note", ""),
+        prior=answer.get("prior") or 0.5,
+        basis=answer.get("basis") or "",
     )
 
 

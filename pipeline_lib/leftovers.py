@@ -21,6 +21,7 @@ def entries_by_folder(params: Params) -> Mapping[str, Iterable[str]]:
         "train_over": params.networks_over,
         "embed": networks,
         "teachers": [*params.teachers, NONE],
+        "attack": params.attacks,
         "gallery": params.galleries,
         "patches": regions.alone,
         "region_networks": of_regions,

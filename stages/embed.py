@@ -21,14 +21,15 @@ def main(
     pairs: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
 ) -> None:
-    """Embed the aligned images that any protocol's pairs name."""
+    """Embed the aligned images that any protocol's pairs name; patch features are kept of networks that compare them."""
     section = read_section("embed", Embed)
     inputs = {"network": network, "aligned": aligned, "pairs": pairs}
     stage = "embed_over" if network.parent.name == "networks_over" else "embed"
     with ranked_stage(f"{stage}@{network.name}", {"embed": section.model_dump()}, inputs) as ranked:
         images = ShardImages(aligned)
         part = Part(images, rows_of_pairs(images, pairs))
-        model, with_patches = inference_network(network, ranked.world), network.name in section.patches
+        model = inference_network(network, ranked.world)
+        with_patches = model.in_pairs or network.name in section.patches
         embed = face_features(model, section.mirror, with_patches)
         grid = model.grid if with_patches else None
         embed_shards(out, [part], embed, grid, ranked.batch_size, ranked.world)

@@ -63,7 +63,9 @@ def main(data: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Optio
         merit = merit_of(choice.figures, pairs, data / "ingest" / "manifest.parquet")
         with tempfile.TemporaryDirectory() as scratch:
             folder, weights = Path(scratch, "verifier"), detector_weights(align)
-            write_verifier(folder, settings, choice.calibration, choice.scorer, choice.networks, weights)
+            write_verifier(
+                folder, settings, choice.calibration, choice.impostors, choice.scorer, choice.networks, weights
+            )
             uri = log_verifier(run, name, folder, example=example_photographs(), out=out / "model")
         tags = {"networks": ", ".join(choice.networks), "score": column, "detector": align.detector}
         made = register_version(run.client, name, uri, run.run_id, merit, choice.lead, tags, note)

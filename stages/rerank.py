@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import pyarrow.compute as pc
 import torch
 import typer
 
 from pipeline_lib.core.files import write_json
 from pipeline_lib.core.kinds import kind_settings
-from pipeline_lib.core.tables import read_table, write_table
-from pipeline_lib.core.texts import Texts, as_texts
+from pipeline_lib.core.tables import write_table
+from pipeline_lib.core.texts import as_texts
 from pipeline_lib.core.world import current_world
 from pipeline_lib.matching.rerankers.shared.reranker import KINDS, Reads
 from pipeline_lib.matching.retrieval.results import metrics_by_kind, ranks_table, seconds_table
@@ -21,7 +20,6 @@ from pipeline_lib.networks.embeddings.means import read_means
 from pipeline_lib.networks.embeddings.store import read_embeddings
 from pipeline_lib.params.load import PARAMS_FILE, read_entry
 from pipeline_lib.params.rerank import Rerank
-from pipeline_lib.schemas.occlusions import OCCLUSIONS
 from pipeline_lib.schemas.ranks import ENTRY, RANKS, SEARCH
 from pipeline_lib.schemas.rerank_seconds import RERANK_SECONDS
 from pipeline_lib.tracking.stage_run import flatten, stage_run
@@ -35,23 +33,21 @@ def main(
     entry: Annotated[str, typer.Option()],
     gallery: Annotated[Path, typer.Option()],
     beside: Annotated[Path, typer.Option("--with")],
-    occlusions: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
 ) -> None:
     """Rank the clean test images for every query, before and after stage 2; write ranks and metrics."""
     params = read_entry("rerank", entry, Rerank)
     kind, settings = kind_settings(KINDS, params.kind, params.own, f"{PARAMS_FILE}, rerank.{entry}")
-    inputs = {"gallery": gallery, "with": beside, "occlusions": occlusions}
+    inputs = {"gallery": gallery, "with": beside}
     with stage_run(f"rerank@{entry}", params={"rerank": {entry: params.model_dump()}}, inputs=inputs) as run:
         reranker = kind.open_reranker(settings, Reads(gallery, beside, current_world().device))
         store = read_embeddings(gallery)
-        is_clean_test = [split == "test" and not kind for split, kind in zip(store.splits, store.kinds, strict=True)]
-        clean_test = as_texts(store.keys).take(np.flatnonzero(is_clean_test))
+        kind_of = [kind or CLEAN for kind in store.kinds]
+        is_query = np.array([kind is not None for kind in store.kinds], np.bool_)
+        clean_test = as_texts(store.keys).take(np.flatnonzero(~is_query))
         asked, kinds = clean_test, as_texts([CLEAN] * len(clean_test))
         if params.queries == "occluded":
-            drawn = read_table(occlusions, OCCLUSIONS)
-            drawn = drawn.filter(pc.equal(drawn["purpose"], "query"))
-            asked, kinds = Texts(drawn["key"]), Texts(drawn["kind"])
+            asked, kinds = (as_texts(texts).take(np.flatnonzero(is_query)) for texts in (store.keys, kind_of))
         mean = read_means(gallery).vector if params.centred else None
         queries, found = (stored_faces(store, gallery, keys, mean) for keys in (asked, clean_test))
         ranking = rank_two_stages(

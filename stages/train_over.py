@@ -28,7 +28,8 @@ def main(
     record: Annotated[Path, typer.Option()],
 ) -> None:
     """Train networks_over.<network> over the networks in FROZEN that it names, which stay as they are."""
-    entry, section = read_entry("networks_over", network, NetworkOver), read_section("train", Train)
+    entry = read_entry("networks_over", network, NetworkOver)
+    section = read_section("train", Train).with_own(entry)
     where = f"{PARAMS_FILE}, networks_over.{network}"
     settings = over_settings(entry, where)
 

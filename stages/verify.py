@@ -34,7 +34,8 @@ def main(
     with stage_run("verify", params={"verify": params.model_dump()}, inputs=inputs) as run:
         scorable = read_pairs(pairs, aligned)
         table = joined(scorable.table, sorted(scores.glob("*.parquet")))
-        metrics, calibrations = all_metrics(table, scorable.num_dropped, params), all_calibrations(table)
+        metrics = all_metrics(table, scorable.num_dropped, params)
+        calibrations = all_calibrations(table, params.decide)
         if not calibrations:
             log.warning("No score is calibrated: there are no scores, or no pairs of the protocol val.")
         write_scores(out / "scores.parquet", table)

@@ -11,6 +11,8 @@ from typing import Any
 
 from pipeline_lib.core.errors import DataError
 
+ESCAPED = "backslashreplace"  # a photograph's name may be no UTF-8, and a terminal may be no UTF-8 either
+
 
 @contextmanager
 def atomic_file(path: Path, make_folder: bool = True) -> Iterator[Path]:

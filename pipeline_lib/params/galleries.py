@@ -1,7 +1,16 @@
-"""Section `galleries`: networks that occluded queries are identified with."""
+"""Section `galleries`: networks that queries are identified with."""
+
+from typing import Literal
 
 from pipeline_lib.params.section import Section
 
 
 class Gallery(Section):
-    """One entry, by a network's name: its gallery and its queries are embedded, with patch features. No settings."""
+    """One entry, by a network's name: its gallery and its queries are embedded, with patch features.
+
+    `of`: the table that defines the network. `landmarks`: also keep each image's 68 landmarks, which the weights lmk of
+    a re-ranker of kind emd need; their predictor learned from pictures that are not for commercial use.
+    """
+
+    of: Literal["networks", "networks_over"]
+    landmarks: bool = False

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline_lib.params.section import NO_FILE, NONE, NonNegative, OpenSection, Section
+from pipeline_lib.params.section import NO_FILE, NONE, AboveZero, NonNegative, OpenSection, Section
 
 DISTILLATION = "distillation"  # the kind of networks/heads that learns from a teacher, not from labels
 
@@ -35,12 +35,6 @@ class Trained(OpenSection):
     epochs: NonNegative
     head: Head
 
-    @model_validator(mode="after")
-    def _training_needs_a_head(self) -> Self:
-        if (self.epochs > 0) == (self.head.kind == NONE):
-            raise ValueError(f"epochs {self.epochs} and head {self.head.kind}: a head (not none) is for epochs above 0")
-        return self
-
 
 class Network(Trained):
     """A network and its training: `arch` names a module of networks/backbones, which checks its shape's keys.
@@ -54,6 +48,12 @@ class Network(Trained):
     checkpoint: str
     teacher: str = NONE
     patches: Patches | None = None
+
+    @model_validator(mode="after")
+    def _training_needs_a_head(self) -> Self:
+        if (self.epochs > 0) == (self.head.kind == NONE):
+            raise ValueError(f"epochs {self.epochs} and head {self.head.kind}: a head (not none) is for epochs above 0")
+        return self
 
     @model_validator(mode="after")
     def _a_teacher_is_for_distillation(self) -> Self:
@@ -70,7 +70,13 @@ class Network(Trained):
 
 
 class NetworkOver(Trained):
-    """A network over frozen ones (`over` names them): `kind` names a module of networks/over, which checks its keys."""
+    """A network over frozen ones (`over` names them): `kind` names a module of networks/over, which checks its keys.
+
+    `learning_rate`, `use_occluded`: in place of those of section `train`; null: those. Whether it
+    learns with a head, or from a loss of its own alone, its kind knows (over.shared.settings).
+    """
 
     kind: str
     over: Annotated[list[str], Field(min_length=1)]
+    learning_rate: AboveZero | None = None
+    use_occluded: bool | None = None

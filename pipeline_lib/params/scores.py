@@ -11,7 +11,7 @@ class Score(OpenSection):
     """One entry: `kind` names a module of matching/scores, which checks the other keys.
 
     `of` is the folder below data/ that it scores (align, embed, embed/<network>, region_embeddings), `with` what else it
-    reads there (anchors/<name>, region_weights/<name>), or none.
+    reads there (anchors/<name>, region_weights/<name>, networks_over/<name>), or none.
     """
 
     kind: str

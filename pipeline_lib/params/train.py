@@ -1,9 +1,10 @@
 """Section `train`: what all training stages share."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field
 
+from pipeline_lib.params.networks import NetworkOver
 from pipeline_lib.params.section import AboveZero, NonNegative, Positive, Section, Share
 
 Two = Annotated[int, Field(ge=2)]
@@ -44,3 +45,8 @@ class Train(Section):
     validate_every_epochs: Positive | None
     compile: bool
     seed: int
+
+    def with_own(self, entry: NetworkOver) -> Self:
+        """The section with what an entry says in its place."""
+        own = {"learning_rate": entry.learning_rate, "use_occluded": entry.use_occluded}
+        return self.model_copy(update={key: value for key, value in own.items() if value is not None})

@@ -1,6 +1,6 @@
 """Section `verify`: how pairs are judged."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -13,11 +13,24 @@ class Protocol(OpenSection):
     kind: str
 
 
+class Fmr(Section):
+    """The threshold that a share `fmr` of the impostor pairs is above."""
+
+    fmr: Annotated[float, Field(gt=0, lt=1)]
+
+
+Decide = Literal["even_odds", "accuracy", "eer"] | Fmr
+
+
 class Verify(Section):
     """Pair verification; a rate too low for the number of impostors is left out of the tables.
 
-    `protocols`: those that are not evaluated as kfold, by name.
+    `decide`: the threshold on the validation pairs, which the registered model has. even_odds: where the logistic curve passes
+    1/2; accuracy, eer: best, or equal errors; {fmr: 0.001}: so few impostor pairs above. `protocols`: those that are not
+    evaluated as kfold, by name.
     """
+
+    decide: Decide
 
     false_accept_rates: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)]
     protocols: dict[str, Protocol] = {}

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from pipeline_lib.core.kinds import checked
 from pipeline_lib.params.align import Align
 from pipeline_lib.params.anchors import Anchors
+from pipeline_lib.params.attacks import Attack, AttackName
 from pipeline_lib.params.claims import Claims
 from pipeline_lib.params.embed import Embed
 from pipeline_lib.params.explain import Explain, Explanation
@@ -47,6 +48,7 @@ class Params(Section):
     anchors: dict[Name, Anchors] = {}
     scores: dict[Name, Score] = {}
     verify: Verify
+    attacks: dict[AttackName, Attack] = {}
     galleries: dict[Name, Gallery] = {}
     rerank: dict[Name, Rerank] = {}
     explain: Explain
@@ -60,10 +62,10 @@ class Params(Section):
         if twice := sorted(set(self.networks) & set(self.networks_over)):
             raise ValueError(f"networks and networks_over both define {', '.join(twice)}")
         # (key, what it names): their stages read data/networks, in which those over others are not.
-        named = [(f"galleries.{name}", name) for name in self.galleries]
+        named = [(f"galleries.{name}", name) for name, entry in self.galleries.items() if entry.of == "networks"]
         named += [(f"teachers.{name}", name) for name in self.teachers]
         named += [(f"anchors.{name}.network", entry.network) for name, entry in self.anchors.items()]
-        named += [(f"rerank.{name}.network", entry.network) for name, entry in self.rerank.items()]
+        named += [(f"attacks.{name}.network", entry.network) for name, entry in self.attacks.items()]
         named += [(f"explanations.{name}.network", entry.network) for name, entry in self.explanations.items()]
         named += [
             (f"networks_over.{name}.over", over) for name, entry in self.networks_over.items() for over in entry.over
@@ -71,6 +73,9 @@ class Params(Section):
         for key, name in named:
             if name not in self.networks:
                 raise ValueError(f"{key} names {name}, which networks does not define")
+        for name, entry in self.galleries.items():
+            if entry.of == "networks_over" and name not in self.networks_over:
+                raise ValueError(f"galleries.{name} names {name}, which networks_over does not define")
         beside = [(f"explanations.{name}", entry.with_) for name, entry in self.explanations.items()]
         beside += [(f"rerank.{name}", entry.with_) for name, entry in self.rerank.items()]
         for key, read in beside:
@@ -80,9 +85,13 @@ class Params(Section):
         for key, reranked in self.rerank.items():
             if reranked.network not in self.galleries:
                 raise ValueError(f"rerank.{key}.network names {reranked.network}, which galleries does not")
-            if reranked.queries == "occluded" and not self.occlude.kinds:
+            if reranked.queries == "occluded" and not self._has_queries:
                 raise ValueError(f"rerank.{key} has no queries: occlude.kinds is empty")
         return self
+
+    @property
+    def _has_queries(self) -> bool:
+        return bool(self.occlude.kinds or self.occlude.profile_queries or self.attacks)
 
     @model_validator(mode="after")
     def _teachers_teach(self) -> "Params":
@@ -125,10 +134,15 @@ class Params(Section):
         table, _, name = entry.with_.partition("/")
         if entry.with_ == NONE:
             return
-        defined: Mapping[str, Mapping[str, Section]] = {"anchors": self.anchors, "region_weights": self.regions.weights}
+        defined: Mapping[str, Mapping[str, Section]] = {
+            "anchors": self.anchors,
+            "region_weights": self.regions.weights,
+            "networks_over": self.networks_over,
+        }
         if name not in defined.get(table, {}):
             raise ValueError(f"scores.{key}.with names {entry.with_}, which is not defined")
-        wanted = f"embed/{self.anchors[name].network}" if table == "anchors" else "region_embeddings"
+        network = self.anchors[name].network if table == "anchors" else name
+        wanted = "region_embeddings" if table == "region_weights" else f"embed/{network}"
         if entry.of != wanted:
             raise ValueError(f"scores.{key} is of {entry.of} with {entry.with_}, which are of {wanted}")
 

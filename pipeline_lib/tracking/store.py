@@ -75,6 +75,28 @@ def database_file(uri: str) -> Path | None:
     return Path(unquote(path.removeprefix("file:")) if is_quoted else path).absolute()
 
 
+def is_store(uri: str) -> bool:
+    """Whether there is a store to ask: a server, which may be away, or a database that exists."""
+    database = database_file(uri)
+    return database is None or database.is_file()
+
+
+def existing_store(given: str | None) -> str:
+    """The URI that is given, else tracking_uri()'s.
+
+    Raises:
+        RegistryError: it is of a sqlite file that does not exist, which MLflow would create empty.
+    """
+    uri = given or tracking_uri()
+    if not is_store(uri):
+        raise RegistryError(
+            "There is no MLflow store here.",
+            got=database_file(uri),
+            allowed="--tracking-uri or MLFLOW_TRACKING_URI, or a folder in which `make repro` was run",
+        )
+    return uri
+
+
 def artifact_folder(uri: str) -> Path | None:
     """`mlartifacts` beside a sqlite database; None for a server, which knows its own place."""
     database = database_file(uri)

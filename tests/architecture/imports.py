@@ -14,7 +14,7 @@ import yaml
 
 REPOSITORY = Path(__file__).parent.parent.parent
 ROOTS = ("pipeline_lib", "stages")
-WIDTH = 140
+WIDTH = 160
 # Records of runs decide no result; machine.yaml neither.
 NO_DEPENDENCY = ("pipeline_lib/tracking/", "pipeline_lib/params/machine.py")
 # Of which every file is a concept of its own, so that a change reaches only those who use it.

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import statistics
 from pathlib import Path
 
@@ -24,11 +25,11 @@ from pipeline_lib.check import check_params
 WINGS = {
     "core": [], "params": [], "schemas": [],
     "data": ["photos", "synthetic", "sources", "shards", "faces", "patches", "occlusion"],
-    "networks": ["backbones", "heads", "over", "embedding", "embeddings", "training"],
+    "networks": ["backbones", "heads", "over", "embedding", "embeddings", "attack", "training"],
     "matching": ["emd", "regions", "dam", "scores", "rerankers", "retrieval", "verification"],
     "why": ["explanation", "faithfulness", "study"],
     "tracking": [],
-    "delivery": ["verifier", "registry", "claims", "report", "verdict"],
+    "delivery": ["verifier", "registry", "claims", "report", "verdict", "identify"],
 }  # fmt: skip
 STAGES = read_stages()
 SOURCE_FILES = sorted(
@@ -172,6 +173,22 @@ def test_untrained_takes_what_is_published_and_no_more(data: str, tmp_path: Path
     assert not any(network.epochs for network in params.networks.values())
     assert set(params.scores) == {"raw_pixel", "cosine"}
     assert not {"regions", "anchors", "galleries", "rerank", "explanations"} & set(composed)
+
+
+def test_galleries_wait_for_their_network_and_for_attacks(tmp_path: Path) -> None:
+    """Also where the network is one over others; in the demo, which attacks nothing, for the network alone."""
+    from dvc.repo import Repo
+
+    compose(tmp_path, "data=cfp_lfw", "scale=tables")
+    for name in ("dvc.yaml", "versions.yaml"):
+        shutil.copy(REPOSITORY / name, tmp_path / name)
+    index = Repo.init(str(tmp_path), no_scm=True).index
+    after = {stage.name: {one.name for one in index.graph.successors(stage)} for stage in index.stages}
+    attack = "attack@adversarial"
+    assert after["embed_gallery@iresnet"] == {"align", "occlude", attack, "train@iresnet"}
+    assert after["embed_gallery@iresnet_finetuned"] == {"align", "occlude", attack, "train_over@iresnet_finetuned"}
+    assert after[attack] == {"align", "occlude", "train@iresnet"}
+    assert "train@iresnet" in after["train_over@iresnet_finetuned"]
 
 
 def test_no_machine_path_or_secret_is_committed() -> None:

@@ -87,6 +87,9 @@ def comment(checkout: Checkout, file: str) -> None:
         ("pipeline_lib/networks/heads/adaface.py", {"train@adaface"}),
         ("pipeline_lib/networks/heads/uniface.py", set()),
         ("pipeline_lib/networks/backbones/vit.py", set()),
+        ("pipeline_lib/networks/over/finetuned.py", set()),
+        ("pipeline_lib/networks/attack/pgd.py", set()),
+        ("pipeline_lib/params/attacks.py", {"report"}),
         ("pipeline_lib/networks/backbones/mobilefacenet.py", {"train@imported"}),
         (
             "pipeline_lib/networks/backbones/iresnet.py",

@@ -107,10 +107,26 @@ def test_verify_as_json(store: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_identify_asks_the_champion(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "people").mkdir()
+    for name in ("a.png", "<b>.png", "text.jpg"):
+        shutil.copy(store / name, tmp_path / "people" / name)
+    search = ("identify", "a.png", "--gallery", str(tmp_path / "people"), "--cache", str(tmp_path / "cache"))
+    done = command(store, *search, "--json", "--html", str(tmp_path / "page.html"))
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["model"], answer["score"]) == ("models:/face-verifier@champion", "cosine:rrfnet")
+    assert (answer["name"], answer["candidates"][0]["similarity"]) == ("a", pytest.approx(1.0, abs=1e-6))
+    assert [one["key"] for one in answer["unusable"]] == ["text.jpg"]
+    assert "&lt;b&gt;" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("verify", "a.png", "text.jpg"), "image_b: not an image"),
+        (("identify", "a.png", "--gallery", ".", "--model", "models:/face-verifier@nobody"), "cannot be loaded"),
         (("verify", "a.png", "a.png", "--model", "models:/face-verifier@nobody"), "cannot be loaded"),
         (("promote", "9"), "There is no such model version"),
     ],

@@ -30,7 +30,8 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli, "ask", ask)
-    monkeypatch.setattr(cli, "_is_store", lambda uri: True)
+    monkeypatch.setattr(cli, "existing_store", lambda given: "sqlite:///mlflow.db")
+    monkeypatch.setattr(cli, "is_store", lambda uri: True)
     return photographs
 
 

@@ -50,7 +50,7 @@ PARAMS: dict[str, Any] = {
         "regions": {"kind": "regions", "of": "region_embeddings", "with": "region_weights/logistic"},
         "dam": {"kind": "dam", "of": "embed/rrfnet", "with": "anchors/real"},
     },
-    "verify": {"false_accept_rates": [0.1]},
+    "verify": {"decide": "even_odds", "false_accept_rates": [0.1]},
     "register": {"candidates": "auto", "model_name": "face-verifier"},
 }  # fmt: skip
 

@@ -17,13 +17,16 @@ from pipeline_lib.matching.scores.dam import DamR
 from pipeline_lib.matching.scores.regions import CombinedRegions
 from pipeline_lib.matching.scores.shared.scorer import Scorer
 from pipeline_lib.matching.verification.calibration import Calibration
+from pipeline_lib.matching.verification.impostors import Impostors, impostor_scores
 from pipeline_lib.networks.backbones.shared.checkpoints import save_network
 from pipeline_lib.params.align import Align
 from pipeline_lib.params.embed import Embed
 from pipeline_lib.tracking.stage_run import stage_run
 
 THRESHOLD = 0.3
-CALIBRATION = Calibration(THRESHOLD, 10.0, -3.0, "val", 10, 0.9, 0.8)
+TAIL = impostor_scores([0.45 - 0.1 * rank for rank in range(10)])
+CALIBRATION = Calibration(THRESHOLD, 10.0, -3.0, "val", 10, 0.9, 0.8, 0.5, "even odds", TAIL)
+IMPOSTORS = Impostors(1000, (0, 10, 500), (0.9, 0.5, -0.2), 50, 50)
 ALIGN = Align(
     detector="dlib", min_score=0.0, min_face_px=40, several_faces="reject", images_per_shard=1, max_reject_share=0.0
 )
@@ -56,7 +59,7 @@ def write_tiny(folder: Path, score: str = "cosine:rrfnet") -> Path:
     for name, network in networks.items():
         save_network(folder / "trained" / name, network)
     paths = {name: folder / "trained" / name for name in networks}
-    write_verifier(folder / "verifier", settings(score), CALIBRATION, scorer, paths, None)
+    write_verifier(folder / "verifier", settings(score), CALIBRATION, IMPOSTORS, scorer, paths, None)
     return folder / "verifier"
 
 

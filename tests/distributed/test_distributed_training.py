@@ -144,6 +144,32 @@ def test_micro_batches_make_worlds_equal_with_batch_normalisation(
         assert all(torch.equal(other[name], value) for name, value in ranks[0].items())
 
 
+def test_a_network_in_pairs_is_the_same_in_any_world_and_parts_and_goes_on_after_a_stop(
+    tmp_path: Path, start: Start
+) -> None:
+    # Nothing in it is normalised over a batch: as without pairs, only the order of float32 sums differs.
+    options = ("--network", "pairs", "--batch-size", "6", "--epochs", "2", "--ema", "0.5")
+    found = {}
+    for world, micro_batch in ((1, "6"), (1, "2"), (2, "3"), (3, "2")):
+        folder = tmp_path / f"{world} {micro_batch}"
+        for code, output in start([folder], world, *options, "--micro-batch", micro_batch):
+            assert code == 0, output
+        found[folder.name] = json.loads((folder / "history.json").read_text())
+    stop = ("--micro-batch", "3", "--signal", "SIGTERM", "--signal-step", "4", "--signal-rank", "1")
+    for code, output in start([tmp_path / "moved"], 2, *options, *stop):
+        assert code == 3, output
+    for code, output in start([tmp_path / "moved"], 1, *options, "--micro-batch", "3"):
+        assert code == 0, output
+    assert json.loads((tmp_path / "moved" / "logged.json").read_text())[0] > 4
+    found["moved"] = json.loads((tmp_path / "moved" / "history.json").read_text())
+    rows = found.pop("1 6")
+    assert len(rows) == 8
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    for others in found.values():
+        for one, other in zip(rows, others, strict=True):
+            assert other == pytest.approx(one, rel=1e-5)
+
+
 def test_a_killed_rank_is_named_by_the_others(tmp_path: Path, start: Start) -> None:
     options = ("--network", "iresnet", "--signal", "SIGKILL", "--signal-step", "4", "--signal-rank", "1")
     started = time.monotonic()

@@ -186,20 +186,52 @@ def test_region_networks_have_no_teacher(changed: Change) -> None:
         check_params(changed(taught))
 
 
-def test_a_network_over_others_is_not_where_galleries_and_explanations_look(changed: Change) -> None:
-    over = {"kind": "x", "over": ["iresnet"], "epochs": 0, "head": {"kind": "none"}}
+@pytest.mark.parametrize(
+    ("of", "message"),
+    [
+        ({"pair": "networks"}, r"galleries\.pair names pair, which networks does not define"),
+        ({"iresnet": "networks_over"}, r"galleries\.iresnet names iresnet, which networks_over does not define"),
+        ({"pair": "region_networks"}, r"galleries\.pair\.of: Input should be 'networks' or 'networks_over'"),
+        ({"pair": "networks_over"}, None),
+    ],
+)
+def test_a_gallery_says_which_table_its_network_is_of(changed: Change, of: dict[str, str], message: str | None) -> None:
+    over = {"kind": "xcos", "over": ["iresnet"], "epochs": 0, "head": {"kind": "none"}}
 
     def edit(document: Any) -> None:
-        document["networks_over"] = {"pair": over}
-        document["galleries"] = {"iresnet": {}, "pair": {}}
+        document["networks_over"]["pair"] = over
+        document["galleries"] |= {name: {"of": table} for name, table in of.items()}
+        document["rerank"]["apc"]["network"] = next(iter(of))
 
-    with pytest.raises(ParamsError, match=r"galleries\.pair names pair, which networks does not define"):
+    if message is None:
+        assert check_params(changed(edit)).galleries["pair"].of == "networks_over"
+        return
+    with pytest.raises(ParamsError, match=message):
         load_params(changed(edit))
+
+
+def test_the_queries_of_a_re_ranking_may_be_profiles_or_adversarial_alone(changed: Change) -> None:
+    attack = {"network": "iresnet", "epsilon": 4, "num_steps": 2, "step_size": 1.0, "max_query_images": 3, "seed": 1}
+
+    def profiles(document: Any) -> None:
+        document["occlude"] |= {"kinds": [], "profile_queries": True}
+
+    def adversarial(document: Any) -> None:
+        document["occlude"]["kinds"], document["attacks"] = [], {"adversarial_white": attack}
+
+    assert load_params(changed(profiles)).rerank
+    assert load_params(changed(adversarial)).attacks["adversarial_white"].epsilon == 4
+    with pytest.raises(
+        ParamsError, match=r"attacks\.adversarial\.network names nobody, which networks does not define"
+    ):
+        load_params(changed(put("attacks", {"adversarial": {**attack, "network": "nobody"}})))
+    with pytest.raises(ParamsError, match=r"attacks\.crop\.\[key\]"):
+        load_params(changed(put("attacks", {"crop": attack})))
 
 
 def test_a_patch_grid_that_cannot_be_pooled_is_named(changed: Change) -> None:
     def pool(document: Any) -> None:
-        document["galleries"]["rrfnet28"] = {}
+        document["galleries"]["rrfnet28"] = {"of": "networks"}
         document["rerank"]["apc"] |= {"network": "rrfnet28", "pool": 2}
 
     with pytest.raises(ParamsError, match=r"full patch grid[\s\S]*rerank\.apc"):

@@ -73,8 +73,10 @@ def commands(text: str) -> list[str]:
 
 
 def put_two_faces(built: Checkout) -> None:
-    """Photographs in which one face was found, as the README's a.jpg and b.jpg."""
+    """Photographs in which one face was found, as the README's a.jpg and b.jpg, and its people/, a folder of both."""
     aligned = set(pq.read_table(built.folder / "data/align/index.parquet")["image_id"].to_pylist())
     photos = [path for path in sorted((built.folder / "data/ingest/photos").rglob("*.jpg")) if path.stem in aligned]
     for name, photo in (("a.jpg", photos[0]), ("b.jpg", photos[1])):
         (built.folder / name).write_bytes(photo.read_bytes())
+        (built.folder / "people").mkdir(exist_ok=True)
+        (built.folder / "people" / name).write_bytes(photo.read_bytes())

@@ -1,17 +1,58 @@
-"""One entrance to all occlusions, and the random generator that belongs to an image."""
+"""One entrance to all occlusions and their combinations, and the random generator that belongs to an image."""
 
 import hashlib
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.core.errors import ParamsError
-from pipeline_lib.data.occlusion.crop import random_crop
+from pipeline_lib.core.geometry import FACE_PX
+from pipeline_lib.data.occlusion.crop import crop_landmarks, random_crop
 from pipeline_lib.data.occlusion.face_mask import draw_face_mask
 from pipeline_lib.data.occlusion.sunglasses import draw_sunglasses
+from pipeline_lib.params.occlude import COMBINED, KINDS
 
-KINDS = ("mask_surgical", "mask_cloth", "mask_n95", "sunglasses", "crop")
+
+class Drawing(NamedTuple):
+    """An occluded image, uint8 RGB (112, 112, 3), float32 (5, 2) where the landmarks are now, and what was drawn, for JSON."""
+
+    image: npt.NDArray[np.uint8]
+    landmarks: npt.NDArray[np.float32]
+    drawn: dict[str, object]
+
+
+def draw_occlusions(
+    image: npt.NDArray[np.uint8],
+    landmarks: npt.ArrayLike,
+    kind: str,
+    seed: int,
+    image_id: str,
+    crop_share: float,
+) -> Drawing:
+    """Draw one kind, or several joined by + one after the other, each as it is drawn alone on the picture before it.
+
+    A part has the generator that it has alone (image_rng): the mask of mask_cloth+sunglasses has the style and colours of
+    the same image's mask_cloth.
+
+    Args:
+        kind: params.occlude.Kind; for the others see draw_occlusion and image_rng.
+
+    Returns:
+        drawn: of one kind what draw_occlusion gives, of several {"kind": all, "each": [what each gave, in order]}.
+
+    Raises:
+        ParamsError, DataError: see draw_occlusion.
+    """
+    points = np.asarray(landmarks, np.float32)
+    each: list[dict[str, object]] = []
+    for part in kind.split(COMBINED):
+        image, drawn = draw_occlusion(image, points, part, image_rng(seed, image_id, part), crop_share)
+        box = drawn.get("box")
+        points = crop_landmarks(points, box, FACE_PX) if isinstance(box, list) else points
+        each.append(drawn)
+    return Drawing(image, points, each[0] if len(each) == 1 else {"kind": kind, "each": each})
 
 
 def draw_occlusion(

@@ -1,4 +1,6 @@
-"""Occluded images as shards: some of the training images for augmentation, test images in every kind as queries."""
+"""Occluded images as shards: some of the training images for augmentation, test images in every kind as queries; and, as
+they are, the test photographs that show a profile.
+"""
 
 import json
 from dataclasses import dataclass
@@ -9,16 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from pipeline_lib.core.geometry import FACE_PX
 from pipeline_lib.core.parallel import map_batches
 from pipeline_lib.core.progress import track
 from pipeline_lib.core.tables import table_from_rows
-from pipeline_lib.data.occlusion.crop import crop_landmarks
-from pipeline_lib.data.occlusion.draw import draw_occlusion, image_rng, query_images, training_kind
+from pipeline_lib.data.occlusion.draw import Drawing, draw_occlusions, query_images, training_kind
 from pipeline_lib.data.shards.aligned import AlignedBatch, AlignedRow, aligned_batches
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.params.occlude import Occlude
+from pipeline_lib.schemas.manifest import PROFILE
 from pipeline_lib.schemas.occlusions import OCCLUSIONS
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ Planned = tuple[AlignedBatch, list[list[str]]]
 
 @dataclass(frozen=True)
 class Occluded:
-    """One occluded image: `png` its bytes, landmarks (5, 2) where they are now, `drawn` JSON."""
+    """One occluded image, or a profile: `png` its bytes, landmarks (5, 2) where they are now, `drawn` JSON."""
 
     row: AlignedRow
     kind: str
@@ -44,9 +45,24 @@ class Occluded:
         """The WebDataset key, <image_id>+<kind>."""
         return f"{self.row.image_id}+{self.kind}"
 
+    def write(self, writer: ShardWriter) -> dict[str, object]:
+        """Append it to a shard set, members png and json; returns its row of schemas.occlusions.OCCLUSIONS."""
+        row = self.row
+        who = {"image_id": row.image_id, "identity": row.identity, "split": row.split}
+        about = {"kind": self.kind, "purpose": self.purpose}
+        found = {"landmarks": self.landmarks.tolist(), "score": row.score}
+        text = json.dumps(who | about | found, sort_keys=True).encode()
+        writer.write(self.key, {"png": self.png, "json": text}, **who, landmarks=self.landmarks, score=row.score)
+        return {"key": self.key, "image_id": row.image_id, **about, "drawn": self.drawn}
+
 
 def write_occluded_set(
-    aligned: Path, out: Path, occlude: Occlude, num_workers: int, scheduler: str | None = None
+    aligned: Path,
+    out: Path,
+    occlude: Occlude,
+    num_workers: int,
+    scheduler: str | None = None,
+    profiles: frozenset[str] = frozenset(),
 ) -> tuple["pa.Table", "pa.Table"]:
     """Draw all planned occlusions on Dask workers and write `out/occluded-NNNNNN.tar`.
 
@@ -59,6 +75,7 @@ def write_occluded_set(
         out: an existing, empty folder.
         occlude: what to draw, see planned_batches.
         num_workers, scheduler: see core.parallel.map_batches.
+        profiles: image ids of the test photographs that are queries of kind profile.
 
     Returns:
         The shard index (schemas.shard_index.SHARD_INDEX) and what was drawn (schemas.occlusions.OCCLUSIONS).
@@ -66,45 +83,36 @@ def write_occluded_set(
     Raises:
         DataError: the aligned shards or their index are missing or damaged.
     """
-    planned = planned_batches(aligned, occlude)
+    planned = planned_batches(aligned, occlude, profiles)
     rows: list[dict[str, object]] = []
     with ShardWriter(out, "occluded", occlude.images_per_shard) as writer:
         done = map_batches(partial(occlude_batch, occlude=occlude), planned, num_workers, scheduler)
         for occluded_images in track(done, "occlusion batches", total=len(planned)):
-            for occluded in occluded_images:
-                _write(writer, occluded)
-                rows.append(
-                    {
-                        "key": occluded.key,
-                        "image_id": occluded.row.image_id,
-                        "kind": occluded.kind,
-                        "purpose": occluded.purpose,
-                        "drawn": occluded.drawn,
-                    }
-                )
+            rows += [occluded.write(writer) for occluded in occluded_images]
     return writer.index(), table_from_rows(rows, OCCLUSIONS)
 
 
-def planned_batches(aligned: Path, occlude: Occlude) -> list[Planned]:
+def planned_batches(aligned: Path, occlude: Occlude, profiles: frozenset[str] = frozenset()) -> list[Planned]:
     """The training and test images in batches, with the kinds each image gets.
 
-    A training image gets one kind or none (draw.training_kind), a query (draw.query_images) every kind, any other image none.
+    A training image gets one kind or none (draw.training_kind), a test image of `profiles` the kind profile, a query drawn
+    among the other test images (draw.query_images) every kind, any other image none.
     """
     batches = list(aligned_batches(aligned, ("train", "test")))
     whose = [
         list(zip(*(batch.index[name].to_pylist() for name in ("image_id", "split")), strict=True)) for batch in batches
     ]
-    test_ids = (image_id for batch in whose for image_id, split in batch if split == "test")
+    test_ids = (
+        image_id for batch in whose for image_id, split in batch if split == "test" and image_id not in profiles
+    )
     queries = query_images(occlude.seed, test_ids, occlude.max_query_images)
 
     def kinds_of(image_id: str, split: str) -> list[str]:
         if image_id in queries:
             return list(occlude.kinds)
-        kind = (
-            training_kind(occlude.seed, image_id, list(occlude.kinds), occlude.train_share)
-            if split == "train"
-            else None
-        )
+        if split == "test":
+            return [PROFILE] if image_id in profiles else []
+        kind = training_kind(occlude.seed, image_id, list(occlude.kinds), occlude.train_share)
         return [] if kind is None else [kind]
 
     return [(batch, [kinds_of(*who) for who in ids]) for batch, ids in zip(batches, whose, strict=True)]
@@ -120,33 +128,12 @@ def occlude_batch(planned: Planned, occlude: Occlude) -> list[Occluded]:
             continue
         image = batch.image(reader, i)
         for kind in kinds:
-            rng = image_rng(occlude.seed, row.image_id, kind)
-            picture, drawn = draw_occlusion(image, row.landmarks, kind, rng, occlude.crop_share)
-            box = drawn.get("box")
-            landmarks = crop_landmarks(row.landmarks, box, FACE_PX) if isinstance(box, list) else row.landmarks
+            drawing = (
+                Drawing(image, row.landmarks, {"kind": PROFILE})
+                if kind == PROFILE
+                else draw_occlusions(image, row.landmarks, kind, occlude.seed, row.image_id, occlude.crop_share)
+            )
             purpose = "train" if row.split == "train" else "query"
-            text = json.dumps(drawn, sort_keys=True, allow_nan=False)
-            done.append(Occluded(row, kind, purpose, encode_png(picture), landmarks, text))
+            text = json.dumps(drawing.drawn, sort_keys=True, allow_nan=False)
+            done.append(Occluded(row, kind, purpose, encode_png(drawing.image), drawing.landmarks, text))
     return done
-
-
-def _write(writer: ShardWriter, occluded: Occluded) -> None:
-    row = occluded.row
-    label = {
-        "image_id": row.image_id,
-        "identity": row.identity,
-        "split": row.split,
-        "kind": occluded.kind,
-        "purpose": occluded.purpose,
-        "landmarks": occluded.landmarks.tolist(),
-        "score": row.score,
-    }
-    writer.write(
-        occluded.key,
-        {"png": occluded.png, "json": json.dumps(label, sort_keys=True).encode()},
-        image_id=row.image_id,
-        identity=row.identity,
-        split=row.split,
-        landmarks=occluded.landmarks,
-        score=row.score,
-    )

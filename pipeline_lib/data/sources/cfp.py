@@ -7,6 +7,7 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.photos.folder import visible
 from pipeline_lib.data.sources.shared.names import normalise_name
 from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, make_image_id
+from pipeline_lib.schemas.manifest import FRONTAL, PROFILE
 
 # The archive calls the numbered lists Pair_list_*, copies of it image_list_*.
 LIST_NAMES = ("Pair_list_{view}.txt", "image_list_{view}.txt")
@@ -32,7 +33,7 @@ def read(folder: Path) -> SourceFaces:
     photos = [
         _photo(path, names, folder)
         for path in visible(folder / "Data/Images", "*/*/*.jpg")
-        if path.parent.name in ("frontal", "profile")
+        if path.parent.name in (FRONTAL, PROFILE)
     ]
     if not photos:
         raise DataError("CFP holds no photographs.", allowed="Data/Images/<number>/frontal/<number>.jpg", where=folder)
@@ -63,7 +64,7 @@ def _photo(path: Path, names: list[str], folder: Path) -> PhotoRecord:
             where=folder / "Data/Images",
         )
     image_id = _image_id(number, view, path.stem)
-    return PhotoRecord(image_id, names[int(number) - 1], str(path), None, image_id)
+    return PhotoRecord(image_id, names[int(number) - 1], str(path), None, image_id, view=view)
 
 
 def _image_list(folder: Path, view: str) -> dict[int, str]:

@@ -12,6 +12,7 @@ from pipeline_lib.delivery.registry import ask_model
 from pipeline_lib.tracking.reach import find_store
 from pipeline_lib.tracking.store import RegistryError, mlflow_environment, shown_uri
 
+CHAMPION = "models:/face-verifier@champion"
 ALLOWED = (
     "models:/NAME@ALIAS or models:/NAME/VERSION of the store; where there is no champion yet, "
     "@challenger is the last one, and `face-verifier promote VERSION` makes one the champion"

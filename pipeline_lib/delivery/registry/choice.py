@@ -11,11 +11,13 @@ from pipeline_lib.core.files import read_json
 from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.delivery.registry.candidates import best_column, network_folders, servable
 from pipeline_lib.delivery.registry.floor import Lead, lead_over_pixels
+from pipeline_lib.delivery.registry.impostors import impostors_of
 from pipeline_lib.delivery.verifier import shipped_calibration as shipped
 from pipeline_lib.matching.scores.shared.pairs import PairSet
 from pipeline_lib.matching.scores.shared.scorer import Scorer
 from pipeline_lib.matching.scores.shared.table import read_scores
 from pipeline_lib.matching.verification.calibration import Calibration, read_calibrations
+from pipeline_lib.matching.verification.impostors import Impostors
 
 # Of each sort, and in them. Below that a curve fitted on drawn pairs of LFW's people was wrong more often on others than the
 # package's is (docs/methods.md).
@@ -32,6 +34,7 @@ class Choice:
         networks: folder of each network, or region, that the scorer needs.
         figures: of the column on the validation pairs.
         calibration: its own, or the package's.
+        impostors: likewise; None where the validation pairs have photographs of fewer than two people.
         lead: over the floor.
         note: that and why the calibration is the package's; empty where it is its own.
     """
@@ -41,6 +44,7 @@ class Choice:
     networks: Mapping[str, Path]
     figures: Mapping[str, Any]
     calibration: Calibration
+    impostors: Impostors | None
     lead: Lead
     note: str
 
@@ -76,6 +80,7 @@ def choose(candidates: Literal["auto"] | Sequence[str], data: Path, pairs: PairS
         network_folders(data, scorers[column].needs),
         figures[column],
         read_calibrations(data / "verify" / "calibration.json")[column],
+        impostors_of(column, data, [VALIDATION]),
         lead_over_pixels(read_scores(data / "verify" / "scores.parquet"), column, pairs),
         "",
     )
@@ -103,4 +108,4 @@ def _packaged(
         f"with the detector {shipped.settings().align.detector}. Its {shipped.basis()} On other photographs they may be off: "
         "with more people `make repro` calibrates on your own (docs/your-data.md)."
     )
-    return Choice(column, scorer, networks, figures, calibration, lead, note)
+    return Choice(column, scorer, networks, figures, calibration, shipped.impostors(), lead, note)

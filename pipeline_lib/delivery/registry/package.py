@@ -17,11 +17,13 @@ VERIFIER = "verifier"
 # What the model's code imports, whichever score and detector it has, and no more.
 REQUIREMENTS = (
     "mlflow",
+    "numba",
     "numpy",
     "pandas",
     "pydantic",
     "pyarrow",
     "pyyaml",
+    "scipy",
     "torch",
     "safetensors",
     "faiss-cpu",
@@ -50,6 +52,8 @@ def signature() -> Any:
         ColSpec(DataType.string, "score", required=False),
         ColSpec(DataType.boolean, "is_cosine", required=False),
         ColSpec(DataType.string, "note", required=False),
+        ColSpec(DataType.double, "prior", required=False),
+        ColSpec(DataType.string, "basis", required=False),
         ColSpec(DataType.string, "explanation", required=False),
         ColSpec(DataType.string, "method", required=False),
         ColSpec(DataType.string, "reliability", required=False),
@@ -66,6 +70,8 @@ def signature() -> Any:
                 ParamSpec("explain", DataType.boolean, False),
                 ParamSpec("method", DataType.string, "auto"),
                 ParamSpec("check", DataType.boolean, False),
+                ParamSpec("fmr", DataType.double, None),
+                ParamSpec("threshold", DataType.double, None),
             ]
         ),
     )

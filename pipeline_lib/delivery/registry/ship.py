@@ -20,11 +20,13 @@ from pipeline_lib.core.errors import DataError, PipelineError
 from pipeline_lib.core.files import write_json
 from pipeline_lib.core.roc import Bools, Doubles
 from pipeline_lib.delivery.registry.candidates import servable
-from pipeline_lib.delivery.verifier.files import CALIBRATION, SCORER, SETTINGS, Settings
+from pipeline_lib.delivery.registry.impostors import impostors_of
+from pipeline_lib.delivery.verifier.files import CALIBRATION, IMPOSTORS, SCORER, SETTINGS, Settings
 from pipeline_lib.delivery.verifier.shipped_calibration import FOLDER, PROVENANCE
 from pipeline_lib.matching.scores.shared.saved import save_scorer
 from pipeline_lib.matching.scores.shared.table import read_scores
 from pipeline_lib.matching.verification.calibration import fit_calibration, write_calibrations
+from pipeline_lib.matching.verification.impostors import write_impostors
 from pipeline_lib.networks.backbones.dlib_resnet import FILE, SHA256
 from pipeline_lib.params.align import Align
 from pipeline_lib.params.embed import Embed
@@ -33,6 +35,7 @@ from pipeline_lib.params.load import read_section
 
 NAMES = {"lfw": "LFW", "cfp_ff": "CFP frontal-frontal", "cfp_fp": "CFP frontal-profile"}
 RATES = (1e-1, 1e-2, 1e-3)
+MAX_PHOTOGRAPHS = 4000  # 8 million pairs, one photograph a person
 
 
 def main(data: Annotated[Path, typer.Option()], score: Annotated[str, typer.Option()]) -> None:
@@ -51,6 +54,9 @@ def main(data: Annotated[Path, typer.Option()], score: Annotated[str, typer.Opti
     counts = {name: pc.sum(pc.equal(impostors["protocol"], key)).as_py() for key, name in NAMES.items()}
     write_json(FOLDER / SETTINGS, settings.model_dump(mode="json"))
     write_calibrations(FOLDER / CALIBRATION, {score: calibration})
+    strangers = impostors_of(score, data, list(NAMES), MAX_PHOTOGRAPHS)
+    assert strangers is not None, "LFW has thousands of people"
+    write_impostors(FOLDER / IMPOSTORS, strangers)
     save_scorer(FOLDER / SCORER, servable(data)[score])
     about = {
         "weights": {"file": FILE, "sha256": SHA256},

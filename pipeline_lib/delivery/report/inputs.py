@@ -108,15 +108,16 @@ def read_pictures(folder: Path) -> dict[str, bytes]:
     return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.png"))}
 
 
-def read_images(folders: Sequence[Path], keys: Iterable[str]) -> dict[str, npt.NDArray[np.uint8]]:
-    """Some images of the aligned, occluded or attacked sets in `folders`, uint8 (112, 112, 3) RGB, by key.
+def read_images(data: Path, keys: Iterable[str]) -> dict[str, npt.NDArray[np.uint8]]:
+    """Some images of the aligned, occluded and attacked sets below `data`, uint8 (112, 112, 3) RGB, by key.
 
     Raises:
         DataError: an index is missing, or no set has a key.
     """
     wanted = sorted(set(keys))
     images: dict[str, npt.NDArray[np.uint8]] = {}
-    for folder in folders:
+    attacked = sorted(path.parent for path in (data / "attack").glob("*/index.parquet"))
+    for folder in (data / "align", data / "occlude", *attacked):
         index = read_table(folder / "index.parquet", SHARD_INDEX)
         is_wanted = pc.is_in(index["key"], pa.array(wanted, pa.string()))
         rows = index.filter(pc.and_(pc.equal(index["member"], "png"), is_wanted))
@@ -124,7 +125,5 @@ def read_images(folders: Sequence[Path], keys: Iterable[str]) -> dict[str, npt.N
         images |= {key: decode_png(reader.read(row)) for row, key in enumerate(rows["key"].to_pylist())}
     missing = [key for key in wanted if key not in images]
     if missing:
-        raise DataError(
-            "An image that a ranking names is not in its shards.", got=missing[0], where=", ".join(map(str, folders))
-        )
+        raise DataError("An image that a ranking names is not in its shards.", got=missing[0], where=data)
     return images

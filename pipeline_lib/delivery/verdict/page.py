@@ -12,10 +12,9 @@ from pipeline_lib.delivery.report.areas import AREAS
 from pipeline_lib.delivery.report.html import data_uri, render
 from pipeline_lib.delivery.verdict.sums import Sums, sums_of
 from pipeline_lib.delivery.verdict.words import (
-    DECISION_CAVEAT,
-    PROBABILITY_CAVEAT,
     SHOWN,
     Verdict,
+    caveats,
     chance,
     headline,
     scale,
@@ -42,7 +41,7 @@ def as_page(verdict: Verdict) -> str:
         "chance": chance(verdict.probability),
         "why": why(verdict),
         "places": [_percent(value) for value in (verdict.similarity, verdict.threshold)] if verdict.is_cosine else None,
-        "caveats": [PROBABILITY_CAVEAT, DECISION_CAVEAT, *([verdict.note] if verdict.note else [])],
+        "caveats": caveats(verdict),
         "picture": None if verdict.png is None or verdict.faces is not None else data_uri(verdict.png),
         "maps": None if verdict.faces is None or verdict.maps is None else _maps(verdict, verdict.faces, verdict.maps),
         "sums": None if sums is None else _sums(sums, verdict),

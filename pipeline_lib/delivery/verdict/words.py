@@ -10,10 +10,6 @@ import numpy.typing as npt
 
 from pipeline_lib.delivery.report.areas import describe_patch
 
-PROBABILITY_CAVEAT = (
-    "The probability holds where pairs of one person and of two are equally frequent, as among the pairs it was "
-    "fitted on. In a search through many people, or among relatives, a wrong match is far more likely than it says."
-)
 DECISION_CAVEAT = "A similarity is evidence, not an identification; a person decides, with the photographs in view."
 MAX_AREAS_SHOWN = 8
 SHOWN = 5e-4  # below what is printed
@@ -28,7 +24,8 @@ class Verdict:
         model: the name it answers to.
         score: column of the score table that `similarity` is a value of.
         is_cosine: whether the similarity lies between -1 and 1.
-        similarity, threshold, match, probability: see delivery.verifier.answers.Comparison.
+        similarity, threshold, match, probability, prior, basis: see delivery.verifier.answers.Comparison; a model that was
+            registered before there were others has even odds and gives no basis.
         explanation: what the contributions are, or that there are none and why.
         reliability: whether a second method points at the same parts; empty where nobody asked.
         contributions: x, y, w, h (px of the aligned face), contribution_a, contribution_b of each patch; may be empty.
@@ -56,6 +53,8 @@ class Verdict:
     faces: tuple[bytes, bytes] | None = None
     png: bytes | None = None
     note: str = ""
+    prior: float = 0.5
+    basis: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,6 +91,23 @@ def scale(verdict: Verdict) -> str:
 def chance(probability: float) -> str:
     """A probability in per cent; no curve fitted on some thousand pairs knows that it is all or nothing."""
     return "> 99.9 %" if probability > 0.999 else "< 0.1 %" if probability < 0.001 else f"{100 * probability:.1f} %"
+
+
+def beforehand(prior: float) -> str:
+    """What a probability takes for granted."""
+    if abs(prior - 0.5) < 0.02:  # of the pairs it was fitted on, some may have lacked a face
+        return "pairs of one person and of two are equally frequent"
+    if prior < 0.1:
+        return f"one pair in {1 / prior:.0f} shows one person"
+    return f"{100 * prior:.0f} % of the pairs show one person"
+
+
+def probability_caveat(prior: float) -> str:
+    """Where the probability holds, and where it misleads."""
+    return (
+        f"The probability holds where {beforehand(prior)}. In a search through many people, or among relatives, a wrong match is "
+        "far more likely than it says."
+    )
 
 
 def why(verdict: Verdict) -> str:
@@ -135,16 +151,19 @@ def as_text(verdict: Verdict) -> str:
         headline(verdict),
         "",
         f"  similarity   {verdict.similarity:6.3f}   {scale(verdict)}; a match is above the threshold {verdict.threshold:.3f}",
-        f"  probability  {chance(verdict.probability):>8} that both show one person, if either was as likely beforehand",
+        f"  probability  {chance(verdict.probability):>8} that both show one person, where {beforehand(verdict.prior)}",
         "",
         why(verdict),
         *([verdict.reliability] if verdict.reliability else []),
         *_areas_as_lines(area_shares(verdict.contributions)),
     ]
-    note = [verdict.note] if verdict.note else []
-    return "\n".join(
-        [*lines, "", PROBABILITY_CAVEAT, DECISION_CAVEAT, *note, f"Model: {verdict.model}, score {verdict.score}"]
-    )
+    return "\n".join([*lines, "", *caveats(verdict), f"Model: {verdict.model}, score {verdict.score}"])
+
+
+def caveats(verdict: Verdict) -> list[str]:
+    """What must be said beside a verdict."""
+    said = [probability_caveat(verdict.prior), verdict.basis, DECISION_CAVEAT, verdict.note]
+    return [text for text in said if text]
 
 
 def _areas_as_lines(shares: Sequence[AreaShare]) -> list[str]:

@@ -27,7 +27,9 @@ class Comparison:
         threshold: a match is above it.
         similarity: the score; None on an error, as match and probability are.
         match: whether similarity > threshold.
-        probability: that both show one person, if that was as likely as not beforehand.
+        probability: that both show one person, if that was as likely beforehand as `prior` says.
+        prior: see matching.verification.calibration.Calibration.
+        basis: how the threshold was chosen and what it lets through.
         error: why there is no figure.
         explanation: where it was asked for, what the map or the contributions are, or that there are none and why.
         method: the explanation's kind; None where there is no map.
@@ -44,6 +46,8 @@ class Comparison:
     similarity: float | None = None
     match: bool | None = None
     probability: float | None = None
+    prior: float | None = None
+    basis: str | None = None
     error: str | None = None
     explanation: str | None = None
     method: str | None = None
@@ -58,7 +62,7 @@ class Comparison:
 
 
 PICTURES = ("face_a", "face_b", "png")
-EXPLAINED = ("explanation", "method", "reliability", "contributions", "terms", "maps", *PICTURES)
+EXPLAINED = ("prior", "basis", "explanation", "method", "reliability", "contributions", "terms", "maps", *PICTURES)
 
 
 def explained_columns(answer: Comparison) -> dict[str, Any]:

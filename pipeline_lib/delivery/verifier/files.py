@@ -1,4 +1,4 @@
-"""A verifier on disk: one folder with settings, calibration, scorer, networks and, where the detector has some, its weights."""
+"""A verifier on disk: settings, calibration, impostors, scorer, networks and, where the detector has some, its weights."""
 
 import shutil
 from collections.abc import Mapping
@@ -10,13 +10,15 @@ from pipeline_lib.core.kinds import checked
 from pipeline_lib.matching.scores.shared.saved import save_scorer
 from pipeline_lib.matching.scores.shared.scorer import Scorer
 from pipeline_lib.matching.verification.calibration import Calibration, read_calibrations, write_calibrations
+from pipeline_lib.matching.verification.impostors import Impostors, write_impostors
 from pipeline_lib.params.align import Align
 from pipeline_lib.params.embed import Embed
 from pipeline_lib.params.section import NO_FILE, Positive, Section
 
-SETTINGS, CALIBRATION, SCORER, NETWORKS, DETECTOR = (
+SETTINGS, CALIBRATION, IMPOSTORS, SCORER, NETWORKS, DETECTOR = (
     "settings.json",
     "calibration.json",
+    "impostors.json",
     "scorer",
     "networks",
     "detector",
@@ -42,6 +44,7 @@ def write_verifier(
     folder: Path,
     settings: Settings,
     calibration: Calibration,
+    impostors: Impostors | None,
     scorer: Scorer,
     networks: Mapping[str, Path],
     detector_weights: Path | None,
@@ -52,6 +55,7 @@ def write_verifier(
         folder: made here.
         settings: its align.weights is not kept.
         calibration: of the column settings.score.
+        impostors: of that column; without them the verifier identifies nobody.
         scorer: of that column.
         networks: folder (network.safetensors and network.json) of each network, or region, that the scorer needs.
         detector_weights: None for a detector that a package brings.
@@ -63,6 +67,8 @@ def write_verifier(
     align = settings.align.model_copy(update={"weights": NO_FILE})
     write_json(folder / SETTINGS, settings.model_copy(update={"align": align}).model_dump(mode="json"))
     write_calibrations(folder / CALIBRATION, {settings.score: calibration})
+    if impostors is not None:
+        write_impostors(folder / IMPOSTORS, impostors)
     save_scorer(folder / SCORER, scorer)
     for name, path in networks.items():
         shutil.copytree(path, folder / NETWORKS / name)

@@ -27,12 +27,13 @@ class FaceVerifier(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # mlflow i
 
         params: {"explain": bool} adds the columns score and is_cosine (what the similarity is), note (on the
         model, may be empty) and those of EXPLAINED; "method": str chooses the explanation (methods.chosen_method), "check": bool
-        fills its reliability.
+        fills its reliability; "fmr" or "threshold": float decides there, not at the model's own threshold.
         """
         asked = params or {}
         explain, method, check = bool(asked.get("explain")), str(asked.get("method", AUTO)), bool(asked.get("check"))
         pairs = list(zip(model_input["image_a"], model_input["image_b"], strict=True))
-        table = as_table(self.verifier.compare(pairs, explain, method, check), explain, model_input.index)
+        answers = self.verifier.compare(pairs, explain, method, check, asked.get("fmr"), asked.get("threshold"))
+        table = as_table(answers, explain, model_input.index)
         if explain:
             table.insert(5, "score", self.verifier.settings.score)
             table.insert(6, "is_cosine", self.verifier.scorer.is_cosine)

@@ -1,6 +1,7 @@
 """The verifier that the package brings, for who has built none: dlib's recogniser and what it gave on LFW's and CFP's pairs."""
 
 import base64
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,7 @@ from pipeline_lib.data.faces.detection.build import make_detector
 from pipeline_lib.delivery.verifier.answers import PICTURES, explained_columns
 from pipeline_lib.delivery.verifier.encoder import Encoder
 from pipeline_lib.delivery.verifier.files import SCORER
-from pipeline_lib.delivery.verifier.methods import AUTO
-from pipeline_lib.delivery.verifier.shipped_calibration import FOLDER, basis, calibration, settings
+from pipeline_lib.delivery.verifier.shipped_calibration import FOLDER, basis, calibration, impostors, settings
 from pipeline_lib.delivery.verifier.verifier import Verifier
 from pipeline_lib.matching.scores.shared.saved import load_scorer
 from pipeline_lib.networks.backbones.dlib_resnet import Spec
@@ -31,13 +31,16 @@ def load_shipped() -> Verifier:
     encoder = Encoder(scorer.needs, {name: initial_network(Spec(), 0, None).eval()}, own.embed.mirror)
     largest_only = align.several_faces == "largest"
     detector = make_detector(align.detector, None, align.min_score, align.min_face_px, largest_only=largest_only)
-    return Verifier(scorer, encoder, detector, calibration(), own)
+    return Verifier(scorer, encoder, detector, calibration(), own, impostors())
 
 
-def ask_shipped(a: Path, b: Path, method: str = AUTO, check: bool = False) -> dict[str, Any]:
-    """Its answer on two photographs' files, explained, as registry.ask.ask has a registered model's, and a `note` on it."""
+def ask_shipped(a: Path, b: Path, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Its answer on two photographs' files, explained, as registry.ask.ask has a registered model's, and a `note` on it.
+
+    `params`: as of Verifier.compare.
+    """
     verifier = load_shipped()
-    (answer,) = verifier.compare([(a, b)], explain=True, method=method, check=check)
+    (answer,) = verifier.compare([(a, b)], explain=True, **params)
     figures = {name: getattr(answer, name) for name in ("similarity", "threshold", "match", "probability", "error")}
     about = {"score": verifier.settings.score, "is_cosine": verifier.scorer.is_cosine, "note": note()}
     found = explained_columns(answer)

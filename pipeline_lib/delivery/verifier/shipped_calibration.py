@@ -6,8 +6,9 @@ from typing import Any
 import torch
 
 from pipeline_lib.core.files import read_json
-from pipeline_lib.delivery.verifier.files import Settings, read_calibration, read_settings
+from pipeline_lib.delivery.verifier.files import IMPOSTORS, Settings, read_calibration, read_settings
 from pipeline_lib.matching.verification.calibration import Calibration
+from pipeline_lib.matching.verification.impostors import Impostors, read_impostors
 from pipeline_lib.networks.backbones.dlib_resnet import Spec, published_weights
 from pipeline_lib.networks.backbones.shared.checkpoints import load_network
 
@@ -23,6 +24,11 @@ def settings() -> Settings:
 def calibration() -> Calibration:
     """Of the column that settings() names."""
     return read_calibration(FOLDER, settings().score)
+
+
+def impostors() -> Impostors | None:
+    """Of that column."""
+    return read_impostors(FOLDER / IMPOSTORS)
 
 
 def is_published(folder: Path) -> bool:
@@ -45,6 +51,6 @@ def basis() -> str:
     at = made["at_threshold"]
     return (
         f"threshold and probability rest on pairs of two people ({pairs}) and as many of one: "
-        f"of the former {at['false_matches']:,} were above the threshold ({at['fmr']:.2%}, {at['fmr_low']:.2%} to "
+        f"of the former {at['false_matches']:,} were above {at['threshold']:.3f} ({at['fmr']:.2%}, {at['fmr_low']:.2%} to "
         f"{at['fmr_high']:.2%}), of the latter {at['false_non_matches']:,} were not."
     )

@@ -15,6 +15,7 @@ from pipeline_lib.data.photos.photo import PhotoError, decode_photo
 from pipeline_lib.delivery.verifier.answers import Comparison
 from pipeline_lib.delivery.verifier.encoder import Encoder
 from pipeline_lib.delivery.verifier.files import (
+    IMPOSTORS,
     NETWORKS,
     SCORER,
     Settings,
@@ -28,6 +29,7 @@ from pipeline_lib.delivery.verifier.reasons import with_reasons
 from pipeline_lib.matching.scores.shared.saved import load_scorer
 from pipeline_lib.matching.scores.shared.scorer import Scorer
 from pipeline_lib.matching.verification.calibration import Calibration
+from pipeline_lib.matching.verification.impostors import Impostors, read_impostors
 
 Image = npt.NDArray[np.uint8]
 
@@ -41,13 +43,20 @@ class Verifier:
         detector: finds the faces.
         calibration: of the column.
         settings: see there.
+        impostors: of the column; None of a model that an earlier version registered.
     """
 
     def __init__(
-        self, scorer: Scorer, encoder: Encoder, detector: Detector, calibration: Calibration, settings: Settings
+        self,
+        scorer: Scorer,
+        encoder: Encoder,
+        detector: Detector,
+        calibration: Calibration,
+        settings: Settings,
+        impostors: Impostors | None,
     ) -> None:
         self.scorer, self.encoder, self.detector = scorer, encoder, detector
-        self.calibration, self.settings = calibration, settings
+        self.calibration, self.settings, self.impostors = calibration, settings, impostors
 
     @classmethod
     def load(cls, folder: Path) -> "Verifier":
@@ -63,7 +72,7 @@ class Verifier:
         align = settings.align
         largest_only, weights = align.several_faces == "largest", detector_file(folder)
         detector = make_detector(align.detector, weights, align.min_score, align.min_face_px, largest_only=largest_only)
-        return cls(scorer, encoder, detector, calibration, settings)
+        return cls(scorer, encoder, detector, calibration, settings, read_impostors(folder / IMPOSTORS))
 
     def compare(
         self,
@@ -71,6 +80,8 @@ class Verifier:
         explain: bool = False,
         method: str = AUTO,
         check: bool = False,
+        fmr: float | None = None,
+        threshold: float | None = None,
     ) -> list[Comparison]:
         """Compare each pair of pictures; a picture that appears several times is detected and embedded once.
 
@@ -82,6 +93,7 @@ class Verifier:
             explain: also say which parts of the faces the score comes from (reasons).
             method: of the explanation, see methods.chosen_method.
             check: also say whether a second method points at the same parts; embeds 98 images more a pair.
+            fmr, threshold: decide at this false-match rate or threshold, not at the calibration's; at most one of them.
 
         Returns:
             One answer a pair, in order. A pair with a picture that has no usable face, or is no picture, has `error` set
@@ -90,14 +102,26 @@ class Verifier:
         Raises:
             DataError: two faces have no score (a feature of length 0).
             ParamsError: `method` explains no such model.
+            DataError: no such threshold, or false-match rate, is to be had (Calibration.deciding).
         """
+        calibration = self.calibration.deciding(fmr, threshold)
         chosen = chosen_method(method, self.encoder.whole_face)
         problems: dict[str, str] = {}
         crops: dict[str, Image] = {}
         keys = [(self._prepare(a, crops, problems), self._prepare(b, crops, problems)) for a, b in pairs]
         good = {pair for pair in keys if not problems.keys() & set(pair)}
-        answers = self._compare_crops(crops, sorted(good), chosen if explain else None, check)
-        return [answers.get((a, b)) or self._refused(a, b, problems) for a, b in keys]
+        answers = self._compare_crops(crops, sorted(good), calibration, chosen if explain else None, check)
+        return [answers.get((a, b)) or _refused(a, b, problems, calibration) for a, b in keys]
+
+    def aligned(self, data: bytes) -> Image:
+        """The one face of an encoded photograph, uint8 (112, 112, 3).
+
+        Raises:
+            PhotoError, FaceReject: there is none, or no picture; see decode_photo, align_photo.
+        """
+        photo = decode_photo(data, self.settings.max_pixels)
+        align = self.settings.align
+        return align_photo(photo, self.detector, align.several_faces, align.min_face_px)[0]
 
     def _prepare(self, value: object, crops: dict[str, Image], problems: dict[str, str]) -> str:
         """Align the picture's face unless its bytes were seen before; returns the key of its crop or problem."""
@@ -105,21 +129,24 @@ class Verifier:
             data = read_picture(value, self.settings.max_pixels)
         except PhotoError as error:
             key = f"unread {len(problems)}"
-            problems[key] = _in_words(error)
+            problems[key] = in_words(error)
             return key
         key = hashlib.sha256(data).hexdigest()
         if key in crops or key in problems:
             return key
-        align = self.settings.align
         try:
-            photo = decode_photo(data, self.settings.max_pixels)
-            crops[key] = align_photo(photo, self.detector, align.several_faces, align.min_face_px)[0]
+            crops[key] = self.aligned(data)
         except (PhotoError, FaceReject) as error:
-            problems[key] = _in_words(error)
+            problems[key] = in_words(error)
         return key
 
     def _compare_crops(
-        self, crops: Mapping[str, Image], pairs: Sequence[tuple[str, str]], method: str | None, check: bool
+        self,
+        crops: Mapping[str, Image],
+        pairs: Sequence[tuple[str, str]],
+        calibration: Calibration,
+        method: str | None,
+        check: bool,
     ) -> dict[tuple[str, str], Comparison]:
         if not pairs:
             return {}
@@ -130,10 +157,12 @@ class Verifier:
         scores = self.scorer.score(faces.take(rows[:, 0]), faces.take(rows[:, 1]))
         for pair, (a, b), score in zip(pairs, rows, scores.tolist(), strict=True):
             answer = Comparison(
-                threshold=self.calibration.threshold,
+                threshold=calibration.threshold,
                 similarity=score,
-                match=bool(self.calibration.matches(score)),
-                probability=float(self.calibration.probability(score)),
+                match=bool(calibration.matches(score)),
+                probability=float(calibration.probability(score)),
+                prior=calibration.prior,
+                basis=calibration.basis,
             )
             if method is not None:
                 both = faces.take(np.array([a])), faces.take(np.array([b]))
@@ -141,10 +170,12 @@ class Verifier:
             answers[pair] = answer
         return answers
 
-    def _refused(self, a: str, b: str, problems: Mapping[str, str]) -> Comparison:
-        errors = [f"image_{side}: {problems[key]}" for side, key in (("a", a), ("b", b)) if key in problems]
-        return Comparison(self.calibration.threshold, error="; ".join(errors))
+
+def _refused(a: str, b: str, problems: Mapping[str, str], calibration: Calibration) -> Comparison:
+    errors = [f"image_{side}: {problems[key]}" for side, key in (("a", a), ("b", b)) if key in problems]
+    return Comparison(calibration.threshold, error="; ".join(errors))
 
 
-def _in_words(error: PhotoError | FaceReject) -> str:
+def in_words(error: PhotoError | FaceReject) -> str:
+    """Its reason and detail."""
     return f"{error.reason.replace('_', ' ')} ({error.detail})"

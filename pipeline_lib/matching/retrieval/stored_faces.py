@@ -10,6 +10,7 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.texts import as_texts
 from pipeline_lib.matching.rerankers.shared.reranker import Indices, PatchFaces
 from pipeline_lib.matching.retrieval.two_stage import Faces
+from pipeline_lib.networks.embeddings.landmarks import read_landmarks
 from pipeline_lib.networks.embeddings.store import EmbeddingSet, StoredPatches
 
 
@@ -33,9 +34,12 @@ def stored_faces(store: EmbeddingSet, folder: Path, keys: Sequence[str], mean: F
     if mean is not None and mean.shape != vectors.shape[1:]:
         raise DataError("A mean is of other embeddings.", got=mean.shape, allowed=vectors.shape[1:], where=folder)
 
+    landmarks = read_landmarks(folder, keys)
+
     def read(places: Indices) -> PatchFaces:
         names = [keys[place] for place in places]
-        return PatchFaces(names, vectors[places], stored.read(patch_rows[places]), np.asarray(grid))
+        points = None if landmarks is None else landmarks[places]
+        return PatchFaces(names, vectors[places], stored.read(patch_rows[places]), np.asarray(grid), points)
 
     image_ids, identities = (as_texts(texts).take(rows) for texts in (store.image_ids, store.identities))
     return Faces(keys, image_ids, identities, vectors if mean is None else vectors - mean, read)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from pipeline_lib.core.errors import DataError
@@ -97,13 +98,19 @@ def rank_two_stages(
         Lists of depth max(top_k, largest number of relevant images), so that every metric can be computed.
 
     Raises:
-        DataError: there are no queries, fewer than two gallery images, or a vector has no direction.
+        DataError: there are no queries, fewer than two gallery images, one of either stands there twice, a vector has no
+            direction, or queries and gallery are of different networks.
 
     DeepFace-EMD, section 3.1.3.
     """
     if not queries.keys or len(gallery.keys) < 2:
         got = f"{len(queries.keys)} queries, {len(gallery.keys)} gallery images"
         raise DataError("There is nothing to rank.", got=got, allowed="at least 1 query and 2 gallery images")
+    for names, what in ((queries.keys, "query"), (gallery.image_ids, "gallery image")):
+        if pc.count_distinct(as_texts(names).column).as_py() != len(names):
+            twice = pc.value_counts(as_texts(names).column)
+            got = twice.filter(pc.greater(twice.field("counts"), 1)).field("values").to_pylist()[:5]
+            raise DataError(f"A {what} is there twice.", got=got, allowed="each once")
     own = as_texts(gallery.image_ids).rows(queries.image_ids)
     own[own == MISSING] = NO_EXCLUSION
     codes, _ = Texts(pa.chunked_array([as_texts(faces.identities).column for faces in (gallery, queries)])).numbered()
@@ -151,14 +158,22 @@ def compare_candidates(
     def solve(first: int) -> None:
         started = time.perf_counter()
         rows = np.arange(first, min(first + QUERIES_A_BLOCK, num_queries))
-        asking = reranker.prepare(queries.patches(rows), are_queries=True)
+        asked = queries.patches(rows)
+        asking = reranker.prepare(asked, are_queries=True)
         met = np.unique(candidates[rows])
         for start in range(0, len(met), GALLERY_A_BLOCK):
             block = met[start : start + GALLERY_A_BLOCK]
             places = np.clip(np.searchsorted(block, candidates[rows]), 0, len(block) - 1)
             here = np.nonzero(block[places] == candidates[rows])
             pairs = np.stack([here[0], places[here]], axis=1)
-            prepared = reranker.prepare(gallery.patches(block), are_queries=False)
+            faces = gallery.patches(block)
+            if faces.patches.shape[2] != asked.patches.shape[2]:
+                raise DataError(
+                    "Patches of different channel counts cannot be compared.",
+                    got=f"{asked.keys[0]} {asked.patches.shape[2]}, {faces.keys[0]} {faces.patches.shape[2]}",
+                    allowed="features of one network",
+                )
+            prepared = reranker.prepare(faces, are_queries=False)
 
             def name(p: int, pairs: Indices = pairs, block: Indices = block) -> str:
                 return f"query {queries.keys[rows[pairs[p, 0]]]}, gallery image {gallery.keys[block[pairs[p, 1]]]}"

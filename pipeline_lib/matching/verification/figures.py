@@ -15,7 +15,7 @@ from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.matching.scores.shared.pairs import protocol_rows
 from pipeline_lib.matching.scores.shared.table import headline, score_columns
 from pipeline_lib.matching.verification.calibration import Calibration, fit_calibration
-from pipeline_lib.params.verify import Protocol, Verify
+from pipeline_lib.params.verify import Decide, Protocol, Verify
 
 KINDS = "matching.verification.protocols"
 KFOLD = Protocol(kind="kfold")
@@ -75,7 +75,7 @@ def all_metrics(table: pa.Table, num_dropped: Mapping[str, int], params: Verify)
     return metrics
 
 
-def all_calibrations(table: pa.Table, protocol: str = VALIDATION) -> dict[str, Calibration]:
+def all_calibrations(table: pa.Table, decide: Decide, protocol: str = VALIDATION) -> dict[str, Calibration]:
     """Threshold and logistic curve of every score, on the pairs of one protocol; none where it has no pairs.
 
     Raises:
@@ -85,7 +85,7 @@ def all_calibrations(table: pa.Table, protocol: str = VALIDATION) -> dict[str, C
     if not part.num_rows:
         return {}
     genuine = _numpy(part, "genuine")
-    return {score: fit_calibration(_numpy(part, score), genuine, protocol) for score in headline(table)}
+    return {score: fit_calibration(_numpy(part, score), genuine, protocol, decide) for score in headline(table)}
 
 
 def curve_rows(table: pa.Table) -> list[tuple[str, str, float, float]]:

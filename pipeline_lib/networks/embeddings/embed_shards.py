@@ -1,23 +1,24 @@
 """From shard sets to an embedding store, on all ranks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from pipeline_lib.core.errors import DataError
-from pipeline_lib.core.files import atomic_dir
+from pipeline_lib.core.files import atomic_dir, atomic_file
 from pipeline_lib.core.progress import track
-from pipeline_lib.core.texts import MISSING
 from pipeline_lib.core.world import World
 from pipeline_lib.networks.embedding.batches import embedded_batches
 from pipeline_lib.networks.embedding.extract import Embed, Floats, shapes
 from pipeline_lib.networks.embedding.images import ShardImages
+from pipeline_lib.networks.embeddings.landmarks import LANDMARKS_FILE, NUM_POINTS, SCHEMA
 from pipeline_lib.networks.embeddings.means import Means
 from pipeline_lib.networks.embeddings.store import EmbeddingSet, EmbeddingWriter
 
+LANDMARKS_AT_ONCE = 256
 MAX_MEAN_IMAGES = 1000  # the mean of more differs from theirs by a thirtieth of the images' spread
 
 
@@ -104,6 +105,25 @@ def mean_features(
     return Means(vector.astype(np.float32), patches.astype(np.float32), len(chosen))
 
 
+def write_landmarks(folder: Path, parts: Sequence[Part], find: Callable[[npt.NDArray[np.uint8]], Floats]) -> None:
+    """Write `folder`/landmarks.arrow, a batch in memory at a time.
+
+    Args:
+        folder: of the embedding set.
+        parts: the images.
+        find: from uint8 RGB (B, 112, 112, 3) to float32 (B, 68, 2), x y in px (data.faces.detection.landmarks68).
+
+    Raises:
+        DataError: an image is unreadable.
+    """
+    with atomic_file(folder / LANDMARKS_FILE) as path, pa.ipc.new_file(path, SCHEMA) as writer:
+        for batch in (batch for part in parts for batch in part.batches(LANDMARKS_AT_ONCE)):
+            found = find(batch.images.read(batch.rows)).reshape(-1)
+            keys = pa.array([batch.images.keys[row] for row in batch.rows], pa.string())
+            points = pa.FixedSizeListArray.from_arrays(pa.array(found), 2 * NUM_POINTS)
+            writer.write_batch(pa.record_batch([keys, points], schema=SCHEMA))
+
+
 def _embedded(part: Part, embed: Embed, batch_size: int, world: World) -> Iterator[EmbeddingSet]:
     batches = part.batches(batch_size)
     features = embedded_batches(embed, part.images, [batch.rows for batch in batches], world)
@@ -111,22 +131,3 @@ def _embedded(part: Part, embed: Embed, batch_size: int, world: World) -> Iterat
         features = track(features, f"embedding {part.images.folder.name}, batches of {batch_size}", len(batches))
     for place, (vectors, patches) in enumerate(features):
         yield batches[place].labelled(vectors, patches)
-
-
-def query_rows(images: ShardImages, kind_of_query: dict[str, str]) -> tuple[list[int], list[str]]:
-    """Rows and kinds of the occluded images that are queries, in shard order.
-
-    Args:
-        images: the occluded shard set.
-        kind_of_query: {key: kind} of the queries.
-
-    Raises:
-        DataError: a query has no image.
-    """
-    keys = list(kind_of_query)
-    found = images.keys.rows(keys)
-    if (found == MISSING).any():
-        missing = sorted(keys[place] for place in np.flatnonzero(found == MISSING))[:5]
-        raise DataError("An occluded query has no image; rerun the occlude stage.", got=missing, where=images.folder)
-    rows: list[int] = np.sort(found).tolist()
-    return rows, [kind_of_query[images.keys[row]] for row in rows]

@@ -12,8 +12,9 @@ from pipeline_lib.data.shards.images import decode_png
 
 if TYPE_CHECKING:
     from pipeline_lib.networks.embeddings.teacher import Teacher
+    from pipeline_lib.networks.training.partners import Partners
 
-AUGMENT, MASK, MARGIN = 0, 1, 2  # what a sample's random numbers are for
+AUGMENT, MASK, MARGIN, PARTNER = 0, 1, 2, 3  # what a sample's random numbers are for
 
 
 class Square(NamedTuple):
@@ -103,7 +104,7 @@ class TrainingSet:
 
 @dataclass(frozen=True)
 class Batch:
-    """A rank's batch.
+    """A rank's batch; of pairs, two rows each, 2i and 2i+1.
 
     Args:
         images: for each view uint8 (B,S,S,3).
@@ -128,11 +129,16 @@ def load_batch(
     epoch: int,
     draw_kept: Callable[[np.random.Generator], npt.NDArray[np.int64] | None],
     needs_noise: bool,
+    partners: "Partners | None" = None,
 ) -> Batch:
     """The batch of `samples`; every random number in it is a function of (seed, epoch, sample) alone.
 
-    So a batch is the same whatever rank loads it and whether or not training was interrupted before it.
+    So a batch is the same whatever rank loads it and whether or not training was interrupted before it. With `partners` each
+    sample's follows it, which makes a batch of pairs.
     """
+    if partners is not None:
+        beside = [partners.draw(int(sample), seed, epoch) for sample in samples]
+        samples = np.stack([samples, beside], axis=1).ravel()
     loaded = [dataset.load(int(sample), shift_px, seed, epoch) for sample in samples]
     images = [np.stack(view) for view in zip(*loaded, strict=True)]
     drawn = [draw_kept(sample_rng(seed, epoch, int(sample), MASK)) for sample in samples]

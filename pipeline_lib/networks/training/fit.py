@@ -15,6 +15,7 @@ from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.heads.shared.settings import ObjectiveSettings
 from pipeline_lib.networks.training.data import TrainingSet
 from pipeline_lib.networks.training.loop import Logger, Row, Validate, train_networks
+from pipeline_lib.networks.training.partners import Partners
 from pipeline_lib.networks.training.trainee import new_trainee
 from pipeline_lib.params.machine import Machine
 from pipeline_lib.params.networks import Trained
@@ -49,7 +50,7 @@ def fit(
     Returns:
         The history, and figures by name: images, identities, parameters (of all networks), steps, what the last row says,
         speed and data-wait share of the whole training, and the wall time of this call, less than the training's if it
-        was resumed.
+        was resumed. Of networks in pairs also num_alone, the images that no genuine pair can be made of.
 
     Raises:
         As loop.train_networks.
@@ -57,6 +58,7 @@ def fit(
     num_classes = len(dataset.classes)
     log.info("training %d networks on %d images of %d identities", len(networks), len(dataset), num_classes)
     trainees = {name: new_trainee(network, head, train, num_classes) for name, network in networks.items()}
+    in_pairs = any(network.in_pairs for network in networks.values())
     started = time.monotonic()
     history = train_networks(trainees, dataset, train, epochs, machine, world, resume_folder(out), logger, validate)
     last = {name: value for name, value in history[-1].items() if name not in ("step", "epoch", "learning_rate")}
@@ -65,6 +67,7 @@ def fit(
         "num_images": len(dataset),
         "num_identities": num_classes,
         "num_steps": history[-1]["step"],
+        **({"num_alone": Partners(dataset.labels).num_alone} if in_pairs else {}),
         **last,
         **means_over_time(history),
         "wall_time_s": round(time.monotonic() - started, 1),

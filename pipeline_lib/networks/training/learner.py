@@ -109,7 +109,7 @@ class Learner:
         """
         buffers = list(self.model.network.buffers())
         before = [buffer.clone() for buffer in buffers]
-        embeddings = [self.model.embed(part.images, part.kept) for part in micro_batches]  # type: ignore[arg-type]
+        embeddings = [self.model.embed(part.images, part.labels, part.kept) for part in micro_batches]  # type: ignore[arg-type]
         for buffer, value in zip(buffers, before, strict=True):
             buffer.copy_(value)
         self.model.observe(torch.cat(embeddings), torch.cat([part.labels for part in micro_batches]))

@@ -24,6 +24,7 @@ from pipeline_lib.networks.training.checkpoint import check_writable, load_check
 from pipeline_lib.networks.training.data import Batch, TrainingSet, check_shift, load_batch
 from pipeline_lib.networks.training.distributed import StopVote, batch_shares, check_agreement, gather, lost_ranks_named
 from pipeline_lib.networks.training.learner import Learner, micro_batches
+from pipeline_lib.networks.training.partners import Partners
 from pipeline_lib.networks.training.schedule import learning_rate
 from pipeline_lib.networks.training.side_by_side import side_by_side
 from pipeline_lib.networks.training.stop import stop_request
@@ -115,6 +116,9 @@ class _Run:
         self.num_steps = epochs * self.steps_per_epoch
         self.num_warmup_steps = round(train.warmup_epochs * self.steps_per_epoch)
         self.names = list(trainees)
+        in_pairs = any(trainee.network.in_pairs for trainee in trainees.values())
+        self.partners = Partners(dataset.labels) if in_pairs else None
+        self.images_per_sample = 2 if in_pairs else 1
         self.learners = [Learner(some, train, world) for some in side_by_side(trainees, self.micro_batch, world)]
         self.about = training_about(self.learners, train, epochs, dataset)
         self.progress = load_checkpoint(resume_dir, self.learners, self.about)
@@ -172,7 +176,7 @@ class _Run:
         def load(item: tuple[int, npt.NDArray[np.int64]]) -> Batch:
             epoch, samples = item
             shift_px, seed = self.settings.shift_px, self.settings.seed
-            return load_batch(self.dataset, samples, shift_px, seed, epoch, draw_kept, needs_noise)
+            return load_batch(self.dataset, samples, shift_px, seed, epoch, draw_kept, needs_noise, self.partners)
 
         return load_ahead(load, items(), self.machine.threads_per_process)
 
@@ -181,7 +185,7 @@ class _Run:
         views = iter(range(len(self.names)))
         for learner in self.learners:
             own = list(itertools.islice(views, len(learner.trainees)))
-            parts = micro_batches(batch, own, self.micro_batch, self.world.device)
+            parts = micro_batches(batch, own, self.micro_batch * self.images_per_sample, self.world.device)
             learner.take_step(parts, self.rate(self.progress.step))
         self.progress.step += 1
 
@@ -253,7 +257,10 @@ class _Run:
             "loss": float(losses.mean()),
             "gradient_norm": float(norms.mean()),
             "learning_rate": self.rate(done - 1),
-            "images_per_s": (done - self.row_step) * self.settings.batch_size / (now - self.row_time),
+            "images_per_s": (done - self.row_step)
+            * self.settings.batch_size
+            * self.images_per_sample
+            / (now - self.row_time),
             "data_wait_share": self.wait_s / (now - self.row_time),
             "peak_memory_bytes": float(peak_memory_bytes(self.world.device)),
             **validated,

@@ -249,3 +249,28 @@ def test_a_bad_aligned_image_stops_the_stage_and_is_named(tmp_path, bad, message
 def test_a_missing_aligned_set_is_a_clear_error(tmp_path):
     with pytest.raises(DataError, match="run the stage that writes it"):
         write_patch_set(tmp_path, tmp_path, REGIONS[0], 5, 50, 0)
+
+
+def test_profiles_are_queries_as_they_are_and_nothing_is_drawn_on_them(aligned, tmp_path):
+    """Of the six test images (75 to 80) two are profiles; images of other splits of that view are as the others."""
+    occlude = OCCLUDE.model_copy(update={"kinds": ["mask_cloth+crop", "sunglasses"], "max_query_images": 3})
+    profiles = frozenset(["image076", "image079"])
+    index, occlusions = write_occluded_set(aligned, tmp_path, occlude, 0, profiles=profiles)
+    queries = [row for row in occlusions.to_pylist() if row["purpose"] == "query"]
+    assert [row["key"] for row in queries if row["kind"] == "profile"] == ["image076+profile", "image079+profile"]
+    drawn_on = [row["image_id"] for row in queries if row["kind"] != "profile"]
+    assert len(drawn_on) == 2 * 3
+    assert not set(drawn_on) & profiles
+    assert [row["drawn"] for row in queries if row["kind"] == "profile"] == ['{"kind": "profile"}'] * 2
+    reader, members = ShardReader(tmp_path, index), index.to_pylist()
+    stored = ShardReader(aligned / "shards", read_table(aligned / "index.parquet", SHARD_INDEX))
+    sizes = read_table(aligned / "index.parquet", SHARD_INDEX).to_pylist()
+    for name in sorted(profiles):
+        [place] = [i for i, row in enumerate(members) if (row["key"], row["member"]) == (f"{name}+profile", "png")]
+        [original] = [i for i, row in enumerate(sizes) if (row["key"], row["member"]) == (name, "png")]
+        assert reader.read(place) == stored.read(original)
+        assert members[place]["landmarks"] == sizes[original]["landmarks"]
+    [cut] = [row for row in queries if row["key"] == f"{drawn_on[0]}+mask_cloth+crop"]
+    assert [part["kind"] for part in json.loads(cut["drawn"])["each"]] == ["mask_cloth", "crop"]
+    [member] = [row for row in members if (row["key"], row["member"]) == (cut["key"], "png")]
+    assert not np.allclose(member["landmarks"], np.ravel(LANDMARKS + int(drawn_on[0][5:]) % 3))

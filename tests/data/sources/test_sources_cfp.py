@@ -42,6 +42,8 @@ def test_official_layout(tmp_path: Path, lists: str, prefix: str) -> None:
     first = faces.photos[0]
     assert (first.image_id, first.path) == ("cfp-001-frontal-01", str(tmp_path / "Data/Images/001/frontal/01.jpg"))
     assert (first.split, first.landmarks, first.media) == (None, None, first.image_id)
+    assert {photo.view for photo in faces.photos if "-profile-" in photo.image_id} == {"profile"}
+    assert {photo.view for photo in faces.photos if "-frontal-" in photo.image_id} == {"frontal"}
     assert faces.pairs == [
         PairRecord("cfp_ff", 0, "cfp-001-frontal-01", "cfp-001-frontal-02", True),
         PairRecord("cfp_ff", 0, "cfp-001-frontal-02", "cfp-002-frontal-01", False),

@@ -293,6 +293,7 @@ def test_null_landmarks_survive_the_disk(tmp_path: Path, landmarks: list[list[fl
         ({"image_id": "a-2", "split": "test"}, r"(?s)in two splits.*a in train and test"),
         ({"image_id": "a-2", "split": "dev"}, r"(?s)unknown split.*dev"),
         ({"image_id": "a-2", "split": None}, "unknown split"),
+        ({"image_id": "a-2", "view": "side"}, r"(?s)unknown view.*side"),
         ({"image_id": "a.2"}, r"(?s)no WebDataset key.*a\.2"),
         ({"image_id": ""}, "no WebDataset key"),
     ],

@@ -14,7 +14,9 @@ from tiny_rebuild import DATA, PARAMS
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import read_json
 from pipeline_lib.core.tables import read_table
+from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.delivery.registry.candidates import network_folders, servable
+from pipeline_lib.delivery.registry.impostors import impostors_of
 from pipeline_lib.delivery.verifier.files import Settings, write_verifier
 from pipeline_lib.delivery.verifier.verifier import Verifier
 from pipeline_lib.matching.scores.shared.pairs import PairSet, read_pairs
@@ -76,7 +78,7 @@ def test_verifier_gives_the_tables_numbers(column: str, here: Path, tmp_path: Pa
         score=column, align=Align(**PARAMS["align"]), embed=Embed(**PARAMS["embed"]), max_pixels=1_000_000
     )
     calibration = read_calibrations(DATA / "verify" / "calibration.json")[column]
-    write_verifier(tmp_path / "v", settings, calibration, scorer, network_folders(DATA, scorer.needs), None)
+    write_verifier(tmp_path / "v", settings, calibration, None, scorer, network_folders(DATA, scorer.needs), None)
     pairs = read_pairs(DATA / "ingest" / "pairs.parquet", DATA / "align")
     files = photographs(pairs)
     names = [(a, b) for a in files for b in files if a < b]
@@ -97,6 +99,31 @@ def test_scorer_is_the_one_that_filled_the_table(column: str, here: Path) -> Non
     stored = StoredFaces(reads, [scorer.needs])
     a, b = (stored.block(table[side].to_pylist()).faces(scorer.needs) for side in ("image_a", "image_b"))
     np.testing.assert_allclose(table[column].to_numpy(), scorer.score(a, b), atol=1e-6)
+
+
+@pytest.mark.parametrize("column", ["cosine:iresnet", "dam:r", "regions:56"])
+def test_impostors_are_all_pairs_of_two_people_among_the_validation_photographs(column: str, here: Path) -> None:
+    found = impostors_of(column, DATA, [VALIDATION])
+    pairs = read_pairs(DATA / "ingest" / "pairs.parquet", DATA / "align")
+    rows = [row for row in pairs.table.to_pylist() if row["protocol"] == VALIDATION]
+    images = sorted({row[side] for row in rows for side in ("image_a", "image_b")})
+    owner = dict(zip(images, pairs.owners(images), strict=True))
+    names = [(a, b) for a in images for b in images if a < b and owner[a] != owner[b]]
+    scorer = servable(DATA)[column]
+    stored = StoredFaces(reads_below(DATA, read_entries(DATA / "scores")[column.partition(":")[0]]), [scorer.needs])
+    a, b = (stored.block(list(side)).faces(scorer.needs) for side in zip(*names, strict=True))
+    scores = np.sort(scorer.score(a, b))[::-1]
+    assert found is not None
+    assert (found.num_pairs, found.num_photographs, found.num_people) == (
+        len(names), len(images), len(set(owner.values())),
+    )  # fmt: skip
+    assert found.thresholds == pytest.approx(scores[list(found.false_matches)], abs=1e-6)
+    fewer = impostors_of(column, DATA, [VALIDATION], max_photographs=len(set(owner.values())))
+    assert fewer is not None
+    assert fewer.num_photographs == fewer.num_people == found.num_people  # each person's first, before anybody's second
+    assert impostors_of(column, DATA, ["none"]) is None
+    with pytest.raises(DataError, match="no such score"):
+        impostors_of("cosine:none", DATA, [VALIDATION])
 
 
 def registered(**section: Any) -> dict[str, Any]:

@@ -17,13 +17,15 @@ from pipeline_lib.matching.scores.cosine import Cosine
 from pipeline_lib.matching.scores.shared.pairs import PairSet
 from pipeline_lib.matching.scores.shared.table import ScoreColumn, score_table, write_scores
 from pipeline_lib.matching.verification.calibration import Calibration, write_calibrations
+from pipeline_lib.matching.verification.impostors import Impostors, impostor_scores
 from pipeline_lib.networks.backbones.dlib_resnet import Spec
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.checkpoints import initial_network, save_network
 from pipeline_lib.schemas.pairs import PAIRS
 
 PACKAGED, OTHER = "cosine:dlib_resnet", "cosine:iresnet"
-OWN = Calibration(0.3, 10.0, -3.0, "val", 10, 0.9, 0.8)
+OWN = Calibration(0.3, 10.0, -3.0, "val", 10, 0.9, 0.8, 0.5, "even odds", impostor_scores([0.1, 0.2]))
+OWN_IMPOSTORS = Impostors(100, (0, 50), (0.9, 0.1), 10, 10)
 
 
 def made_pairs(num_people: int, num_genuine: int, num_impostor: int) -> PairSet:
@@ -65,6 +67,7 @@ def chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Cho
     save_network(tmp_path / "networks" / "iresnet", tiny_network("iresnet"))
     scorers = {PACKAGED: Cosine("dlib_resnet"), OTHER: Cosine("iresnet")}
     monkeypatch.setattr(choice, "servable", lambda data: scorers)
+    monkeypatch.setattr(choice, "impostors_of", lambda column, data, protocols: OWN_IMPOSTORS)
 
     def chosen(pairs: PairSet, candidates: str | list[str] = "auto") -> Choice | None:
         genuine, rng = pairs.table["genuine"].to_numpy(), np.random.default_rng(1)
@@ -82,7 +85,7 @@ def chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Cho
 
 def test_of_many_pairs_the_best_with_its_own_calibration(chosen: Callable[..., Choice]) -> None:
     found = chosen(MANY)
-    assert (found.column, found.calibration, found.note) == (OTHER, OWN, "")
+    assert (found.column, found.calibration, found.impostors, found.note) == (OTHER, OWN, OWN_IMPOSTORS, "")
     assert "on the validation pairs" in found.lead.words
 
 
@@ -92,6 +95,7 @@ def test_of_few_pairs_the_published_network_with_the_package_s(
 ) -> None:
     found = chosen(FEW, candidates)
     assert (found.column, found.calibration, found.lead.is_sure) == (PACKAGED, shipped.calibration(), True)
+    assert found.impostors == shipped.impostors() is not None
     assert "9 of one person and 9 of two, of 3 people" in found.note
     assert shipped.basis() in found.note
     assert "LFW" in found.lead.words

@@ -73,7 +73,7 @@ def make_about(num_example_pairs: int = 3, **sections: object) -> About:
         },
         "anchors": {},
         "scores": {},
-        "galleries": {"iresnet": {}},
+        "galleries": {"iresnet": {"of": "networks"}},
         "rerank": {"apc": OF_RERANK},
         "explanations": {name: {"kind": kind, "network": "rrfnet56", "with": "none"} for name, kind in EXPLANATIONS.items()},
         "report": {"num_example_pairs": num_example_pairs},

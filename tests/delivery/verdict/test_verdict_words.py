@@ -41,7 +41,7 @@ def test_text_says_verdict_reasons_and_caveats() -> None:
     assert "75.0 %" in text
     assert "Says why." in text
     assert "cosine:n" in text
-    assert words.PROBABILITY_CAVEAT in text
+    assert words.probability_caveat(0.5) in text
     assert words.as_text(make_verdict([patch(28, 0, 0.1, 0.1)], 0.1)).startswith("No match:")
 
 

@@ -59,6 +59,22 @@ def test_answer_follows_the_calibration(verifier: Verifier) -> None:
     assert (answer.explanation, answer.contributions, answer.png) == (None, (), None)
 
 
+def test_one_call_may_decide_elsewhere(verifier: Verifier) -> None:
+    (plain,), (strict,), (lax,) = (
+        verifier.compare([(A, B)], **asked) for asked in ({}, {"fmr": 0.1}, {"threshold": -0.9})
+    )
+    assert strict.similarity == lax.similarity == plain.similarity
+    assert (plain.threshold, plain.prior) == (0.3, 0.5)
+    assert strict.threshold == pytest.approx(0.35)  # the second highest of the ten pairs of two people
+    assert strict.prior == pytest.approx(1 / (1 + np.exp(10 * 0.05)))  # slope 10, 0.05 above where the odds are even
+    assert (lax.match, lax.threshold) == (True, -0.9)
+    assert lax.probability > 0.5
+    assert strict.basis is not None
+    assert "1 of 10 pairs of two people (val) are above it, 10.00%" in strict.basis
+    with pytest.raises(DataError, match="cannot be told"):
+        verifier.compare([(A, B)], fmr=0.05)
+
+
 def test_a_score_at_the_threshold_is_no_match(files: Path) -> None:
     verifier = Verifier.load(files)
     (score,) = (answer.similarity for answer in verifier.compare([(A, B)]))

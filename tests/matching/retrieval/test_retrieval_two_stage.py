@@ -201,13 +201,6 @@ def test_a_candidate_that_resembles_the_query_nowhere_is_left_out_of_stage_two_a
     assert row["rank_reranked"] == row["rank_cosine"] == column + 1
 
 
-def test_nothing_to_rank_is_an_error() -> None:
-    queries, gallery = people()
-    none = Raw([], [], [], queries.vectors[:0], queries.patches[:0])
-    with pytest.raises(DataError, match="0 queries"):
-        rank(none, gallery)
-
-
 @pytest.mark.parametrize("at_once", [1, 3, 256])
 def test_stored_faces_are_the_same_whatever_is_read_at_once(tmp_path: Path, at_once: int) -> None:
     _, gallery = people()

@@ -12,6 +12,8 @@ from pipeline_lib.matching.verification.calibration import (
     read_calibrations,
     write_calibrations,
 )
+from pipeline_lib.matching.verification.impostors import impostor_scores
+from pipeline_lib.params.verify import Fmr
 
 
 def test_golden_two_pairs():
@@ -104,7 +106,7 @@ def test_probabilities_do_not_depend_on_the_unit_of_the_score(factor):
 
 
 def test_probability_neither_overflows_nor_leaves_the_unit_interval():
-    found = Calibration(0.0, 5.0, -1.0, "val", 2, 1.0, 1.0)
+    found = Calibration(0.0, 5.0, -1.0, "val", 2, 1.0, 1.0, 0.5, "even odds", impostor_scores([0.0]))
     values = found.probability([-1e9, -1.0, 0.2, 1.0, 1e9])
     assert values[0] == 0.0
     assert values[2] == 0.5
@@ -125,8 +127,65 @@ def test_round_trip_and_damaged_files(tmp_path):
     write_calibrations(path, {"cosine:net": found})
     assert read_calibrations(path) == {"cosine:net": found}
     fields = json.loads(path.read_text())["cosine:net"]
-    assert set(fields) == {"threshold", "slope", "intercept", "protocol", "num_pairs", "auc", "accuracy"}
+    figures = {"threshold", "slope", "intercept", "protocol", "num_pairs", "auc", "accuracy", "prior"}
+    assert set(fields) == figures | {"decided_by", "impostors"}
     for damaged in ('{"cosine:net": {"threshold": 1}}', "[1]"):
         path.write_text(damaged)
         with pytest.raises(DataError, match="other keys"):
             read_calibrations(path)
+
+
+def drawn(num: int = 400, seed: int = 3):
+    rng = np.random.default_rng(seed)
+    genuine = np.arange(num) < num // 2
+    return rng.normal(0.3 * genuine, 0.15), genuine
+
+
+@pytest.mark.parametrize("decide", ["accuracy", "eer", Fmr(fmr=0.1), Fmr(fmr=0.005)])
+def test_another_threshold_takes_the_probability_with_it(decide):
+    """P is 1/2 at it, and its odds are those of the even-odds curve times the prior's."""
+    scores, genuine = drawn()
+    even, found = (fit_calibration(scores, genuine, "val", how) for how in ("even_odds", decide))
+    assert found.probability(found.threshold) == 0.5
+    assert (found.probability(scores)[found.matches(scores)] > 0.5).all()
+    assert found.accuracy == np.mean(found.matches(scores) == genuine)
+    shown = np.linspace(-0.2, 0.5, 9)
+    odds, even_odds = (p / (1 - p) for p in (found.probability(shown), even.probability(shown)))
+    # 1e-9: the odds of probabilities up to 1 - 1e-6, in doubles
+    np.testing.assert_allclose(odds, even_odds * found.prior / (1 - found.prior), rtol=1e-9)
+    assert (found.threshold > even.threshold) == (found.prior < even.prior)
+
+
+def test_the_best_threshold_s_accuracy_is_the_best_and_equal_errors_are_equal():
+    scores, genuine = drawn()
+    best, equal = (fit_calibration(scores, genuine, "val", how) for how in ("accuracy", "eer"))
+    assert all(np.mean((scores > t) == genuine) <= best.accuracy for t in scores)
+    wrong = [np.mean(equal.matches(scores[~genuine])), np.mean(~equal.matches(scores[genuine]))]
+    assert abs(wrong[0] - wrong[1]) <= 1.5 / 200  # the steps of either rate
+
+
+@pytest.mark.parametrize("rate", [0.005, 0.02, 0.1, 0.33])
+def test_a_false_match_rate_is_kept_on_the_pairs_it_was_asked_of(rate):
+    scores, genuine = drawn()
+    found = fit_calibration(scores, genuine, "val", Fmr(fmr=rate))
+    assert np.mean(found.matches(scores[~genuine])) <= rate
+    again = fit_calibration(scores, genuine, "val").at_fmr(rate)
+    assert (again.threshold, again.prior) == (found.threshold, pytest.approx(found.prior))
+    if rate < 0.055:  # of the first eleven every rank is kept: one more would be too many
+        assert np.mean(scores[~genuine] >= found.threshold) > rate
+    assert f"a false-match rate of {rate:g}" in found.basis
+
+
+def test_what_cannot_be_told_is_refused():
+    scores, genuine = drawn()
+    found = fit_calibration(scores, genuine, "val")
+    with pytest.raises(DataError, match=r"A false-match rate cannot be told[\s\S]*0\.001 with 200 pairs"):
+        found.at_fmr(0.001)
+    with pytest.raises(DataError, match="no number"):
+        found.at_threshold(float("nan"))
+    with pytest.raises(DataError, match="two ways to say one thing"):
+        found.deciding(0.1, 0.3)
+    nothing = fit_calibration(np.full(6, 0.25), np.array([True, True, True, True, False, False]), "val", "eer")
+    with pytest.raises(DataError, match="tells nothing"):
+        nothing.at_threshold(0.3)
+    assert nothing.decided_by == "even odds"

@@ -64,7 +64,7 @@ def scored(table: pa.Table) -> pa.Table:
 
 
 def params(*rates: float, **protocols: object) -> Verify:
-    return Verify.model_validate({"false_accept_rates": list(rates), "protocols": protocols})
+    return Verify.model_validate({"decide": "even_odds", "false_accept_rates": list(rates), "protocols": protocols})
 
 
 def test_metrics_by_protocol_and_score(table):
@@ -105,18 +105,18 @@ def test_cosines_step_through_distances_and_other_scores_through_their_own_value
 
 
 def test_calibrations_are_of_the_validation_pairs(table):
-    found = all_calibrations(scored(table))
+    found = all_calibrations(scored(table), "even_odds")
     assert set(found) == {"raw_pixel", "cosine:net"}
     assert (found["raw_pixel"].protocol, found["raw_pixel"].num_pairs, found["raw_pixel"].auc) == ("val", 20, 1.0)
     assert found["cosine:net"].threshold == pytest.approx(0.5, abs=1e-6)  # of float32 scores
     lfw_only = table_from_rows(pairs("lfw"), PAIRS)
-    assert all_calibrations(scored(lfw_only)) == {}
+    assert all_calibrations(scored(lfw_only), "even_odds") == {}
 
 
 def test_a_table_without_scores_has_protocols_and_no_figures(table):
     empty = score_table(table, {}, {})
     assert all_metrics(empty, {"lfw": 0, "val": 0}, params(0.1)) == {"lfw": {}, "val": {}}
-    assert all_calibrations(empty) == {}
+    assert all_calibrations(empty, "even_odds") == {}
     assert curve_rows(empty) == []
 
 

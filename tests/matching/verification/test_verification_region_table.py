@@ -17,7 +17,7 @@ from pipeline_lib.params.verify import Verify
 from pipeline_lib.schemas.pairs import PAIRS
 
 KEYS = ("protocol", "fold", "image_a", "image_b", "genuine")
-PARAMS = Verify(false_accept_rates=[0.1])
+PARAMS = Verify(decide="even_odds", false_accept_rates=[0.1])
 
 
 def column(name: str) -> ScoreColumn:
@@ -88,7 +88,7 @@ def test_single_regions_stay_out_of_the_other_figures():
     wanted = {"cosine:net", "regions:28"}
     assert set(headline(table)) == wanted
     assert set(all_metrics(table, {"val": 0}, PARAMS)["val"]) == wanted
-    assert set(all_calibrations(table)) == wanted
+    assert set(all_calibrations(table, "even_odds")) == wanted
     assert {row[1] for row in curve_rows(table)} == wanted
 
 

@@ -16,7 +16,7 @@ from pipeline_lib.core.world import World
 from pipeline_lib.networks.embedding.batches import embed_rows
 from pipeline_lib.networks.embedding.extract import embed_images, face_features
 from pipeline_lib.networks.embedding.images import ShardImages
-from pipeline_lib.networks.embeddings.embed_shards import Part, embed_shards, query_rows
+from pipeline_lib.networks.embeddings.embed_shards import Part, embed_shards
 from pipeline_lib.networks.embeddings.store import read_embeddings
 
 KEYS = [f"im{number:02d}" for number in range(20)]
@@ -80,13 +80,3 @@ def test_an_unreadable_image_stops_it_and_leaves_nothing(sets, tmp_path):
     with pytest.raises(DataError, match=shard.name):
         embed_shards(tmp_path / "out", [Part(images, range(20))], face_features(model, False, False), None, 4, alone)
     assert [path.name for path in tmp_path.iterdir()] == ["broken"]
-
-
-def test_queries_without_an_image_are_named(sets):
-    images = ShardImages(sets / "occlude")
-    assert query_rows(images, {"im05+crop": "crop", "im03+sunglasses": "sunglasses"}) == (
-        [0, 2],
-        ["sunglasses", "crop"],
-    )
-    with pytest.raises(DataError, match=r"no image[\s\S]*im09\+crop"):
-        query_rows(images, {"im09+crop": "crop"})

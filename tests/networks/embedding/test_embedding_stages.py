@@ -80,15 +80,22 @@ def test_embed_gallery_takes_clean_test_images_and_queries_with_patches(project)
     write_table(Path("occlude/occlusions.parquet"), table_from_rows(rows, OCCLUSIONS), OCCLUSIONS)
     model = network(SPECS["rrfnet56"])
     save_network(Path("networks/rrf"), model)
-    stages.embed_gallery.main(Path("networks/rrf"), Path("align"), Path("occlude"), Path("out"))
+    attacked = ["im37+adversarial", "im39+adversarial"]
+    write_set(Path("attack/adversarial"), attacked, ["test"] * 2)
+    rows = [
+        {"key": key, "image_id": key[:4], "kind": "adversarial", "purpose": "query", "drawn": "{}"} for key in attacked
+    ]
+    write_table(Path("attack/adversarial/occlusions.parquet"), table_from_rows(rows, OCCLUSIONS), OCCLUSIONS)
+    Path("attack/.gitkeep").touch()
+    stages.embed_gallery.main(Path("networks/rrf"), Path("align"), Path("occlude"), Path("attack"), Path("out"))
     found = read_embeddings(Path("out"), with_patches=True)
-    assert found.keys == found.patch_keys == [*KEYS[36:], "im36+crop", "im40+mask_n95"]
-    assert found.kinds == [None] * 6 + ["crop", "mask_n95"]
+    assert found.keys == found.patch_keys == [*KEYS[36:], "im36+crop", "im40+mask_n95", *attacked]
+    assert found.kinds == [None] * 6 + ["crop", "mask_n95"] + ["adversarial"] * 2
     vectors, patches = embed_images(model, images[36:], True, 6)
     np.testing.assert_allclose(found.vectors[:6], vectors, **CLOSE)
     np.testing.assert_allclose(found.patches[:6], patches, **CLOSE)
     np.testing.assert_array_equal(found.grid, model.grid)
-    assert logged == {"stage": "embed_gallery@rrf", "num_gallery": 6, "num_queries": 2}
+    assert logged == {"stage": "embed_gallery@rrf", "num_gallery": 6, "num_queries": 4}
 
 
 ALIGNED_AND_PAIRS = (Path("align"), Path("pairs.parquet"))

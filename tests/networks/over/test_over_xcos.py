@@ -139,7 +139,7 @@ def test_the_network_s_own_loss_is_added_to_the_head_s(xcos: XCos) -> None:
         assert float(whole) == pytest.approx(float(trainee.head(embeddings, labels) + 30 * error), rel=1e-5)
         plain = new_trainee(xcos.frozen_networks()["it"], ARCFACE, TRAIN, 2)
         assert float(plain(images, labels, None, None)) == pytest.approx(
-            float(plain.head(plain.embed(images, None), labels)), rel=1e-5
+            float(plain.head(plain.embed(images, labels, None), labels)), rel=1e-5
         )
 
 

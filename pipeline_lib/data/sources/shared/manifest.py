@@ -19,7 +19,7 @@ from pipeline_lib.data.sources.shared.probe import probe_photos
 from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces
 from pipeline_lib.data.sources.shared.splits import Assignment, SourceNames, assign_splits
 from pipeline_lib.params.ingest import Ingest, Source
-from pipeline_lib.schemas.manifest import SPLITS
+from pipeline_lib.schemas.manifest import SPLITS, VIEWS
 from pipeline_lib.schemas.pairs import PAIRS
 
 KEY = "[A-Za-z0-9_-]+"
@@ -131,7 +131,7 @@ def check_manifest(table: pa.Table) -> None:
     """Check what a schema cannot say.
 
     Raises:
-        DataError: an image id twice or unfit as a key, an unknown split, an identity in two splits.
+        DataError: an image id twice or unfit as a key, an unknown split or view, an identity in two splits.
     """
     ids, splits = table["image_id"], table["split"].unique().to_pylist()
     if doubles := _repeated(ids):
@@ -140,6 +140,8 @@ def check_manifest(table: pa.Table) -> None:
         raise DataError("An image id is no WebDataset key.", got=unfit[:5], allowed=KEY, where="manifest.image_id")
     if unknown := sorted(set(splits) - set(SPLITS), key=str):
         raise DataError("The manifest has an unknown split.", got=unknown, allowed=SPLITS, where="manifest.split")
+    if unknown := sorted(set(table["view"].unique().to_pylist()) - {None, *VIEWS}):
+        raise DataError("The manifest has an unknown view.", got=unknown, allowed=VIEWS, where="manifest.view")
     stated = table.select(["identity", "split"]).group_by(["identity", "split"], use_threads=False).aggregate([])
     if torn := _repeated(stated["identity"]):
         found = stated.filter(pc.equal(stated["identity"], torn[0]))["split"].to_pylist()

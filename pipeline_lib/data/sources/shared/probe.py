@@ -108,6 +108,7 @@ def _probe_all(
             "height": size.height,
             "sha256": sha256,
             "landmarks": landmarks,
+            "view": photo.view,
         }
 
     tables = [(table_from_rows([], MANIFEST), table_from_rows([], REJECTS))]

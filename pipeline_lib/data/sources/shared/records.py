@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)  # there may be millions
 class PhotoRecord:
-    """One photograph of a source. `split` None: the source states none. `landmarks`: 10 px values x0 y0 .. x4 y4 or None."""
+    """One photograph of a source. `split`, `view` (frontal, profile) None: the source states none. `landmarks`: 10 px values
+    x0 y0 .. x4 y4 or None.
+    """
 
     image_id: str
     identity: str
@@ -16,6 +18,7 @@ class PhotoRecord:
     split: str | None
     media: str
     landmarks: Sequence[float] | None = None
+    view: str | None = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ ORDER = 30
 TITLE = "Networks"
 NEEDS = ("networks",)
 # Folders below data/: of networks, of what their training noted; and of their kinds.
-FOLDERS = (("networks", "train", "networks.backbones"), ("networks_over", "train_over", "networks.over"))
+FOLDERS = (("networks", "train"), ("networks_over", "train_over"))
 NUM_WORDS = 3
 
 Metrics = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -43,10 +43,12 @@ class Networks:
 def read(data: Path) -> Networks:
     """Raises DataError: a file is missing or damaged."""
     networks = {}
-    for of_networks, of_trainings, package in FOLDERS:
+    for of_networks, of_trainings in FOLDERS:
         for folder in subfolders(data / of_networks):
             path, training = folder / "network.json", data / of_trainings / folder.name / "metrics.json"
             description, figures = read_json(path), read_json(training)
+            # a finetuned network, too, stands on no other
+            package = "networks.over" if "frozen" in description else "networks.backbones"
             try:
                 networks[folder.name] = NetworkFiles(description, path, package, int(figures["num_parameters"]))
             except (KeyError, TypeError, ValueError) as error:

@@ -115,20 +115,18 @@ def _drawn(
 ) -> tuple[tuple[tuple[Strip, Image], ...], Image | None]:
     """The strips, and the weights of the first one's query and best face after re-ranking."""
     strips = read_strips(ranks, choose_queries(places))
-    attacked = [path.parent for path in sorted((data / "attack").glob("*/index.parquet"))]
-    asked = [data / "align"] if entry["queries"] == "gallery" else [data / "occlude", *attacked]
-    queries = read_images(asked, {strip.query_key for strip in strips})
-    gallery = read_images([data / "align"], {key for strip in strips for key, _ in (*strip.before, *strip.after)})
+    shown = {key for strip in strips for key, _ in (*strip.before, *strip.after)}
+    images = read_images(data, {strip.query_key for strip in strips} | shown)
     flows = open_flows(data, entry) if strips else None
     drawn, weights = [], None
     for strip in strips:
-        query = queries[strip.query_key]
+        query = images[strip.query_key]
         found: Sequence[Flow | None] = (
             () if flows is None else [flows.between(strip.query_key, key) for key, _ in strip.after]
         )
-        faces = [gallery[key] for key, _ in strip.after]
+        faces = [images[key] for key, _ in strip.after]
         pictures = [None if flow is None else flow.drawn(query, face) for flow, face in zip(found, faces, strict=False)]
-        drawn.append((strip, draw_strip(strip, queries, gallery, pictures)))
+        drawn.append((strip, draw_strip(strip, images, images, pictures)))
         if weights is None and found and found[0] is not None and entry.get("weights") != "uniform":
             first, second = found[0].weighed(query, faces[0])
             weights = np.hstack([query, first, second, faces[0]])

@@ -19,12 +19,15 @@ class FaceNetwork(nn.Module, abc.ABC):
         grid: int64 (K,4), x y w h in px of each vector of `patch_features` in the input image.
         additive: whether the embedding is the mean of vectors of single patches (`additive_patches`), so that a cosine of
             two faces is a sum over pairs of their patches (RRFNet eq. 8).
+        in_pairs: whether it compares two images (shared.pair_network): it learns from pairs, whose images
+            stand in rows 2i and 2i+1 of a batch.
         taught_by: the network whose embeddings it learned to give; None for one that learned from labels.
     """
 
     spec: NetworkSpec
     grid: npt.NDArray[np.int64]
     additive = False
+    in_pairs = False
     taught_by: str | None = None
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -49,6 +52,8 @@ class FaceNetwork(nn.Module, abc.ABC):
     def forward_with_loss(self, *inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """In training: the embeddings that `forward` makes of its arguments, which the head judges, and a loss of the network's
         own that is added to the head's, float32 scalar, the mean over the batch; None of a network that has none.
+
+        A network in pairs is also given the labels, last; its embeddings are those of each image beside the other of its pair.
         """
         return self(*inputs), None
 

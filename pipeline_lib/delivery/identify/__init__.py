@@ -1,0 +1,1 @@
+"""Whose face a photograph shows, among the people of a folder of photographs."""

@@ -1,0 +1,1 @@
+"""Adversarial queries against the run's own gallery."""

@@ -70,6 +70,7 @@ bench: setup
 	python -m benchmarks.partial_fc
 	python -m benchmarks.networks_as_one
 	python -m benchmarks.emd
+	python -m benchmarks.search
 	python -m benchmarks.explain_pair
 	python -m benchmarks.insertion_deletion
 	python -m benchmarks.detectors

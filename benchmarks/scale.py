@@ -110,7 +110,7 @@ def write_ranks(path: Path, num: int) -> None:
         "rank_cosine": pa.array((place + 1).astype(np.int32)),
         "rank_reranked": pa.array(((place + 1) % CANDIDATES_EACH + 1).astype(np.int32)),
         "cosine": scores,
-        "emd": scores,
+        "compared": scores,
         "reranked": scores,
     }
     write_table(path, pa.table(columns, schema=RANKS), RANKS)

@@ -17,8 +17,9 @@ from stages.common import run_stage
 def main(data: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Option()]) -> None:
     """Judge every claim on every protocol and write claims.json."""
     section = read_section("claims", Claims)
-    inputs = {"manifest": data / "ingest" / "manifest.parquet", "scores": data / "verify" / "scores.parquet"}
+    inputs = {"manifest": data / "ingest" / "manifest.parquet", "verified": data / "verify" / "scores.parquet"}
     inputs |= {"networks": data / "networks", "trainings": data / "train", "explained": data / "explain"}
+    inputs |= {name: data / name for name in ("scores", "rerank", "networks_over", "train_over")}
     with stage_run("claims", params={"claims": section.model_dump()}, inputs=inputs) as run:
         claims = judge_all(read_evidence(data, section.num_bootstrap, section.seed))
         write_json(out / "claims.json", claims)

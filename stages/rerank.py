@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import torch
 import typer
 
 from pipeline_lib.core.files import write_json
@@ -12,14 +13,15 @@ from pipeline_lib.core.tables import write_table
 from pipeline_lib.core.texts import as_texts
 from pipeline_lib.core.world import current_world
 from pipeline_lib.matching.rerankers.shared.reranker import KINDS, Reads
-from pipeline_lib.matching.retrieval.results import metrics_by_kind, ranks_table
+from pipeline_lib.matching.retrieval.results import metrics_by_kind, ranks_table, seconds_table
 from pipeline_lib.matching.retrieval.stored_faces import stored_faces
 from pipeline_lib.matching.retrieval.two_stage import rank_two_stages
 from pipeline_lib.networks.embeddings.means import read_means
 from pipeline_lib.networks.embeddings.store import read_embeddings
 from pipeline_lib.params.load import PARAMS_FILE, read_entry
 from pipeline_lib.params.rerank import Rerank
-from pipeline_lib.schemas.ranks import RANKS
+from pipeline_lib.schemas.ranks import ENTRY, RANKS, SEARCH
+from pipeline_lib.schemas.rerank_seconds import RERANK_SECONDS
 from pipeline_lib.tracking.stage_run import flatten, stage_run
 from stages.common import run_stage
 
@@ -48,15 +50,20 @@ def main(
             asked, kinds = (as_texts(texts).take(np.flatnonzero(is_query)) for texts in (store.keys, kind_of))
         mean = read_means(gallery).vector if params.centred else None
         queries, found = (stored_faces(store, gallery, keys, mean) for keys in (asked, clean_test))
-        ranking = rank_two_stages(queries, found, top_k=params.top_k, alpha=params.alpha, reranker=reranker)
+        ranking = rank_two_stages(
+            queries, found, top_k=params.top_k, alpha=params.alpha, reranker=reranker, index=params.index
+        )
         metrics = metrics_by_kind(ranking, kinds)
         depth = max(params.top_k or MIN_DEPTH, int(ranking.num_relevant.max()))
         write_table(out / "ranks.parquet", ranks_table(ranking, queries, found, kinds, depth), RANKS)
-        write_json(out / "metrics.json", metrics)
-        numbers = {
-            name: value for name, value in flatten(metrics).items() if value != str(None)
-        }  # no interval of one person
-        run.log_metrics({name: float(value) for name, value in numbers.items()})
+        seconds = seconds_table(ranking, queries, kinds, torch.get_num_threads())
+        write_table(out / "seconds.parquet", seconds, RERANK_SECONDS)
+        search = {"index": params.index, "recall": ranking.recall}
+        write_json(out / "metrics.json", {**metrics, ENTRY: params.model_dump(by_alias=True), SEARCH: search})
+        speed = len(seconds) * ranking.compared.shape[1] / float(ranking.seconds.sum())
+        numbers = {**flatten(metrics), "search/recall": ranking.recall, "pairs_per_s_and_thread": speed}
+        # There is no interval of one person.
+        run.log_metrics({name: float(value) for name, value in numbers.items() if value != str(None)})
 
 
 if __name__ == "__main__":

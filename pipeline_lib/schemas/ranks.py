@@ -2,6 +2,10 @@
 
 import pyarrow as pa
 
+# Keys of metrics.json that are no kind of query: what was ranked how, and how much of the exact answer stage 1 found.
+ENTRY, SEARCH = "entry", "search"
+NO_KINDS = (ENTRY, SEARCH)
+
 # One row a candidate of a query, in the order of queries and of stage 1. Ranks count from 1. `num_relevant` is the number of
 # gallery images of the query's identity, without the query's own original, which is not in its gallery. Candidates behind
 # both the last re-ranked place and the last that a metric reads are left out.

@@ -97,8 +97,8 @@ def comment(checkout: Checkout, file: str) -> None:
             | {"train_regions@p56", "train_regions@p28"}
             | EXPLAIN,  # xFace computes what a square changes of an IResNet's maps
         ),
-        ("pipeline_lib/matching/emd/weights.py", {"rerank@uniform", "rerank@apc", *SCORES} | EXPLAIN),
-        ("pipeline_lib/matching/rerankers/emd.py", {"rerank@uniform", "rerank@apc"}),
+        ("pipeline_lib/matching/emd/weights.py", {"rerank@uniform", "rerank@apc", "report", *SCORES} | EXPLAIN),
+        ("pipeline_lib/matching/rerankers/emd.py", {"rerank@uniform", "rerank@apc", "report"}),  # whose flows it draws
         ("pipeline_lib/matching/dam/lid.py", {"build_anchors@real", *SCORES}),
         ("pipeline_lib/matching/scores/dam.py", {"score@dam"}),
         (

@@ -80,6 +80,13 @@ def test_emd(repository: Path) -> None:
     assert all(row["difference"] < 2e-4 for row in report["on_gpu"])  # twice the tolerance, as in tests/cuda
 
 
+def test_search(repository: Path) -> None:
+    _, report = quick_run("search", repository)
+    exact, *others = report["rows"]
+    assert (exact["index"], exact["recall"], [row["index"] for row in others]) == ("exact", 1, ["hnsw", "ivf"])
+    assert all(row["person"] > 0.9 for row in report["rows"])  # made so that a person's images lie nearest
+
+
 def test_scale(repository: Path) -> None:
     _, report = quick_run("scale", repository, timeout_s=560)  # a process a path
     assert report["config"]["rows"] == [1_000, 10_000]

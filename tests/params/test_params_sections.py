@@ -49,12 +49,21 @@ def put(keys: str, value: object) -> Callable[[Any], None]:
     return edit
 
 
+def test_a_whole_gallery_is_not_compared_by_an_index_that_finds_a_part(changed: Change) -> None:
+    def edit(document: Any) -> None:
+        document["rerank"]["apc"] |= {"index": "ivf", "top_k": None}
+
+    with pytest.raises(ParamsError, match=r"rerank\.apc[\s\S]*index: exact"):
+        load_params(changed(edit))
+
+
 @pytest.mark.parametrize(
     ("keys", "value", "message"),
     [
         ("align.min_face_pixel", 40, r"align\.min_face_pixel: Extra inputs"),
         ("align.detector", "haar", r"align\.detector: Input should be 'mmod', 'dlib'"),
         ("rerank.apc.alpha", 1.5, r"rerank\.apc\.alpha: Input should be less than or equal to 1"),
+        ("rerank.apc.index", "pq", r"rerank\.apc\.index: Input should be 'exact', 'hnsw' or 'ivf'"),
         ("rerank.apc.network", "rrfnet56", r"rerank\.apc\.network names rrfnet56, which galleries does not"),
         ("train.batch_size", 1, r"train\.batch_size: Input should be greater than or equal to 2"),
         ("train.micro_batch_size", 1, r"train\.micro_batch_size: Input should be greater than or equal to 2"),

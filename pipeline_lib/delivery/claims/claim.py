@@ -52,6 +52,7 @@ class Measured:
         num_pairs, num_identities: what was compared on; the interval resamples the identities.
         num_redrawn: resamples that held one class and were drawn anew.
         beside: the same comparison by another measure, which decides nothing.
+        counted: what num_pairs counts.
     """
 
     effect: Effect
@@ -60,6 +61,7 @@ class Measured:
     num_identities: int
     num_redrawn: int
     beside: Effect | None = None
+    counted: Literal["pairs", "queries"] = "pairs"
 
     @property
     def verdict(self) -> Verdict:
@@ -108,7 +110,8 @@ def _figures(result: Measured | Missing) -> dict[str, Any]:
     if isinstance(result, Missing):
         return {"missing": result.what}
     beside = {} if result.beside is None else {"beside": _effect(result.beside)}
-    counts = {"num_pairs": result.num_pairs, "num_identities": result.num_identities, "num_redrawn": result.num_redrawn}
+    nums = {"num_pairs": result.num_pairs, "num_identities": result.num_identities, "num_redrawn": result.num_redrawn}
+    counts = {"counted": result.counted, **nums}
     return {**_effect(result.effect), "margin": result.margin, **counts, **beside}
 
 

@@ -1,7 +1,7 @@
 """What a run's tables say about pairs, measured once for all the claims that ask."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,11 @@ from pipeline_lib.core.texts import MISSING, Texts
 from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.delivery.claims.explained import Explained, read_explained
 from pipeline_lib.delivery.claims.networks import Trained, read_trained
-from pipeline_lib.matching.scores.shared.table import read_scores, score_columns
+from pipeline_lib.delivery.claims.over import Over, read_over, read_specs
+from pipeline_lib.delivery.claims.ranked import Ranked, read_ranked
+from pipeline_lib.matching.scores.shared.table import read_entries, read_scores, score_columns
 from pipeline_lib.matching.verification.paired_bootstrap import PairBootstrap
+from pipeline_lib.params.scores import Score
 from pipeline_lib.schemas.manifest import MANIFEST
 
 
@@ -33,6 +36,10 @@ class Evidence:
     Attributes:
         networks: the networks trained in this run whose cosine was scored, by name.
         explained: the entries of `explanations`, by name.
+        ranked: the entries of `rerank`, by name.
+        over: those of `networks_over`, by name.
+        specs: the spec of every network of the run, by name.
+        scored: the entries of `scores`, by name, which is a column's, or what stands before its colon.
         protocols: in the order of the table, the validation identities' last.
         kinds: score column -> the kind of score that it is.
         pairs(protocol): its pairs and their resamples, a PairBootstrap; raises as _pairs.
@@ -47,6 +54,11 @@ class Evidence:
         explained: Sequence[Explained],
         num_bootstrap: int,
         seed: int,
+        *,
+        ranked: Sequence[Ranked] = (),
+        over: Sequence[Over] = (),
+        specs: Mapping[str, Mapping[str, Any]] | None = None,
+        scored: Mapping[str, Score] | None = None,
     ) -> None:
         """
         Args:
@@ -55,6 +67,8 @@ class Evidence:
             num_bootstrap: resamples a protocol.
         """
         self.networks, self.explained = tuple(networks), tuple(explained)
+        self.ranked, self.over = tuple(ranked), tuple(over)
+        self.specs, self.scored = dict(specs or {}), dict(scored or {})
         self.kinds = {name: column.kind for name, column in score_columns(scores).items()}
         found = pc.unique(scores["protocol"]).to_pylist()
         self.protocols: tuple[str, ...] = tuple(sorted(found, key=lambda name: name == VALIDATION))
@@ -109,4 +123,15 @@ def read_evidence(data: Path, num_bootstrap: int, seed: int) -> Evidence:
     cosines = [column for column, about in score_columns(scores).items() if about.kind == "cosine"]
     columns = {column.rpartition(":")[2]: column for column in cosines}
     networks = read_trained(data / "networks", data / "train", columns)
-    return Evidence(scores, manifest, networks, read_explained(data / "explain"), num_bootstrap, seed)
+    return Evidence(
+        scores,
+        manifest,
+        networks,
+        read_explained(data / "explain"),
+        num_bootstrap,
+        seed,
+        ranked=read_ranked(data / "rerank"),
+        over=read_over(data / "networks_over", data / "train_over"),
+        specs=read_specs(data / "networks"),
+        scored=read_entries(data / "scores"),
+    )

@@ -14,6 +14,8 @@ from pipeline_lib.core.tables import read_table
 
 Pair = tuple[str, str]  # its image ids
 Rows = Mapping[Pair, Mapping[str, Any]]
+Values = Mapping[Pair, float]
+People = Mapping[Pair, tuple[str, str]]
 
 
 @dataclass(frozen=True)

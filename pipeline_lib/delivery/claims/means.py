@@ -7,10 +7,7 @@ import numpy as np
 from pipeline_lib.core.bootstrap import Doubles, IdentityBootstrap, interval
 from pipeline_lib.delivery.claims.claim import Effect, Measured, Missing, Side, Unit
 from pipeline_lib.delivery.claims.evidence import Evidence
-from pipeline_lib.delivery.claims.explained import Pair, Rows
-
-Values = Mapping[Pair, float]
-People = Mapping[Pair, tuple[str, str]]
+from pipeline_lib.delivery.claims.explained import Pair, People, Rows, Values
 
 
 def compare_means(

@@ -5,8 +5,8 @@ import numpy as np
 from pipeline_lib.core.bootstrap import interval
 from pipeline_lib.delivery.claims.claim import Claim, Effect, Measured, Missing, Side
 from pipeline_lib.delivery.claims.evidence import Evidence
-from pipeline_lib.delivery.claims.explained import Explained, Rows, of_network
-from pipeline_lib.delivery.claims.means import Values, compare_means, people_of
+from pipeline_lib.delivery.claims.explained import Explained, Rows, Values, of_network
+from pipeline_lib.delivery.claims.means import compare_means, people_of
 from pipeline_lib.delivery.claims.rrfnet import LAYOUTS, no_rrfnet, rrf_networks
 from pipeline_lib.schemas.blurring import BLURRING
 from pipeline_lib.schemas.faithfulness import FAITHFULNESS

@@ -40,7 +40,7 @@ def counts_words(result: Mapping[str, Any]) -> str:
     """What a result was measured on: 6,000 pairs of 4,281 people."""
     num = result["num_redrawn"]
     redrawn = f", {num:,} resample{'s' if num > 1 else ''} redrawn" if num else ""
-    return f"{result['num_pairs']:,} pairs of {result['num_identities']:,} people{redrawn}"
+    return f"{result['num_pairs']:,} {result['counted']} of {result['num_identities']:,} people{redrawn}"
 
 
 def margin_words(claim: Mapping[str, Any]) -> str:

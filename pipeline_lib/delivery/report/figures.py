@@ -128,6 +128,21 @@ def replacement_figure(curves: Mapping[str, Mapping[str, Band]], floors: Collect
     return _svg(figure)
 
 
+def alpha_figure(curves: Mapping[str, Band], alpha: float) -> bytes:
+    """P@1 by the share of the comparison in the score, with the intervals as bands, and the entry's own share marked.
+
+    Args:
+        curves: kind of query -> (alpha, per cent, its interval or NaN).
+        alpha: the entry's.
+    """
+    figure, axis = _one(6.4, 3.2)
+    _draw_bands(axis, curves, ())
+    axis.axvline(alpha, color=INK, linestyle=":", linewidth=1.0)
+    axis.set(xlim=(0.0, 1.0), xlabel="alpha: 0 cosine alone, 1 comparison alone", ylabel="P@1, %")
+    axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    return _svg(figure)
+
+
 def loss_figure(histories: Mapping[str, Curve]) -> bytes:
     """Training losses against epochs.
 

@@ -1,4 +1,4 @@
-"""Re-ranking in pictures: an occluded query and its nearest faces before and after, without names."""
+"""Re-ranking in pictures: an occluded query, its nearest faces before and after, and the flow between; without names."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -95,12 +95,17 @@ def read_strips(ranks: pa.Table, query_keys: Sequence[str]) -> list[Strip]:
     return strips
 
 
-def draw_strip(strip: Strip, queries: Mapping[str, Image], gallery: Mapping[str, Image]) -> Image:
-    """The query, then two rows of faces: before above, after below; a blue frame is the right person, orange another.
+def draw_strip(
+    strip: Strip, queries: Mapping[str, Image], gallery: Mapping[str, Image], flows: Sequence[Image | None] = ()
+) -> Image:
+    """The query, then rows of faces: before above, after below, the flows to these in between (thesis, Fig. 3.1 and 5.2).
+
+    A blue frame is the right person, orange another, none a flow.
 
     Args:
         strip: from read_strips.
         queries, gallery: key -> uint8 (112, 112, 3) RGB, of all that the strip names.
+        flows: the query put together from each face of `strip.after`, None where nothing flows; empty for no such row.
 
     Returns:
         uint8 (H, W, 3) RGB.
@@ -109,6 +114,9 @@ def draw_strip(strip: Strip, queries: Mapping[str, Image], gallery: Mapping[str,
         np.hstack([_framed(gallery[key], RIGHT if genuine else WRONG) for key, genuine in places])
         for places in (strip.before, strip.after)
     ]
+    if any(flow is not None for flow in flows):
+        blank = np.full((TILE_PX, TILE_PX, 3), WHITE, np.uint8)
+        rows.insert(1, np.hstack([_framed(blank if flow is None else flow, (WHITE,) * 3) for flow in flows]))
     faces = np.vstack(rows)
     query = _framed(queries[strip.query_key], NEUTRAL)
     top = (len(faces) - len(query)) // 2

@@ -12,6 +12,7 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.matching.retrieval.metrics import precisions
 from pipeline_lib.matching.retrieval.two_stage import Faces, TwoStageRanking
 from pipeline_lib.schemas.ranks import RANKS
+from pipeline_lib.schemas.rerank_seconds import RERANK_SECONDS
 
 ALL = "all"
 SEED = 0
@@ -43,6 +44,14 @@ def ranks_table(ranking: TwoStageRanking, queries: Faces, gallery: Faces, kinds:
         _null_without_score(ranking.blended, ranking.carried, query, place),
     ]
     return pa.table(columns, schema=RANKS)
+
+
+def seconds_table(ranking: TwoStageRanking, queries: Faces, kinds: Sequence[str], num_threads: int) -> pa.Table:
+    """One row a query (schemas.rerank_seconds.RERANK_SECONDS): what comparing its candidates took."""
+    num_queries, k = ranking.compared.shape
+    counts = [pa.array(np.full(num_queries, count, np.int32)) for count in (k, num_threads)]
+    texts = [pa.array(column, pa.string()) for column in (queries.keys, queries.identities, kinds)]
+    return pa.table([*texts, *counts, pa.array(ranking.seconds)], schema=RERANK_SECONDS)
 
 
 def metrics_by_kind(ranking: TwoStageRanking, kinds: Sequence[str]) -> dict[str, dict[str, object]]:

@@ -1,5 +1,6 @@
 """Identification in two stages: the whole gallery by cosine, the best of it again by a comparison of places."""
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,10 +17,11 @@ from pipeline_lib.core.texts import MISSING, Texts, as_texts
 from pipeline_lib.core.top_k import NO_EXCLUSION
 from pipeline_lib.matching.rerankers.shared.reranker import Compared, PatchFaces, Reranker
 from pipeline_lib.matching.retrieval.rerank import blended_scores, reranked_order
-from pipeline_lib.matching.retrieval.search import search
+from pipeline_lib.matching.retrieval.search import Index, search, search_recall
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
 # Whose maps are in memory at once, a thread: of 49 patches of 512 values 80 MB.
 QUERIES_A_BLOCK, GALLERY_A_BLOCK = 8, 800
 
@@ -58,6 +60,8 @@ class TwoStageRanking:
         identities: int64 (Q,), a number for each query's identity.
         converged: bool (Q, k), False where a solver stopped at its limit.
         carried: bool (Q, k), False where a pair cannot be compared: the candidate has no stage-2 score and keeps its place.
+        seconds: float64 (Q,), of stage 2; see compare_candidates.
+        recall: the share of the exact candidates that stage 1 found.
     """
 
     candidates: Indices
@@ -70,10 +74,12 @@ class TwoStageRanking:
     identities: Indices
     converged: npt.NDArray[np.bool_]
     carried: npt.NDArray[np.bool_]
+    seconds: Doubles
+    recall: float
 
 
 def rank_two_stages(
-    queries: Faces, gallery: Faces, *, top_k: int | None, alpha: float, reranker: Reranker
+    queries: Faces, gallery: Faces, *, top_k: int | None, alpha: float, reranker: Reranker, index: Index = "exact"
 ) -> TwoStageRanking:
     """Rank the gallery for every query, then re-rank the first top_k.
 
@@ -86,6 +92,7 @@ def rank_two_stages(
         top_k: how many stage 2 looks at; all where the gallery is smaller, or where it is None.
         alpha: share of the comparison in the stage-2 score.
         reranker: compares.
+        index: what stage 1 searches with.
 
     Returns:
         Lists of depth max(top_k, largest number of relevant images), so that every metric can be computed.
@@ -114,8 +121,8 @@ def rank_two_stages(
     findable = len(gallery.keys) - int((own != NO_EXCLUSION).any())
     k = findable if top_k is None else min(top_k, findable)
     depth = min(findable, max(k, int(num_relevant.max())))
-    candidates, cosines = search(queries.vectors, gallery.vectors, depth, own)
-    found = compare_candidates(queries, gallery, candidates[:, :k], reranker)
+    candidates, cosines = search(queries.vectors, gallery.vectors, depth, own, index)
+    found, seconds = compare_candidates(queries, gallery, candidates[:, :k], reranker)
     blended = blended_scores(cosines[:, :k], found.similarity, alpha)
     return TwoStageRanking(
         candidates,
@@ -128,20 +135,28 @@ def rank_two_stages(
         query_identity.astype(np.int64),
         found.converged,
         found.carried,
+        seconds,
+        search_recall(candidates, queries.vectors, gallery.vectors, own, index),
     )
 
 
-def compare_candidates(queries: Faces, gallery: Faces, candidates: Indices, reranker: Reranker) -> Compared:
-    """How alike each query and its candidates, int64 (Q, k), are: a Compared of (Q, k) arrays.
+def compare_candidates(
+    queries: Faces, gallery: Faces, candidates: Indices, reranker: Reranker
+) -> tuple[Compared, Doubles]:
+    """How alike each query and its candidates, int64 (Q, k), are: a Compared of (Q, k) arrays, and each query's seconds (Q,).
+
+    The queries of a block share its time, that of reading and preparing the maps included; torch.get_num_threads() blocks
+    are in work at once.
 
     Memory holds the maps of a block of queries and of a block of the gallery images that these have as candidates, a thread.
     """
     num_queries, k = candidates.shape
     similarity, converged = np.empty((num_queries, k), np.float32), np.empty((num_queries, k), np.bool_)
-    carried = np.empty((num_queries, k), np.bool_)
+    carried, seconds = np.empty((num_queries, k), np.bool_), np.empty(num_queries)
     blocks = range(0, num_queries, QUERIES_A_BLOCK)
 
     def solve(first: int) -> None:
+        started = time.perf_counter()
         rows = np.arange(first, min(first + QUERIES_A_BLOCK, num_queries))
         asked = queries.patches(rows)
         asking = reranker.prepare(asked, are_queries=True)
@@ -166,10 +181,11 @@ def compare_candidates(queries: Faces, gallery: Faces, candidates: Indices, rera
             found = reranker.compare(asking, prepared, pairs, name)
             there = rows[here[0]], here[1]
             similarity[there], converged[there], carried[there] = found.similarity, found.converged, found.carried
+        seconds[rows] = (time.perf_counter() - started) / len(rows)
 
     # One operation is too small to be shared by threads: the blocks are, each thread with one of torch's own.
     with ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)) as threads:
         done = threads.map(solve, blocks)
         for _ in track(done, f"re-ranking blocks of {QUERIES_A_BLOCK} queries", total=len(blocks)):
             pass
-    return Compared(similarity, converged, carried)
+    return Compared(similarity, converged, carried), seconds

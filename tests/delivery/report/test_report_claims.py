@@ -13,7 +13,7 @@ HOSTILE = "<script>alert('x')</script>"
 
 def row(verdict, effect, low, high, margin=0.0):
     sides = {side: {"name": HOSTILE, "figure": 0.9} for side in ("a", "b")}
-    counts = {"num_pairs": 6000, "num_identities": 4281, "num_redrawn": 0}
+    counts = {"counted": "pairs", "num_pairs": 6000, "num_identities": 4281, "num_redrawn": 0}
     return {
         "verdict": verdict,
         "measure": "AUC",

@@ -116,6 +116,9 @@ def test_page_shows_the_figures_of_all_stages(page: str) -> None:
         "eye, nose and cheek",
         "combined: regions:56",
         "apc: iresnet, emd, the first 8",
+        "apc emd: apc weights, alpha 0.7, native grid, the first 8",
+        "4,000 4",  # 8 pairs in 4 ms on each of 2 threads
+        "Stage 1 searched by ivf and found 97.5 % of the exact candidates.",
         "no_face",
         "rrfnet56_additive 0.600 [0.600, 0.600] 0.200 [0.200, 0.200]",  # insertion and deletion areas
         "75.0 [75.0, 75.0] 3",  # partners at the same place
@@ -147,6 +150,7 @@ def test_number_of_example_pairs_is_kept_and_both_kinds_come_first(data: Path) -
         "networks/iresnet/network.json", "verify/metrics.json", "verify/scores.parquet", "verify/roc.csv",
         "verify/calibration.json", "verify/regions.csv", "region_weights/logistic/weights.json",
         "region_weights/logistic/weight_map.png", "rerank/apc/ranks.parquet", "rerank/apc/metrics.json",
+        "rerank/apc/seconds.parquet",
         "explain/rrfnet56_additive/curves.csv", "explain/rrfnet56_additive/latency.parquet",
         "explain/rrfnet56_random/maps.arrow", "explain/rrfnet56_additive/pictures",
     ],

@@ -13,7 +13,7 @@ from pipeline_lib.matching.rerankers.shared.reranker import PatchFaces
 from pipeline_lib.matching.retrieval import two_stage
 from pipeline_lib.matching.retrieval.metrics import precisions
 from pipeline_lib.matching.retrieval.rerank import blended_scores, reranked_order
-from pipeline_lib.matching.retrieval.results import metrics_by_kind, ranks_table
+from pipeline_lib.matching.retrieval.results import metrics_by_kind, ranks_table, seconds_table
 from pipeline_lib.matching.retrieval.stored_faces import stored_faces
 from pipeline_lib.matching.retrieval.two_stage import Faces, TwoStageRanking, rank_two_stages
 from pipeline_lib.networks.embeddings.store import EmbeddingSet, read_embeddings, write_embeddings
@@ -153,6 +153,26 @@ def test_the_table_holds_what_the_metrics_were_computed_from() -> None:
     np.testing.assert_allclose(
         first["reranked"][:2], 0.7 * first["compared"][:2] + 0.3 * first["cosine"][:2], atol=1e-6
     )
+
+
+def test_every_query_has_its_share_of_the_time() -> None:
+    queries, gallery = people()
+    ranking = rank(queries, gallery, top_k=3)
+    table = seconds_table(ranking, queries.faces(), ["mask"] * len(queries.keys), 2)
+    assert table["query_key"].to_pylist() == queries.keys
+    assert set(zip(table["num_pairs"].to_pylist(), table["num_threads"].to_pylist(), strict=True)) == {(3, 2)}
+    assert (ranking.seconds > 0).all()
+    assert len(set(ranking.seconds[: two_stage.QUERIES_A_BLOCK].tolist())) == 1  # a block's queries share it
+
+
+def test_an_approximate_index_ranks_a_small_gallery_as_the_exact_one_does() -> None:
+    queries, gallery = (raw.faces() for raw in people())
+    exact, approximate = (
+        rank_two_stages(queries, gallery, top_k=10, alpha=0.7, reranker=EMD, index=index) for index in ("exact", "hnsw")
+    )
+    assert exact.recall == approximate.recall == 1.0
+    np.testing.assert_array_equal(exact.candidates, approximate.candidates)
+    np.testing.assert_array_equal(exact.order, approximate.order)
 
 
 def test_a_broken_patch_names_its_image() -> None:

@@ -1,20 +1,30 @@
-"""Re-ranking of occluded queries: what it changes, in figures and in pictures, an entry of `rerank` after the other."""
+"""Re-ranking of queries: what it changes, in figures and in pictures, an entry of `rerank` after the other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import read_json
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.data.shards.images import encode_png
+from pipeline_lib.delivery.report import figures
+from pipeline_lib.delivery.report.alpha_curves import alpha_curves
 from pipeline_lib.delivery.report.chapter import About, of_params, subfolders
-from pipeline_lib.delivery.report.html import photo_uri
+from pipeline_lib.delivery.report.figures import Band
+from pipeline_lib.delivery.report.flows import Flow, open_flows
+from pipeline_lib.delivery.report.html import photo_uri, svg_uri
 from pipeline_lib.delivery.report.inputs import read_images
+from pipeline_lib.delivery.report.reranking_tables import (
+    Figures,
+    kinds_table,
+    searched_words,
+    speed_of,
+    summary_table,
+)
 from pipeline_lib.delivery.report.strips import (
     FirstPlaces,
     Image,
@@ -24,22 +34,33 @@ from pipeline_lib.delivery.report.strips import (
     first_places,
     read_strips,
 )
-from pipeline_lib.delivery.report.tables import Table
-from pipeline_lib.schemas.ranks import RANKS
+from pipeline_lib.schemas.ranks import ENTRY, NO_KINDS, RANKS, SEARCH
+from pipeline_lib.schemas.rerank_seconds import RERANK_SECONDS
 
 ORDER = 60
 TITLE = "Re-ranking"
 NEEDS = ("rerank",)
-ALL = "all"  # the row of all kinds together
 
 
 @dataclass(frozen=True)
 class Reranked:
-    """What one entry of `rerank` left: figures by kind of query, the first places, and the drawn examples."""
+    """What one entry of `rerank` left.
 
-    metrics: Mapping[str, Mapping[str, Any]]
+    Attributes:
+        figures: params, measures of each kind of query, and speed.
+        search: how stage 1 searched.
+        places: the first places.
+        curves: P@1 over alpha; none where a whole gallery was compared.
+        strips: the drawn examples.
+        weights: an example pair with its cells' weights; None where there is none, or all cells weigh the same.
+    """
+
+    figures: Figures
+    search: Mapping[str, Any]
     places: FirstPlaces
+    curves: Mapping[str, Band]
     strips: tuple[tuple[Strip, Image], ...]
+    weights: Image | None
 
 
 def read(data: Path) -> dict[str, Reranked] | None:
@@ -52,62 +73,61 @@ def read(data: Path) -> dict[str, Reranked] | None:
 
 
 def read_entry(folder: Path, data: Path) -> Reranked:
-    """Read one entry's folder, and draw its examples with the images below `data`; see read."""
+    """Read one entry's folder, and draw its examples with the images and maps below `data`; see read."""
     ranks = read_table(folder / "ranks.parquet", RANKS)
+    metrics = read_json(folder / "metrics.json")
+    try:
+        entry, search = metrics[ENTRY], metrics[SEARCH]
+    except KeyError as error:
+        raise DataError("A re-ranking's figures lack a key; rerun it.", got=f"no {error}", where=folder) from error
     places = first_places(ranks)
-    strips = read_strips(ranks, choose_queries(places))
-    shown = {key for strip in strips for key, _ in (*strip.before, *strip.after)}
-    images = read_images(data, {strip.query_key for strip in strips} | shown)
-    drawn = tuple((strip, draw_strip(strip, images, images)) for strip in strips)
-    return Reranked(read_json(folder / "metrics.json"), places, drawn)
+    drawn, weights = _drawn(ranks, places, entry, data)
+    seconds = read_table(folder / "seconds.parquet", RERANK_SECONDS)
+    speed = speed_of(*(seconds[name].to_numpy() for name in ("num_pairs", "num_threads", "seconds")))
+    kinds = {kind: row for kind, row in metrics.items() if kind not in NO_KINDS}
+    curves = {} if entry["top_k"] is None else alpha_curves(ranks)
+    return Reranked(Figures(entry, kinds, speed), search, places, curves, drawn, weights)
 
 
 def show(found: Mapping[str, Reranked], about: About) -> dict[str, object]:
-    """A table and pictures an entry; see reranking_table."""
-    sections = about.params.rerank
-    shown = {}
-    for name, item in of_params(found, sections).items():
-        strips = [(strip, photo_uri(encode_png(picture))) for strip, picture in item.strips]
-        shown[name] = {
-            "section": sections[name],
-            "table": reranking_table(item.metrics, item.places),
-            "strips": strips,
+    """A table of all entries; of each entry a table and a curve, and of the first one of each network pictures."""
+    shown = of_params(found, about.params.rerank)
+    pictured: set[str] = set()
+    entries = {}
+    for name, item in shown.items():
+        entry = item.figures.entry
+        is_first = entry["network"] not in pictured
+        pictured.add(entry["network"])
+        entries[name] = {
+            "section": entry,
+            "table": kinds_table(item.figures.kinds, item.places),
+            "searched": searched_words(item.search),
+            "curve": svg_uri(figures.alpha_figure(item.curves, entry["alpha"])) if item.curves else None,
+            "weights": None if item.weights is None else photo_uri(encode_png(item.weights)),
+            "strips": [(strip, photo_uri(encode_png(picture))) for strip, picture in item.strips] if is_first else [],
+            "is_first": is_first,
         }
-    return {"entries": shown}
+    return {"entries": entries, "summary": summary_table({name: item.figures for name, item in shown.items()})}
 
 
-def reranking_table(metrics: Mapping[str, Mapping[str, Any]], places: FirstPlaces) -> Table:
-    """P@1, RP and MAP@R of occluded queries, before → after re-ranking, and whose first place changed; "all" last.
-
-    Pairs without flow are candidates none of whose patches resembles the query's: stage 2 leaves them in their place.
-
-    Args:
-        metrics: of data/rerank/<entry>/metrics.json.
-        places: of ranks.parquet beside it.
-
-    Raises:
-        DataError: a kind lacks a figure, or the two files disagree.
-    """
-    rows, groups = [], []
-    for kind in sorted(metrics, key=lambda kind: (kind == ALL, kind)):
-        row = metrics[kind]
-        among = np.logical_or(kind == ALL, pc.equal(places.kinds, kind).to_numpy(zero_copy_only=False))
-        try:
-            stages = [row[stage] for stage in ("cosine", "reranked")]
-            cells = [
-                " → ".join(f"{100 * stage[key]['value']:.2f}" for stage in stages)
-                for key in ("p_at_1", "rp", "map_at_r")
-            ]
-            counts = [str(row[key]) for key in ("num_queries", "num_left_out", "num_nothing_carried")]
-            num_right = [round(stage["p_at_1"]["value"] * row["num_queries"]) for stage in stages]
-        except (KeyError, TypeError) as error:
-            raise DataError("Re-ranking metrics lack a figure.", got=f"{kind} without {error}") from error
-        counted = [int(right[among].sum()) for right in (places.before, places.after)]
-        if counted != num_right:
-            problem = "Ranks and metrics of a re-ranking disagree; rerun the rerank stage."
-            raise DataError(problem, got=f"{kind}: {counted} first places right, of P@1 {num_right}")
-        changed = (str(int(rows_of[among].sum())) for rows_of in (places.mended, places.spoilt))
-        rows.append((kind, *(f"{cell} %" for cell in cells), *changed, *counts))
-        groups.append(kind == ALL)
-    columns = ("queries", "P@1", "RP", "MAP@R", "put right", "spoilt", "number", "left out", "pairs without flow")
-    return Table(columns, tuple(rows), tuple(groups), num_words=1)
+def _drawn(
+    ranks: Any, places: FirstPlaces, entry: Mapping[str, Any], data: Path
+) -> tuple[tuple[tuple[Strip, Image], ...], Image | None]:
+    """The strips, and the weights of the first one's query and best face after re-ranking."""
+    strips = read_strips(ranks, choose_queries(places))
+    shown = {key for strip in strips for key, _ in (*strip.before, *strip.after)}
+    images = read_images(data, {strip.query_key for strip in strips} | shown)
+    flows = open_flows(data, entry) if strips else None
+    drawn, weights = [], None
+    for strip in strips:
+        query = images[strip.query_key]
+        found: Sequence[Flow | None] = (
+            () if flows is None else [flows.between(strip.query_key, key) for key, _ in strip.after]
+        )
+        faces = [images[key] for key, _ in strip.after]
+        pictures = [None if flow is None else flow.drawn(query, face) for flow, face in zip(found, faces, strict=False)]
+        drawn.append((strip, draw_strip(strip, images, images, pictures)))
+        if weights is None and found and found[0] is not None and entry.get("weights") != "uniform":
+            first, second = found[0].weighed(query, faces[0])
+            weights = np.hstack([query, first, second, faces[0]])
+    return tuple(drawn), weights

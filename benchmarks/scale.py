@@ -103,6 +103,7 @@ def write_ranks(path: Path, num: int) -> None:
     scores = pa.array(np.full(num, 0.5, np.float32))
     columns = {
         "query_key": named("query", query),
+        "query_identity": named("person", query),
         "kind": pa.array(["crop", "mask"]).take(pa.array(query % 2)),
         "gallery_key": named("face", place),
         "genuine": pa.array(place == query % 3),

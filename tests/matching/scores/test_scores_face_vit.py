@@ -15,7 +15,11 @@ from pipeline_lib.networks.embeddings.store import write_embeddings
 from tests.matching.scores.made import ENTRIES, NUM, PAIR_ROWS, embedded, opened, scored, write_data
 from tests.matching.tiny_face_vit import patches_for, saved
 
-ENTRIES["face_vit"] = {"kind": "face_vit", "of": "embed/h", "with": "networks_over/h"}
+
+@pytest.fixture(autouse=True)
+def _entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among the entries that can be opened while these tests run."""
+    monkeypatch.setitem(ENTRIES, "face_vit", {"kind": "face_vit", "of": "embed/h", "with": "networks_over/h"})
 
 
 @pytest.fixture(params=["linear", "cls"])

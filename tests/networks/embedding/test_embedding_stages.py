@@ -38,7 +38,9 @@ def project(tmp_path, monkeypatch) -> tuple[Path, np.ndarray, dict[str, float]]:
     monkeypatch.chdir(tmp_path)
     images = write_set(Path("align"), KEYS, SPLITS)
     write_pairs(Path("pairs.parquet"), PAIRS)
-    Path("params.yaml").write_text(yaml.safe_dump({"embed": {"mirror": True}}))
+    Path("params.yaml").write_text(
+        yaml.safe_dump({"embed": {"mirror": True}, "galleries": {"rrf": {"of": "networks"}}})
+    )
     Path("machine.yaml").write_text("images_per_batch: 4")
     logged: dict[str, float] = {}
 

@@ -66,6 +66,8 @@ class Emd(Reranker):
     def __init__(self, settings: Settings, means: Floats | None = None, device: torch.device = CPU) -> None:
         self.settings, self._means, self._device = settings, means, device
         self.sinkhorn = Sinkhorn(settings.regularisation, settings.tolerance, settings.max_iterations)
+        if device.type == "cuda":  # which solves thousands of pairs at once
+            self.num_queries, self.num_gallery = 64, 8192
 
     def prepare(self, faces: PatchFaces, are_queries: bool) -> UnitPatches:
         """See Reranker."""

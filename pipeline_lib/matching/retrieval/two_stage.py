@@ -22,8 +22,6 @@ from pipeline_lib.matching.retrieval.search import Index, search, search_recall
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
-# Whose maps are in memory at once, a thread: of 49 patches of 512 values 80 MB.
-QUERIES_A_BLOCK, GALLERY_A_BLOCK = 8, 800
 
 
 @dataclass(frozen=True)
@@ -153,16 +151,16 @@ def compare_candidates(
     num_queries, k = candidates.shape
     similarity, converged = np.empty((num_queries, k), np.float32), np.empty((num_queries, k), np.bool_)
     carried, seconds = np.empty((num_queries, k), np.bool_), np.empty(num_queries)
-    blocks = range(0, num_queries, QUERIES_A_BLOCK)
+    blocks = range(0, num_queries, reranker.num_queries)
 
     def solve(first: int) -> None:
         started = time.perf_counter()
-        rows = np.arange(first, min(first + QUERIES_A_BLOCK, num_queries))
+        rows = np.arange(first, min(first + reranker.num_queries, num_queries))
         asked = queries.patches(rows)
         asking = reranker.prepare(asked, are_queries=True)
         met = np.unique(candidates[rows])
-        for start in range(0, len(met), GALLERY_A_BLOCK):
-            block = met[start : start + GALLERY_A_BLOCK]
+        for start in range(0, len(met), reranker.num_gallery):
+            block = met[start : start + reranker.num_gallery]
             places = np.clip(np.searchsorted(block, candidates[rows]), 0, len(block) - 1)
             here = np.nonzero(block[places] == candidates[rows])
             pairs = np.stack([here[0], places[here]], axis=1)
@@ -186,6 +184,6 @@ def compare_candidates(
     # One operation is too small to be shared by threads: the blocks are, each thread with one of torch's own.
     with ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)) as threads:
         done = threads.map(solve, blocks)
-        for _ in track(done, f"re-ranking blocks of {QUERIES_A_BLOCK} queries", total=len(blocks)):
+        for _ in track(done, f"re-ranking blocks of {reranker.num_queries} queries", total=len(blocks)):
             pass
     return Compared(similarity, converged, carried), seconds

@@ -10,7 +10,6 @@ import pytest
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.matching.rerankers.emd import Emd, Settings
 from pipeline_lib.matching.rerankers.shared.reranker import PatchFaces
-from pipeline_lib.matching.retrieval import two_stage
 from pipeline_lib.matching.retrieval.metrics import precisions
 from pipeline_lib.matching.retrieval.rerank import blended_scores, reranked_order
 from pipeline_lib.matching.retrieval.results import metrics_by_kind, ranks_table, seconds_table
@@ -162,7 +161,7 @@ def test_every_query_has_its_share_of_the_time() -> None:
     assert table["query_key"].to_pylist() == queries.keys
     assert set(zip(table["num_pairs"].to_pylist(), table["num_threads"].to_pylist(), strict=True)) == {(3, 2)}
     assert (ranking.seconds > 0).all()
-    assert len(set(ranking.seconds[: two_stage.QUERIES_A_BLOCK].tolist())) == 1  # a block's queries share it
+    assert len(set(ranking.seconds[: EMD.num_queries].tolist())) == 1  # a block's queries share it
 
 
 def test_an_approximate_index_ranks_a_small_gallery_as_the_exact_one_does() -> None:
@@ -235,7 +234,7 @@ def test_stored_faces_are_the_same_whatever_is_read_at_once(tmp_path: Path, at_o
 
 def test_the_whole_gallery_compared_is_the_order_of_the_comparison_alone() -> None:
     queries, gallery = people()
-    with mock.patch.object(two_stage, "GALLERY_A_BLOCK", 3):  # a block's edge falls everywhere
+    with mock.patch.object(EMD, "num_gallery", 3):  # a block's edge falls everywhere
         ranking = rank(queries, gallery, top_k=None, alpha=1.0)
     assert ranking.compared.shape == (len(queries.keys), len(gallery.keys) - 1)
     reranked = np.take_along_axis(ranking.compared, ranking.order, axis=1)

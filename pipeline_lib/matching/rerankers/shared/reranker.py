@@ -60,7 +60,15 @@ class Reads:
 
 
 class Reranker(ABC):
-    """Compares images whose maps are in memory: a block of queries with the candidates that any of them has."""
+    """Compares images whose maps are in memory: a block of queries with the candidates that any of them has.
+
+    Attributes:
+        num_queries: in a block.
+        num_gallery: candidates in memory at once, a thread: of 49 patches of 512 values 80 MB.
+    """
+
+    num_queries = 8
+    num_gallery = 800
 
     @abstractmethod
     def prepare(self, faces: PatchFaces, are_queries: bool) -> Any:

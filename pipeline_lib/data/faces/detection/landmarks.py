@@ -1,6 +1,7 @@
 """Landmarks of a face in a box from dlib's 5-point predictor (King 2017; in the public domain)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,27 +18,35 @@ FILE = "shape_predictor_5_face_landmarks.dat"
 BASE = 55.91 + 78.86j
 
 
+def open_predictor(file: str) -> tuple[Any, Any]:
+    """dlib's class of rectangles, and its shape predictor of a file of face_recognition_models.
+
+    Raises:
+        ParamsError: dlib or face_recognition_models is not installed.
+    """
+    model = package_file(file)
+    try:
+        import dlib
+    except ImportError:
+        raise ParamsError(
+            "dlib's landmarks need the package dlib-bin.",
+            got="not installed",
+            allowed="pip install dlib-bin==20.0.1.post1",
+        ) from None
+    return dlib.rectangle, dlib.shape_predictor(str(model))
+
+
 class FivePoints:
     """Finds eye corners and the base of the nose, and makes of them the landmarks that an aligned face has.
 
     Threads may share it.
 
     Raises:
-        ParamsError: dlib or face_recognition_models is not installed.
+        ParamsError: see open_predictor.
     """
 
     def __init__(self) -> None:
-        model = package_file(FILE)
-        try:
-            import dlib
-        except ImportError:
-            raise ParamsError(
-                "dlib's landmarks need the package dlib-bin.",
-                got="not installed",
-                allowed="pip install dlib-bin==20.0.1.post1",
-            ) from None
-        self._rectangle = dlib.rectangle
-        self._predictor = dlib.shape_predictor(str(model))
+        self._rectangle, self._predictor = open_predictor(FILE)
 
     def __call__(self, image: Image, boxes: Sequence[Floats] | Floats) -> list[Floats]:
         """Landmarks of the face in each box.

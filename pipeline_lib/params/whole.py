@@ -85,6 +85,8 @@ class Params(Section):
         for key, reranked in self.rerank.items():
             if reranked.network not in self.galleries:
                 raise ValueError(f"rerank.{key}.network names {reranked.network}, which galleries does not")
+            if reranked.own.get("weights") == "lmk" and not self.galleries[reranked.network].landmarks:
+                raise ValueError(f"rerank.{key}.weights is lmk: set galleries.{reranked.network}.landmarks to true")
             if reranked.queries == "occluded" and not self._has_queries:
                 raise ValueError(f"rerank.{key} has no queries: occlude.kinds is empty")
         return self

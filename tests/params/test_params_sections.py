@@ -62,6 +62,7 @@ def test_a_whole_gallery_is_not_compared_by_an_index_that_finds_a_part(changed: 
     [
         ("align.min_face_pixel", 40, r"align\.min_face_pixel: Extra inputs"),
         ("align.detector", "haar", r"align\.detector: Input should be 'mmod', 'dlib'"),
+        ("rerank.apc.weights", "lmk", r"rerank\.apc\.weights is lmk: set galleries\.iresnet\.landmarks to true"),
         ("rerank.apc.alpha", 1.5, r"rerank\.apc\.alpha: Input should be less than or equal to 1"),
         ("rerank.apc.index", "pq", r"rerank\.apc\.index: Input should be 'exact', 'hnsw' or 'ivf'"),
         ("rerank.apc.network", "rrfnet56", r"rerank\.apc\.network names rrfnet56, which galleries does not"),

@@ -222,7 +222,7 @@ def write_claims(data: Path) -> None:
         "measure": "AUC", "unit": "share", "effect": 0.02, "low": 0.01, "high": 0.03, "a": {"name": "rrfnet56", "figure": 0.97},
         "b": {"name": "iresnet", "figure": 0.95},
     }  # fmt: skip
-    counts = {"margin": 0.0, "num_pairs": 60, "num_identities": 30, "num_redrawn": 0}
+    counts = {"margin": 0.0, "counted": "pairs", "num_pairs": 60, "num_identities": 30, "num_redrawn": 0}
     protocols = {
         "lfw": {"verdict": "holds", **effect, **counts},
         "cfp_fp": {"verdict": "holds", **effect, **counts},

@@ -196,7 +196,12 @@ def claims(data: Data = Path("data")) -> None:
     """Print what became of the papers' claims in the last rebuild: effect, interval, verdict."""
     from pipeline_lib.delivery.claims import words as claims_words
 
-    typer.echo(claims_words.as_text(read_json(data / "claims" / "claims.json")))
+    path = data / "claims" / "claims.json"
+    try:
+        text = claims_words.as_text(read_json(path))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise DataError("The claims are of another version; run `dvc repro claims`.", got=error, where=path) from error
+    typer.echo(text)
 
 
 @app.command()

@@ -245,6 +245,12 @@ def test_claims_are_printed_in_words(tmp_path: Path) -> None:
     ):
         assert expected in done.stdout
     assert "claims.json" in command(tmp_path / "data", "claims").stderr
+    file = tmp_path / "data" / "claims" / "claims.json"
+    file.write_text(file.read_text().replace('"num_pairs"', '"pairs"'))  # as an earlier version may have had it
+    old = command(tmp_path, "claims")
+    assert old.returncode == 1
+    assert "The claims are of another version; run `dvc repro claims`." in old.stderr
+    assert "Traceback" not in old.stderr
 
 
 def test_check_says_what_is_wrong_with_the_params(tmp_path: Path, repository: Path) -> None:

@@ -25,7 +25,7 @@ def rate(found: Identification) -> str:
     if line.bound is None:
         return (
             f"Above the threshold {line.threshold:.3f} comes {percent(line.fpir)} of the people who are not in a gallery of "
-            f"{num} (false-positive identification rate). Of single pairs of two people {line.fmr:.1e} do, {found.basis}."
+            f"{num} (false-positive identification rate). Of single pairs of two people {100 * line.fmr:.2g} % do, {found.basis}."
         )
     return (
         f"The model's pairs of two people, {found.basis}, are too few to tell what happens {percent(line.fpir)} of the time in a "

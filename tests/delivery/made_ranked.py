@@ -13,6 +13,26 @@ from pipeline_lib.schemas.ranks import ENTRY, RANKS
 from pipeline_lib.schemas.rerank_seconds import RERANK_SECONDS
 
 NUM_PEOPLE, QUERIES_EACH = 40, 3
+# The thesis's claims, by their names in a run in which none can be measured.
+THESIS = {
+    "E1",
+    "E2",
+    "E3",
+    "E4",
+    "E5",
+    "E6-uniform",
+    "E6-apc",
+    "E7",
+    "E8",
+    "E8-time",
+    "E9",
+    "E10",
+    "V1",
+    "V2",
+    "V3",
+    "V4",
+    "V5",
+}
 MASK, ALL_KINDS = ("mask_cloth",), ("mask_cloth", "sunglasses", "crop", "profile", "adversarial_4")
 
 

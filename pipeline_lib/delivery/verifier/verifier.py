@@ -153,7 +153,7 @@ class Verifier:
         faces = self.encoder.encode(np.stack(list(crops.values())))
         row_of = {key: row for row, key in enumerate(crops)}
         rows = np.array([[row_of[key] for key in pair] for pair in pairs], np.int64)
-        answers = {}
+        answers, basis = {}, calibration.basis
         scores = self.scorer.score(faces.take(rows[:, 0]), faces.take(rows[:, 1]))
         for pair, (a, b), score in zip(pairs, rows, scores.tolist(), strict=True):
             answer = Comparison(
@@ -162,7 +162,7 @@ class Verifier:
                 match=bool(calibration.matches(score)),
                 probability=float(calibration.probability(score)),
                 prior=calibration.prior,
-                basis=calibration.basis,
+                basis=basis,
             )
             if method is not None:
                 both = faces.take(np.array([a])), faces.take(np.array([b]))

@@ -6,11 +6,11 @@ import numpy as np
 
 from pipeline_lib.core.cosine import Floats, cosine
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.matching.dam.anchors import ANCHORS_FILE, check_strangers, read_anchors
 from pipeline_lib.matching.dam.dam import Doubles, nearest_cosines
 from pipeline_lib.matching.scores.shared.faces import Faces, Needs, given
 from pipeline_lib.matching.scores.shared.reads import Reads
 from pipeline_lib.matching.scores.shared.scorer import Scorer, ScoreSettings, State
+from pipeline_lib.matching.scores.shared.strangers import strangers
 from pipeline_lib.params.section import Positive
 
 Form = Literal["z", "t", "s"]
@@ -71,15 +71,11 @@ def open_columns(settings: Settings, reads: Reads) -> dict[str, Scorer]:
     """Three columns, z, t and s.
 
     Raises:
-        DataError: the anchors are missing, too few, of another network, or somebody in the pairs (named).
+        DataError: the anchors are too few, or see strangers.
     """
-    network, anchors = reads.one_network(), read_anchors(reads.with_ / ANCHORS_FILE)
-    if anchors.network != network:
-        problem = "The anchors are of another network than the embeddings."
-        raise DataError(problem, got=anchors.network, allowed=network, where=reads.with_)
-    check_strangers(anchors, reads.pairs.people)
+    anchors = strangers(reads)
     forms: tuple[Form, ...] = ("z", "t", "s")
-    return {form: Cohort(network, anchors.vectors, settings.top_k, form) for form in forms}
+    return {form: Cohort(anchors.network, anchors.vectors, settings.top_k, form) for form in forms}
 
 
 def restore(state: State) -> Scorer:

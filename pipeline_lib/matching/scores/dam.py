@@ -6,13 +6,12 @@ from typing import Literal
 import numpy as np
 
 from pipeline_lib.core.cosine import Floats, cosine
-from pipeline_lib.core.errors import DataError
-from pipeline_lib.matching.dam.anchors import ANCHORS_FILE, check_strangers, read_anchors
 from pipeline_lib.matching.dam.dam import Doubles, log_dam, log_lid, nearest_cosines
 from pipeline_lib.matching.dam.lid import LID_FOLDER, LidRegressor, read_lid
 from pipeline_lib.matching.scores.shared.faces import Faces, Needs, given
 from pipeline_lib.matching.scores.shared.reads import Reads
 from pipeline_lib.matching.scores.shared.scorer import Scorer, ScoreSettings, State
+from pipeline_lib.matching.scores.shared.strangers import strangers
 
 Form = Literal["sum", "product"]
 
@@ -98,18 +97,14 @@ def open_columns(settings: Settings, reads: Reads) -> dict[str, Scorer]:
     """Two columns, r and l.
 
     Raises:
-        DataError: the anchors are missing, of another network, or somebody in the pairs (named).
+        DataError: see strangers.
         CheckpointError: the regressor is missing, or of another s or k.
     """
-    network, anchors = reads.one_network(), read_anchors(reads.with_ / ANCHORS_FILE)
-    if anchors.network != network:
-        problem = "The anchors are of another network than the embeddings."
-        raise DataError(problem, got=anchors.network, allowed=network, where=reads.with_)
-    check_strangers(anchors, reads.pairs.people)
+    anchors = strangers(reads)
     regressor = read_lid(reads.with_ / LID_FOLDER, anchors.scale, anchors.num_neighbours)
     return {
-        "r": DamR(network, anchors.scale, settings.form, anchors.vectors, anchors.num_neighbours),
-        "l": DamL(network, settings.form, regressor),
+        "r": DamR(anchors.network, anchors.scale, settings.form, anchors.vectors, anchors.num_neighbours),
+        "l": DamL(anchors.network, settings.form, regressor),
     }
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 import yaml
+from made_ranked import THESIS
 from made_run import FAIR, GOOD, network, rrf, write_run
 
 from pipeline_lib.core.errors import DataError
@@ -18,26 +19,6 @@ from stages import claims as stage
 
 NETWORKS = {"whole": network(), "rrf56": network(rrf(56)), "rrf28": network(rrf(28, 0.4))}
 QUALITY = {"cosine:whole": FAIR, "cosine:rrf56": GOOD, "cosine:rrf28": 0.1}
-
-OF_QUERIES = {
-    "E1",
-    "E2",
-    "E3",
-    "E4",
-    "E5",
-    "E6-uniform",
-    "E6-apc",
-    "E7",
-    "E8",
-    "E8-time",
-    "E9",
-    "E10",
-    "V1",
-    "V2",
-    "V3",
-    "V4",
-    "V5",
-}
 
 
 class Recorder:
@@ -77,7 +58,7 @@ def test_the_file_is_nested_by_claim_and_protocol(rebuilt):
     }
     of_why |= {f"R8-{side}-{rate}" for side in (28, 56) for rate in ("fpr", "fnr")} | {"S4"}
     of_why |= {f"S{number}-{error}" for number in (1, 2, 3) for error in ("FMR", "FNMR")}
-    assert set(claims) == {"R1", "R2", "R3-28", "R3-56", "R4", "R5-28", "R5-56", *of_why, *OF_QUERIES}
+    assert set(claims) == {"R1", "R2", "R3-28", "R3-56", "R4", "R5-28", "R5-56", *of_why, *THESIS}
     assert set(claims["R1"]["protocols"]) == {"lfw", "val"}
     assert claims["R1"]["paper"] == "RRFNet"
     row = claims["R1"]["protocols"]["lfw"]

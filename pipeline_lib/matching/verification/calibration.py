@@ -56,8 +56,9 @@ class Calibration:
         tail = self.impostors
         wrong = tail.above(self.threshold)
         rate, bound = tail.rates(self.threshold)
+        at_most = "" if self.threshold in tail.thresholds else "at most "
         return (
-            f"The threshold was set by {self.decided_by}: {wrong:,} of {tail.num_pairs:,} pairs of two people "
+            f"The threshold was set by {self.decided_by}: {at_most}{wrong:,} of {tail.num_pairs:,} pairs of two people "
             f"({self.protocol}) are above it, {rate:.2%}; the rate on others like them is below {bound:.2%} (95 % sure, were the "
             "pairs independent)."
         )

@@ -189,3 +189,14 @@ def test_what_cannot_be_told_is_refused():
     with pytest.raises(DataError, match="tells nothing"):
         nothing.at_threshold(0.3)
     assert nothing.decided_by == "even odds"
+
+
+def test_a_count_between_two_kept_scores_is_told_as_at_most():
+    scores, genuine = drawn()
+    found = fit_calibration(scores, genuine, "val").at_fmr(0.1)
+    kept = found.impostors.thresholds
+    between = found.at_threshold((kept[-1] + kept[-2]) / 2)
+    above = int(np.sum(scores[~genuine] > between.threshold))
+    assert "at most" not in found.basis
+    assert f"at most {between.impostors.above(between.threshold)} of 200 pairs" in between.basis
+    assert above < between.impostors.above(between.threshold)

@@ -7,11 +7,12 @@ import torch
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.core.kinds import kind_settings, load_kind
 from pipeline_lib.data.faces.detection.build import check_detector
+from pipeline_lib.matching.anchors.shared.settings import anchor_kind
 from pipeline_lib.matching.scores.shared.networks import OfNetworks
 from pipeline_lib.networks.backbones.shared.build import build_network, build_over, network_spec
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.heads.shared.build import build_head
-from pipeline_lib.networks.heads.shared.settings import head_settings
+from pipeline_lib.networks.heads.shared.settings import HeadSettings, head_settings
 from pipeline_lib.networks.over.shared.settings import over_settings
 from pipeline_lib.networks.training.distributed import divides
 from pipeline_lib.params.load import PARAMS_FILE
@@ -40,6 +41,7 @@ def check_params(path: Path = PARAMS_FILE, files: bool = True) -> Params:
         _check_file(params.align.weights_file, f"{path}, align.weights")
     check_detector(params.align.detector, params.align.weights_file, params.align.min_score)
     _check_networks(params, path, files)
+    _check_anchors(params, path, files)
     _check_uses(params, path)
     if params.regions.alone and params.train.shift_px > params.regions.margin_px:
         got, allowed = params.train.shift_px, f"0 to {params.regions.margin_px} (regions.margin_px)"
@@ -102,6 +104,22 @@ def _check_network(network: Network, where: str, files: bool, input_px: int | No
     network_spec(network, where) if input_px is None else network_spec(network, where, input_px)
     if files:
         _check_file(network.checkpoint_file, f"{where}.checkpoint")
+
+
+def _check_anchors(params: Params, path: Path, files: bool) -> None:
+    for name, entry in params.anchors.items():
+        where = f"{path}, anchors.{name}"
+        anchor_kind(entry, where)
+        if files and not entry.from_.startswith("data/") and not Path(entry.from_).exists():
+            raise ParamsError("What anchors are to be made of does not exist.", got=entry.from_, where=f"{where}.from")
+        network = trained(params)[f"{entry.of}.{entry.network}"]
+        if entry.kind == "class_weights" and not isinstance(head_settings(network.head, where), HeadSettings):
+            raise ParamsError(
+                "This network is not trained with class weights.",
+                got=f"head {network.head.kind} of {entry.of}.{entry.network}",
+                allowed="a network with a margin head, or anchors of another kind",
+                where=where,
+            )
 
 
 def _check_uses(params: Params, path: Path) -> None:

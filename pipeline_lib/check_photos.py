@@ -14,6 +14,7 @@ from pipeline_lib.data.sources.shared.manifest import choose_photos
 from pipeline_lib.data.sources.shared.read import KINDS
 from pipeline_lib.data.sources.shared.records import SourceFaces
 from pipeline_lib.data.sources.shared.splits import TooFewPeople
+from pipeline_lib.matching.anchors.shared.settings import anchor_kind
 from pipeline_lib.params.ingest import Source
 from pipeline_lib.params.networks import Network
 from pipeline_lib.params.section import NONE
@@ -139,8 +140,10 @@ def check_people(params: Params, people: Mapping[str, People]) -> None:
         wanted = f"two training identities for each of {folds} folds, one of the two with two photographs"
         _need(train.num >= 2 * folds and train.num_several >= folds, key, wanted, train)
     for name, anchors in params.anchors.items():
-        wanted = f"{anchors.num_neighbours} training identities beside one's own"
-        _need(train.num > anchors.num_neighbours, f"anchors.{name}.num_neighbours", wanted, train)
+        own_people = anchor_kind(anchors, f"anchors.{name}")[0].OF_TRAINING
+        beside = f"{anchors.num_neighbours} training identities beside one's own"
+        enough = train.num > anchors.num_neighbours if own_people else train.num > 1
+        _need(enough, f"anchors.{name}.num_neighbours", beside if own_people else "two training identities", train)
     if params.scores:
         wanted = "identities in val or test to draw pairs from"
         _need(people["val"].num + test.num > 0, "ingest.val_share, ingest.test_share: scores", wanted, test)

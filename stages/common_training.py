@@ -12,8 +12,7 @@ from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.heads.shared.settings import head_settings
 from pipeline_lib.networks.training.data import TrainingSet
 from pipeline_lib.networks.training.distributed import divides
-from pipeline_lib.networks.training.fit import fit, forget_training, size_figures, write_fitted
-from pipeline_lib.networks.training.loop import Row
+from pipeline_lib.networks.training.fit import Fitted, fit, forget_training, size_figures, write_fitted
 from pipeline_lib.networks.training.validation import ValidationSet
 from pipeline_lib.params.load import read_section
 from pipeline_lib.params.machine import load_machine
@@ -60,17 +59,17 @@ def train(
             logging.getLogger("face_verifier").setLevel(logging.WARNING)
         networks = build()
         named = {path.name: network for path, network in networks.items()}
-        history, figures = list[Row](), size_figures(named)
+        fitted = Fitted([], size_figures(named), {})
         if entry.epochs:
             every, size = section.validate_every_epochs, machine.images_per_batch
             validate = open_validation(world, size).measure if every else None
             logger = run.log_metrics if run else lambda figures, step: None
             dataset = open_training()
-            history, figures = fit(named, dataset, head, section, entry.epochs, machine, world, out, logger, validate)
+            fitted = fit(named, dataset, head, section, entry.epochs, machine, world, out, logger, validate)
         if run:
-            write_fitted(networks, history, figures, entry, record)
-            num_steps = int(figures["num_steps"])
-            run.log_metrics(figures, num_steps)  # at the last step: they are no first points of the rows' curves
+            write_fitted(networks, fitted, entry, record)
+            num_steps = int(fitted.figures["num_steps"])
+            run.log_metrics(fitted.figures, num_steps)  # at the last step: they are no first points of the rows' curves
             log_networks(run, {path: network.spec for path, network in networks.items()}, num_steps)
             forget_training(out)
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline_lib.networks.backbones.shared.checkpoints import weights_digest
 from pipeline_lib.networks.embedding.extract import face_features
 from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.networks.embedding.needed_rows import rows_of_pairs
@@ -32,7 +33,7 @@ def main(
         with_patches = model.in_pairs or network.name in section.patches
         embed = face_features(model, section.mirror, with_patches)
         grid = model.grid if with_patches else None
-        embed_shards(out, [part], embed, grid, ranked.batch_size, ranked.world)
+        embed_shards(out, [part], embed, grid, ranked.batch_size, ranked.world, weights_digest(network))
         ranked.log_metrics({"num_embedded": len(part.rows)})
 
 

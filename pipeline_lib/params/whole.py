@@ -64,7 +64,6 @@ class Params(Section):
         # (key, what it names): their stages read data/networks, in which those over others are not.
         named = [(f"galleries.{name}", name) for name, entry in self.galleries.items() if entry.of == "networks"]
         named += [(f"teachers.{name}", name) for name in self.teachers]
-        named += [(f"anchors.{name}.network", entry.network) for name, entry in self.anchors.items()]
         named += [(f"attacks.{name}.network", entry.network) for name, entry in self.attacks.items()]
         named += [(f"explanations.{name}.network", entry.network) for name, entry in self.explanations.items()]
         named += [
@@ -76,6 +75,9 @@ class Params(Section):
         for name, entry in self.galleries.items():
             if entry.of == "networks_over" and name not in self.networks_over:
                 raise ValueError(f"galleries.{name} names {name}, which networks_over does not define")
+        for name, anchors in self.anchors.items():
+            if anchors.network not in (self.networks if anchors.of == "networks" else self.networks_over):
+                raise ValueError(f"anchors.{name}.network names {anchors.network}, which {anchors.of} does not define")
         beside = [(f"explanations.{name}", entry.with_) for name, entry in self.explanations.items()]
         beside += [(f"rerank.{name}", entry.with_) for name, entry in self.rerank.items()]
         for key, read in beside:

@@ -15,6 +15,7 @@ NAME = "network"
 REQUIREMENTS = ("mlflow", "numpy", "pydantic", "torch", "safetensors")  # what the model's code imports, and no more
 MODEL_CODE = Path(__file__).with_name("network_model.py")
 NETWORKS, CODE = "networks", "code"  # in the record's folder
+TRAINING_ONLY = ("classes.*",)  # class weights: no embedding needs them, and they name the training people
 
 
 def log_networks(run: StageRun, networks: Mapping[Path, "NetworkSpec"], step: int) -> None:
@@ -33,7 +34,7 @@ def log_networks(run: StageRun, networks: Mapping[Path, "NetworkSpec"], step: in
         FileNotFoundError: there is no such folder.
     """
     package = installed_package()
-    copied = [run.journal.copy(folder, f"{NETWORKS}/{folder.name}") for folder in networks]
+    copied = [run.journal.copy(folder, f"{NETWORKS}/{folder.name}", ignore=TRAINING_ONLY) for folder in networks]
     copied.append(run.journal.copy(package, f"{CODE}/{package.name}", ignore=(CACHES,)))
     if not all(copied):
         return

@@ -26,7 +26,7 @@ WINGS = {
     "core": [], "params": [], "schemas": [],
     "data": ["photos", "synthetic", "sources", "shards", "faces", "patches", "occlusion"],
     "networks": ["backbones", "heads", "over", "embedding", "embeddings", "attack", "training"],
-    "matching": ["emd", "regions", "dam", "scores", "rerankers", "retrieval", "verification"],
+    "matching": ["emd", "regions", "dam", "anchors", "scores", "rerankers", "retrieval", "verification"],
     "why": ["explanation", "faithfulness", "study"],
     "tracking": [],
     "delivery": ["verifier", "registry", "claims", "report", "verdict", "identify"],

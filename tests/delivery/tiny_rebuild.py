@@ -42,7 +42,8 @@ PARAMS: dict[str, Any] = {
         "network": {**RESNET, **UNTRAINED}, "margin_px": 5, "groups": {GROUP: list(POSITIONS)}, "weights": {"logistic": FIT},
     },
     "embed": {"mirror": True},
-    "anchors": {"real": {"network": "rrfnet", "scale": 1.0, "num_neighbours": 2, "max_anchors": 50, "lid": LID, "seed": 1}},
+    "anchors": {"real": {"kind": "real", "of": "networks", "network": "rrfnet", "from": "data/none",
+         "scale": 1.0, "num_neighbours": 2, "max_anchors": 50, "lid": LID, "seed": 1}},
     "scores": {
         "raw_pixel": {"kind": "raw_pixel", "of": "align", "with": "none"},
         "cosine": {"kind": "cosine", "of": "embed", "with": "none"},
@@ -87,7 +88,12 @@ def rebuild() -> None:
     )
     fit_region_weights.main(weights="logistic", embedded=regions, pairs=drawn, out=DATA / "region_weights" / "logistic")
     build_anchors.main(
-        anchors="real", network=DATA / "networks" / "rrfnet", aligned=DATA / "align", out=DATA / "anchors" / "real"
+        anchors="real",
+        network=DATA / "networks" / "rrfnet",
+        aligned=DATA / "align",
+        embedded=DATA / "embed" / "rrfnet",
+        pairs=pairs,
+        out=DATA / "anchors" / "real",
     )
     compute_scores()
 

@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from pipeline_lib.core.errors import PipelineError
 from pipeline_lib.core.world import World, process_group, sum_over_ranks
 from pipeline_lib.networks.heads import adaface, arcface, cosface, curricularface, elasticface_arc
+from pipeline_lib.networks.heads.shared import class_weights
 from pipeline_lib.networks.heads.shared.build import build_head
 from pipeline_lib.networks.heads.shared.partial_fc import PartialFC
 from pipeline_lib.networks.heads.shared.partial_fc_shards import load_shards, save_shards
@@ -82,6 +83,9 @@ def train_partial_fc(kind: str, rate: float, world: World) -> tuple[PartialFC, d
         found[f"{step}.index"], found[f"{step}.gradient"] = head.pending
         optimiser.step()
         head.sgd_step(0.01, 0.9, 5e-4)
+    class_weights.ROWS_AT_ONCE = 4  # eleven classes in three blocks, whose ends are not the shards'
+    gathered = class_weights.class_weights(head, [str(number) for number in range(NUM_CLASSES)])
+    found["classes"] = torch.from_numpy(gathered.weights)
     found |= {"weight": head.weight, "momentum": head.momentum, **head.state_dict()}
     return head, {name: value.clone().contiguous() for name, value in found.items()}
 

@@ -119,6 +119,13 @@ def test_all_ranks_have_the_same_loss_and_statistics_to_the_bit(world: int, kind
         assert all(torch.equal(rank[name], ranks[0][name]) for name in shared)
 
 
+@pytest.mark.parametrize("what", ["arcface", "sampled"])
+@pytest.mark.parametrize("world", WORLDS)
+def test_every_rank_gathers_all_class_weights(world: int, what: str, worlds: dict[int, Path]) -> None:
+    ranks = written(worlds, world, what)
+    assert all(torch.equal(rank["classes"], joined(ranks, "weight")) for rank in ranks)
+
+
 @pytest.mark.parametrize("kind", ["adaface", "curricularface"])
 @pytest.mark.parametrize("world", [2, 3])
 def test_statistics_of_the_whole_head_are_of_all_ranks_samples(world: int, kind: str, worlds: dict[int, Path]) -> None:

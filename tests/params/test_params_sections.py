@@ -72,6 +72,10 @@ def test_a_whole_gallery_is_not_compared_by_an_index_that_finds_a_part(changed: 
         ("ingest.val_share", 0.8, r"ingest: Value error, val_share and test_share are 1\.1, together at most 1"),
         ("synthetic.no_face_share", 0.99, r"synthetic: Value error, two_faces_share and no_face_share are 1\.01"),
         ("anchors.real.max_anchors", 10, r"anchors\.real: Value error, num_neighbours 10 needs a larger max_anchors than 10"),
+        ("anchors.real.network", "resnet", r"anchors\.real\.network names resnet, which networks does not define"),
+        ("anchors.real.of", "networks_over", r"names iresnet, which networks_over does not define"),
+        ("anchors.real.of", "embed", r"anchors\.real\.of: Input should be 'networks' or 'networks_over'"),
+        ("anchors.real.lid.held_out_share", 1.0, r"held_out_share: Input should be less than 1"),
         ("register.model_name", "a/b", r"register\.model_name"),
         ("occlude.kinds", [], r"rerank\.\w+ has no queries: occlude\.kinds is empty"),
         *((table, {name: {}}, rf"{table}\.{re.escape(name)}\.\[key\]: String should match pattern")

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.errors import CheckpointError, DataError
 from pipeline_lib.data.patches.grid import parse_region
 from pipeline_lib.matching.scores.shared.faces import Faces, Needs
-from pipeline_lib.networks.backbones.shared.checkpoints import load_network
+from pipeline_lib.matching.scores.shared.scorer import Scorer
+from pipeline_lib.networks.backbones.shared.checkpoints import load_network, weights_digest
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.embedding.extract import embed_images, embed_region_images
 
@@ -35,9 +36,20 @@ class Encoder:
         self.needs, self.networks, self.mirror = needs, networks, mirror
 
     @classmethod
-    def load(cls, folder: Path, needs: Needs, mirror: bool) -> "Encoder":
-        """Read the networks below `folder`, one a subfolder; raises CheckpointError where one is missing or damaged."""
-        return cls(needs, {name: load_network(folder / name) for name in network_names(needs)}, mirror)
+    def load(cls, folder: Path, scorer: Scorer, mirror: bool) -> "Encoder":
+        """Read the networks that a scorer needs below `folder`, one a subfolder.
+
+        Raises:
+            CheckpointError: one is missing or damaged, or is in another state than the scorer's anchors were measured with.
+        """
+        names = network_names(scorer.needs)
+        for name in names if scorer.weights_digest else ():
+            if (got := weights_digest(folder / name)) != scorer.weights_digest:
+                problem = (
+                    "A score's anchors are of another state of its network; run build_anchors again, and register."
+                )
+                raise CheckpointError(problem, got=got, allowed=scorer.weights_digest, where=folder / name)
+        return cls(scorer.needs, {name: load_network(folder / name) for name in names}, mirror)
 
     @property
     def whole_face(self) -> FaceNetwork | None:

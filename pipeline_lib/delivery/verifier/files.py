@@ -11,6 +11,7 @@ from pipeline_lib.matching.scores.shared.saved import save_scorer
 from pipeline_lib.matching.scores.shared.scorer import Scorer
 from pipeline_lib.matching.verification.calibration import Calibration, read_calibrations, write_calibrations
 from pipeline_lib.matching.verification.impostors import Impostors, write_impostors
+from pipeline_lib.networks.backbones.shared.checkpoints import DESCRIPTION, WEIGHTS
 from pipeline_lib.params.align import Align
 from pipeline_lib.params.embed import Embed
 from pipeline_lib.params.section import NO_FILE, Positive, Section
@@ -71,7 +72,9 @@ def write_verifier(
         write_impostors(folder / IMPOSTORS, impostors)
     save_scorer(folder / SCORER, scorer)
     for name, path in networks.items():
-        shutil.copytree(path, folder / NETWORKS / name)
+        (folder / NETWORKS / name).mkdir(parents=True)
+        for file in (WEIGHTS, DESCRIPTION):  # and not the class weights, which name the training people
+            shutil.copy(path / file, folder / NETWORKS / name)
     if detector_weights is not None:
         (folder / DETECTOR).mkdir()
         shutil.copy(detector_weights, folder / DETECTOR)

@@ -68,7 +68,7 @@ class Verifier:
         settings = read_settings(folder)
         calibration = read_calibration(folder, settings.score)
         scorer = load_scorer(folder / SCORER)
-        encoder = Encoder.load(folder / NETWORKS, scorer.needs, settings.embed.mirror)
+        encoder = Encoder.load(folder / NETWORKS, scorer, settings.embed.mirror)
         align = settings.align
         largest_only, weights = align.several_faces == "largest", detector_file(folder)
         detector = make_detector(align.detector, weights, align.min_score, align.min_face_px, largest_only=largest_only)

@@ -35,15 +35,17 @@ class Cohort(Scorer):
         anchors: float32 (A, D), unit vectors of strangers.
         top_k: 2 <= top_k <= A.
         form: z, t or s.
+        weights_digest: see Scorer; empty in models that were registered before it was kept.
     """
 
-    def __init__(self, network: str, anchors: Floats, top_k: int, form: Form) -> None:
+    def __init__(self, network: str, anchors: Floats, top_k: int, form: Form, weights_digest: str = "") -> None:
         if not 2 <= top_k <= len(anchors):
             got = f"top_k {top_k} of {len(anchors)} anchors"
             raise DataError(
                 "A cohort has too few faces for a standard deviation.", got=got, allowed=f"2 to {len(anchors)}"
             )
         self.needs, self.anchors, self.top_k, self.form = Needs(network=network), anchors, top_k, form
+        self.weights_digest = weights_digest
 
     def score(self, a: Faces, b: Faces) -> Floats:
         """See Scorer; raises DataError where a face has one cosine with all of its cohort."""
@@ -54,7 +56,8 @@ class Cohort(Scorer):
 
     def state(self) -> State:
         """See Scorer."""
-        return {"network": self.needs.network, "anchors": self.anchors, "top_k": self.top_k, "form": self.form}
+        of_cohort = {"network": self.needs.network, "anchors": self.anchors, "top_k": self.top_k, "form": self.form}
+        return of_cohort | {"weights_digest": self.weights_digest}
 
     def _normalised(self, cosines: Doubles, vectors: Floats) -> Doubles:
         cohort = nearest_cosines(vectors, self.anchors, self.top_k).astype(np.float64)
@@ -75,7 +78,8 @@ def open_columns(settings: Settings, reads: Reads) -> dict[str, Scorer]:
     """
     anchors = strangers(reads)
     forms: tuple[Form, ...] = ("z", "t", "s")
-    return {form: Cohort(anchors.network, anchors.vectors, settings.top_k, form) for form in forms}
+    of_all = anchors.network, anchors.vectors, settings.top_k
+    return {form: Cohort(*of_all, form, anchors.weights_digest) for form in forms}
 
 
 def restore(state: State) -> Scorer:

@@ -29,10 +29,11 @@ class Dam(Scorer):
         network: whose embeddings are compared.
         scale: s.
         form: see Settings.
+        weights_digest: see Scorer; empty in models that were registered before it was kept.
     """
 
-    def __init__(self, network: str, scale: float, form: Form) -> None:
-        self.needs, self.scale, self.form = Needs(network=network), scale, form
+    def __init__(self, network: str, scale: float, form: Form, weights_digest: str = "") -> None:
+        self.needs, self.scale, self.form, self.weights_digest = Needs(network=network), scale, form, weights_digest
 
     @abstractmethod
     def log_lid(self, vectors: Floats) -> Doubles:
@@ -47,20 +48,23 @@ class Dam(Scorer):
 
     def state(self) -> State:
         """See Scorer."""
-        return {"network": self.needs.network, "scale": self.scale, "form": self.form}
+        of_dam = {"network": self.needs.network, "scale": self.scale, "form": self.form}
+        return of_dam | {"weights_digest": self.weights_digest}
 
 
 class DamR(Dam):
     """G from the k nearest anchors (real-db, section 3.2).
 
     Args:
-        network, scale, form: see Dam.
+        network, scale, form, weights_digest: see Dam.
         anchors: float32 (A, D), unit vectors.
         num_neighbours: k.
     """
 
-    def __init__(self, network: str, scale: float, form: Form, anchors: Floats, num_neighbours: int) -> None:
-        super().__init__(network, scale, form)
+    def __init__(
+        self, network: str, scale: float, form: Form, anchors: Floats, num_neighbours: int, weights_digest: str = ""
+    ) -> None:
+        super().__init__(network, scale, form, weights_digest)
         self.anchors, self.num_neighbours = anchors, num_neighbours
 
     def log_lid(self, vectors: Floats) -> Doubles:
@@ -76,12 +80,12 @@ class DamL(Dam):
     """G from the regressor (eq. 7).
 
     Args:
-        network, form: see Dam.
+        network, form, weights_digest: see Dam.
         regressor: of the G of this network's embeddings; it has s.
     """
 
-    def __init__(self, network: str, form: Form, regressor: LidRegressor) -> None:
-        super().__init__(network, regressor.scale, form)
+    def __init__(self, network: str, form: Form, regressor: LidRegressor, weights_digest: str = "") -> None:
+        super().__init__(network, regressor.scale, form, weights_digest)
         self.regressor = regressor
 
     def log_lid(self, vectors: Floats) -> Doubles:
@@ -102,9 +106,10 @@ def open_columns(settings: Settings, reads: Reads) -> dict[str, Scorer]:
     """
     anchors = strangers(reads)
     regressor = read_lid(reads.with_ / LID_FOLDER, anchors.scale, anchors.num_neighbours)
+    network, form, digest = anchors.network, settings.form, anchors.weights_digest
     return {
-        "r": DamR(anchors.network, anchors.scale, settings.form, anchors.vectors, anchors.num_neighbours),
-        "l": DamL(anchors.network, settings.form, regressor),
+        "r": DamR(network, anchors.scale, form, anchors.vectors, anchors.num_neighbours, digest),
+        "l": DamL(network, form, regressor, digest),
     }
 
 
@@ -112,4 +117,4 @@ def restore(state: State) -> Scorer:
     """See Scorer.state."""
     if "anchors" in state:
         return DamR(**state)
-    return DamL(state["network"], state["form"], LidRegressor.of_state(state))
+    return DamL(state["network"], state["form"], LidRegressor.of_state(state), state.get("weights_digest", ""))

@@ -57,6 +57,7 @@ def embed_shards(
     grid: npt.NDArray[np.int64] | None,
     batch_size: int,
     world: World,
+    weights_digest: str = "",
 ) -> None:
     """Embed images and write them as an embedding set: all ranks compute, rank 0 writes, and memory holds a few batches.
 
@@ -67,6 +68,7 @@ def embed_shards(
         grid: int64 (K, 4), the boxes of the patch features; None where there are none.
         batch_size: images a forward pass, and rows a record batch.
         world: all ranks call this with the same arguments.
+        weights_digest: see EmbeddingWriter.
 
     Raises:
         DataError: an image is unreadable, or see EmbeddingWriter.write.
@@ -77,7 +79,7 @@ def embed_shards(
                 pass
         return
     dim, _, patch_dim = shapes(embed)
-    with atomic_dir(out) as folder, EmbeddingWriter(folder, dim, grid, patch_dim) as writer:
+    with atomic_dir(out) as folder, EmbeddingWriter(folder, dim, grid, patch_dim, weights_digest) as writer:
         for part in parts:
             for embedded in _embedded(part, embed, batch_size, world):
                 writer.write(embedded)

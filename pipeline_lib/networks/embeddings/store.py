@@ -19,6 +19,7 @@ from pipeline_lib.core.texts import MISSING, Texts, as_texts
 
 Floats = npt.NDArray[np.float32]
 VECTORS_FILE, PATCHES_FILE = "embeddings.arrow", "patches.arrow"
+WEIGHTS_DIGEST = "weights_digest"  # key of the vectors' metadata
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,19 @@ class EmbeddingWriter:
         dim: D, the length of a vector.
         grid: int64 (K, 4) boxes of the patch features; None for a set without patches.
         patch_dim: C, the length of a patch feature; 0 without patches.
+        weights_digest: of the network that made the vectors (checkpoints.weights_digest); empty where nobody asks for it.
     """
 
-    def __init__(self, folder: Path, dim: int, grid: npt.NDArray[np.int64] | None, patch_dim: int) -> None:
+    def __init__(
+        self, folder: Path, dim: int, grid: npt.NDArray[np.int64] | None, patch_dim: int, weights_digest: str = ""
+    ) -> None:
         self.folder, self.dim, self.grid, self.patch_dim = folder, dim, grid, patch_dim
         self._seen: set[str] = set()
         boxes = [] if grid is None else np.asarray(grid).tolist()
         size = len(boxes) * patch_dim
         strings = [(name, pa.string()) for name in ("key", "image_id", "identity", "split", "kind")]
-        self._vector_schema = pa.schema([*strings, ("vector", pa.list_(pa.float32(), dim))])
+        vector = ("vector", pa.list_(pa.float32(), dim))
+        self._vector_schema = pa.schema([*strings, vector], metadata={WEIGHTS_DIGEST: weights_digest})
         self._patch_schema = pa.schema(
             [("key", pa.string()), ("patches", pa.list_(pa.float32(), size))],
             metadata={"grid": json.dumps(boxes), "patch_dim": str(patch_dim)},
@@ -147,11 +152,25 @@ class EmbeddingWriter:
                 )
 
 
-def write_embeddings(folder: Path, embedded: EmbeddingSet) -> None:
+def write_embeddings(folder: Path, embedded: EmbeddingSet, weights_digest: str = "") -> None:
     """Write a whole set at once; see EmbeddingWriter for what is refused."""
     patch_dim = 0 if embedded.patches is None else embedded.patches.shape[2]
-    with EmbeddingWriter(folder, embedded.vectors.shape[1], embedded.grid, patch_dim) as writer:
+    with EmbeddingWriter(folder, embedded.vectors.shape[1], embedded.grid, patch_dim, weights_digest) as writer:
         writer.write(embedded)
+
+
+def read_weights_digest(folder: Path) -> str:
+    """The digest of the weights that made a set's vectors.
+
+    Raises:
+        DataError: the set does not say it, or its file is missing or damaged.
+    """
+    with _mapped(folder / VECTORS_FILE) as reader:
+        digest = (reader.schema.metadata or {}).get(WEIGHTS_DIGEST.encode(), b"").decode()
+    if not digest:
+        problem = "These embeddings do not say which weights made them; run the embed stage again."
+        raise DataError(problem, where=folder / VECTORS_FILE)
+    return str(digest)
 
 
 def read_embeddings(folder: Path, with_patches: bool = False) -> EmbeddingSet:

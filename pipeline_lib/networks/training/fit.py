@@ -6,12 +6,15 @@ import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline_lib.core.files import atomic_file, write_json
+from pipeline_lib.core.geometry import FACE_PX
 from pipeline_lib.core.world import World
 from pipeline_lib.networks.backbones.shared.build import describe
 from pipeline_lib.networks.backbones.shared.checkpoints import save_network
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
+from pipeline_lib.networks.heads.shared.class_weights import ClassWeights, class_weights, save_class_weights
 from pipeline_lib.networks.heads.shared.settings import ObjectiveSettings
 from pipeline_lib.networks.training.data import TrainingSet
 from pipeline_lib.networks.training.loop import Logger, Row, Validate, train_networks
@@ -23,6 +26,16 @@ from pipeline_lib.params.train import Train
 
 FIRST_COLUMNS = ("step", "epoch", "loss", "learning_rate")  # of history.csv; an import's has these alone, and no row
 log = logging.getLogger("face_verifier")
+
+
+class Fitted(NamedTuple):
+    """What training leaves beside the networks: rows, figures by name, and the class weights of networks of whole faces whose
+    heads have some, by the network's name.
+    """
+
+    history: list[Row]
+    figures: Row
+    classes: dict[str, ClassWeights]
 
 
 def resume_folder(out: Path) -> Path:
@@ -44,11 +57,11 @@ def fit(
     out: Path,
     logger: Logger,
     validate: Validate | None,
-) -> tuple[list[Row], Row]:
+) -> Fitted:
     """Train `networks` with fresh heads and describe what was done.
 
     Returns:
-        The history, and figures by name: images, identities, parameters (of all networks), steps, what the last row says,
+        The figures are images, identities, parameters (of all networks), steps, what the last row says,
         speed and data-wait share of the whole training, and the wall time of this call, less than the training's if it
         was resumed. Of networks in pairs also num_alone, the images that no genuine pair can be made of.
 
@@ -62,7 +75,7 @@ def fit(
     started = time.monotonic()
     history = train_networks(trainees, dataset, train, epochs, machine, world, resume_folder(out), logger, validate)
     last = {name: value for name, value in history[-1].items() if name not in ("step", "epoch", "learning_rate")}
-    return history, {
+    figures = {
         **size_figures(networks),
         "num_images": len(dataset),
         "num_identities": num_classes,
@@ -72,6 +85,9 @@ def fit(
         **means_over_time(history),
         "wall_time_s": round(time.monotonic() - started, 1),
     }
+    of_faces = {name: one for name, one in trainees.items() if one.network.spec.input_px == FACE_PX}
+    classes = {name: class_weights(one.head, dataset.classes) for name, one in of_faces.items()}
+    return Fitted(history, figures, {name: weights for name, weights in classes.items() if weights is not None})
 
 
 def size_figures(networks: Mapping[str, FaceNetwork]) -> Row:
@@ -80,26 +96,26 @@ def size_figures(networks: Mapping[str, FaceNetwork]) -> Row:
     return {"num_parameters": sum(parameter.numel() for parameter in parameters), "num_steps": 0}
 
 
-def write_fitted(
-    networks: Mapping[Path, FaceNetwork], history: list[Row], figures: Row, entry: Trained, record: Path
-) -> None:
-    """Write each network to its folder, history.csv and metrics.json to `record`.
+def write_fitted(networks: Mapping[Path, FaceNetwork], fitted: Fitted, entry: Trained, record: Path) -> None:
+    """Write each network and its class weights to its folder, history.csv and metrics.json to `record`.
 
     metrics.json is the figures and, of what was trained, `epochs`, `head`, `checkpoint` and `teacher` of its entry in params,
     `trained` (false for weights that were only imported), `arch` and `description` (of the first network: all are of one kind).
     """
     for folder, network in networks.items():
         save_network(folder, network)
-    columns = list(dict.fromkeys([*FIRST_COLUMNS, *(name for row in history for name in row)]))
+        if folder.name in fitted.classes:
+            save_class_weights(folder, fitted.classes[folder.name])
+    columns = list(dict.fromkeys([*FIRST_COLUMNS, *(name for row in fitted.history for name in row)]))
     with atomic_file(record / "history.csv") as partial, partial.open("w", newline="") as handle:
         writer = csv.DictWriter(handle, columns, restval="")
         writer.writeheader()
-        writer.writerows(history)
+        writer.writerows(fitted.history)
     first = next(iter(networks.values()))
     words = describe(first.spec) + (f", taught by {first.taught_by}" if first.taught_by else "")
     about = {"trained": entry.epochs > 0, "arch": first.spec.arch, "description": words}
     of_entry = entry.model_dump(include={"epochs", "head", "checkpoint", "teacher"})
-    write_json(record / "metrics.json", {**figures, **about, **of_entry})
+    write_json(record / "metrics.json", {**fitted.figures, **about, **of_entry})
 
 
 def forget_training(out: Path) -> None:

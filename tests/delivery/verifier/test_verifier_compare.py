@@ -2,22 +2,24 @@
 
 import base64
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tiny_verifier import SCORERS, THRESHOLD, settings, write_tiny
+from tiny_verifier import CALIBRATION, SCORERS, THRESHOLD, settings, write_tiny
 
 from pipeline_lib.core.cosine import cosine
 from pipeline_lib.core.errors import CheckpointError, DataError, PipelineError
+from pipeline_lib.core.files import sha256_file
 from pipeline_lib.data.faces.align_photo import align_photo
 from pipeline_lib.data.photos.photo import decode_photo
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.delivery.verifier.encoder import Encoder
 from pipeline_lib.delivery.verifier.example import example_photographs
-from pipeline_lib.delivery.verifier.files import NETWORKS, read_settings
+from pipeline_lib.delivery.verifier.files import NETWORKS, SCORER, read_settings, write_verifier
 from pipeline_lib.delivery.verifier.reasons import GRADIENTS, WHOLE
 from pipeline_lib.delivery.verifier.region_sum import WORDS
 from pipeline_lib.delivery.verifier.verifier import Verifier
@@ -177,9 +179,35 @@ def test_detector_weights_are_the_models_own(tmp_path: Path) -> None:
 
 def test_missing_network_is_named(files: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="rrfnet"):
-        Encoder.load(tmp_path, SCORERS["cosine:rrfnet"].needs, mirror=True)
+        Encoder.load(tmp_path, SCORERS["cosine:rrfnet"], mirror=True)
     with pytest.raises(DataError, match="allowed: \\['rrfnet'\\]"):
         Encoder(SCORERS["cosine:rrfnet"].needs, {}, mirror=True)
+
+
+def test_anchors_of_another_state_of_the_network_are_refused(tmp_path: Path) -> None:
+    """And what registered models have no need of, and which names the training people, is not in them."""
+    files = write_tiny(tmp_path, "dam:r")
+    (weights,) = (files / NETWORKS / "rrfnet").glob("*.safetensors")
+    scorer = files / SCORER / "scorer.json"
+    state = json.loads(scorer.read_text())
+    for digest, fits in ((sha256_file(weights), True), ("0" * 64, False)):
+        scorer.write_text(json.dumps({**state, "values": {**state["values"], "weights_digest": digest}}))
+        if fits:
+            assert Verifier.load(files).scorer.weights_digest == digest
+        else:
+            with pytest.raises(CheckpointError, match="another state of its network"):
+                Verifier.load(files)
+
+
+def test_class_weights_stay_at_home(tmp_path: Path) -> None:
+    files = write_tiny(tmp_path, "cosine:rrfnet")
+    trained = tmp_path / "trained" / "rrfnet"
+    (trained / "classes.json").write_text("{}")
+    shutil.rmtree(files)
+    write_verifier(
+        files, settings("cosine:rrfnet"), CALIBRATION, None, SCORERS["cosine:rrfnet"], {"rrfnet": trained}, None
+    )
+    assert {path.name for path in (files / NETWORKS / "rrfnet").iterdir()} == {"network.json", "network.safetensors"}
 
 
 def test_a_students_reasons_are_said_to_be_its_own(tmp_path: Path) -> None:

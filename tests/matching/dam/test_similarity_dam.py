@@ -1,13 +1,11 @@
-"""DAM, its neighbour search, its anchors and its regressor."""
+"""DAM, its neighbour search and its regressor."""
 
 import json
 
 import numpy as np
 import pytest
 
-from pipeline_lib.core.cosine import unit
 from pipeline_lib.core.errors import CheckpointError, DataError
-from pipeline_lib.matching.dam.anchors import Anchors, check_strangers, choose_anchors, read_anchors, write_anchors
 from pipeline_lib.matching.dam.dam import log_dam, log_lid, nearest_cosines
 from pipeline_lib.matching.dam.lid import LidRegressor, fit_lid, read_lid, write_lid
 from pipeline_lib.params.anchors import Lid
@@ -100,50 +98,6 @@ def test_too_few_anchors_and_other_networks_are_refused():
     with pytest.raises(DataError, match="different networks"):
         nearest_cosines(vectors, np.eye(4), 1)
     assert nearest_cosines(np.zeros((0, 3)), vectors, 2).shape == (0, 2)
-
-
-IDENTITIES = ["bo", "al", "bo", "cy", "al", "di"]
-ALLOWED = np.array([True, True, True, True, True, False])
-
-
-def test_anchors_are_one_allowed_image_an_identity_and_follow_the_seed():
-    drawn = [choose_anchors(IDENTITIES, ALLOWED, 50, np.random.default_rng(seed)).tolist() for seed in range(20)]
-    for rows in drawn:
-        assert sorted(IDENTITIES[row] for row in rows) == ["al", "bo", "cy"]
-        assert rows == sorted(rows)
-    assert len({tuple(rows) for rows in drawn}) == 4  # two images of al times two of bo
-    assert choose_anchors(IDENTITIES, ALLOWED, 50, np.random.default_rng(3)).tolist() == drawn[3]
-
-
-def test_the_cap_keeps_different_identities_at_different_seeds():
-    kept = [choose_anchors(IDENTITIES, ALLOWED, 2, np.random.default_rng(seed)) for seed in range(20)]
-    assert {len(rows) for rows in kept} == {2}
-    assert {IDENTITIES[row] for rows in kept for row in rows} == {"al", "bo", "cy"}
-    with pytest.raises(DataError, match="No image"):
-        choose_anchors(IDENTITIES, np.zeros(6, bool), 2, np.random.default_rng(0))
-
-
-def test_anchors_among_the_people_verified_are_named():
-    anchors = Anchors(["a1", "b1"], ["al", "bo"], np.eye(2, dtype=np.float32), "net", 1.0, 2)
-    check_strangers(anchors, {"cy"})
-    with pytest.raises(DataError, match=r"\['bo'\]"):
-        check_strangers(anchors, {"bo", "cy"})
-    assert anchors.of(["bo", "cy", "al"]).tolist() == [1, -1, 0]
-
-
-def test_anchor_file_round_trip_and_damage(tmp_path):
-    path = tmp_path / "anchors.arrow"
-    vectors = unit(RNG.normal(size=(3, 5)))
-    write_anchors(path, Anchors(["a", "b", "c"], ["al", "bo", "cy"], vectors, "net", 0.5, 2))
-    found = read_anchors(path)
-    assert (found.image_ids, found.identities) == (["a", "b", "c"], ["al", "bo", "cy"])
-    assert (found.network, found.scale, found.num_neighbours) == ("net", 0.5, 2)
-    np.testing.assert_allclose(found.vectors, vectors, rtol=0, atol=1e-7)  # normalised once more
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(DataError, match="damaged"):
-        read_anchors(path)
-    with pytest.raises(DataError, match="build_anchors"):
-        read_anchors(tmp_path / "absent.arrow")
 
 
 def clustered(num: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from pipeline_lib.core.cosine import Floats, unit
 from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
-from pipeline_lib.matching.dam.anchors import ANCHORS_FILE, Anchors, write_anchors
+from pipeline_lib.matching.anchors.shared.anchors import ANCHORS_FILE, Anchors, write_anchors
 from pipeline_lib.matching.dam.lid import LID_FOLDER, fit_lid, write_lid
 from pipeline_lib.matching.regions.bootstrap import Uncertainty
 from pipeline_lib.matching.regions.fits import RegionFit, write_region_fits
@@ -36,6 +36,7 @@ PAIR_ROWS = [
     ("val", 1, 3, 7),
 ]
 POSITIONS = {"p56": ["p56_x0_y28"], "p28_x14_y0": ["p28_x14_y0"]}  # by folder
+STATE = "digest"  # of the networks' weights
 LID = Lid(hidden_dim=8, num_steps=20, batch_size=8, learning_rate=1e-3, decay_steps=[])
 
 
@@ -68,8 +69,8 @@ def embedded(vectors: np.ndarray) -> EmbeddingSet:
 
 
 def write_vectors(folder: Path, vectors: np.ndarray) -> None:
-    """An embedding set without patches."""
-    write_embeddings(folder, embedded(vectors))
+    """An embedding set without patches, of a network in state STATE."""
+    write_embeddings(folder, embedded(vectors), STATE)
 
 
 def pair_table(rows: list[tuple[str, int, int, int]]) -> pa.Table:
@@ -111,7 +112,7 @@ def write_data(data: Path) -> Path:
     write_region_fits(data / "region_weights/logistic/weights.json", fits)
     vectors = unit(rng.normal(size=(6, 6)))
     names = [f"t{i}" for i in range(6)], [f"train{i}" for i in range(6)]
-    write_anchors(data / "anchors/real" / ANCHORS_FILE, Anchors(*names, vectors, "net", 1.0, 3))
+    write_anchors(data / "anchors/real" / ANCHORS_FILE, Anchors(*names, vectors, "net", 1.0, 3, "real", STATE))
     write_lid(data / "anchors/real" / LID_FOLDER, fit_lid(vectors, np.linspace(1, 2, 6), 1.0, 3, LID, seed=0))
     return data
 

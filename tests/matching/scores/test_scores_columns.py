@@ -9,7 +9,7 @@ from pipeline_lib.core.cosine import cosine
 from pipeline_lib.core.errors import CheckpointError, DataError, ParamsError
 from pipeline_lib.core.tables import write_table
 from pipeline_lib.core.texts import Texts
-from pipeline_lib.matching.dam.anchors import ANCHORS_FILE, Anchors, read_anchors, write_anchors
+from pipeline_lib.matching.anchors.shared.anchors import ANCHORS_FILE, Anchors, read_anchors, write_anchors
 from pipeline_lib.matching.dam.dam import log_dam, log_lid, nearest_cosines
 from pipeline_lib.matching.dam.lid import LID_FOLDER, read_lid
 from pipeline_lib.matching.regions import features
@@ -23,6 +23,7 @@ from tests.matching.scores.made import (
     NUM,
     PAIR_ROWS,
     POSITIONS,
+    STATE,
     images,
     opened,
     pair_table,
@@ -181,7 +182,7 @@ def test_dam_columns(data, form):
 
 def test_dam_refuses_anchors_among_the_pairs(data):
     found = read_anchors(data / "anchors/real" / ANCHORS_FILE)
-    known = Anchors(found.image_ids, [*found.identities[:5], "id3"], found.vectors, "net", 1.0, 3)
+    known = Anchors(found.image_ids, [*found.identities[:5], "id3"], found.vectors, "net", 1.0, 3, "real", STATE)
     write_anchors(data / "anchors/real" / ANCHORS_FILE, known)
     with pytest.raises(DataError, match=r"\['id3'\]"):
         opened(data, "dam")
@@ -199,10 +200,13 @@ def test_dam_refuses_what_does_not_fit_together(data):
         opened(data, "dam", of="embed")
     with pytest.raises(DataError, match="build_anchors"):
         opened(data, "dam", **{"with": "anchors/absent"})
-    write_anchors(path, Anchors(*names, found.vectors, "net", 1.0, 4))
+    write_anchors(path, Anchors(*names, found.vectors, "net", 1.0, 3, "real", "earlier"))
+    with pytest.raises(DataError, match=r"another state of net[\s\S]*earlier[\s\S]*digest"):
+        opened(data, "dam")
+    write_anchors(path, Anchors(*names, found.vectors, "net", 1.0, 4, "real", STATE))
     with pytest.raises(CheckpointError, match="another s or k"):
         opened(data, "dam")
-    write_anchors(path, Anchors(*(each[:2] for each in names), found.vectors[:2], "net", 1.0, 3))
+    write_anchors(path, Anchors(*(each[:2] for each in names), found.vectors[:2], "net", 1.0, 3, "real", STATE))
     with pytest.raises(DataError, match=r"too few anchors[\s\S]*column dam:r"):
         scored(data, "dam")
 

@@ -21,6 +21,8 @@ from pipeline_lib.matching.verification.calibration import read_calibrations
 from pipeline_lib.networks.backbones.shared.build import build_network, network_spec
 from pipeline_lib.networks.backbones.shared.checkpoints import save_network
 from pipeline_lib.params.networks import Network
+from pipeline_lib.schemas.anchor_cosines import ANCHOR_COSINES
+from pipeline_lib.schemas.anchor_training import ANCHOR_TRAINING
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 from stages import build_anchors, draw_region_pairs, embed, embed_regions, fit_region_weights, score, verify
@@ -123,7 +125,14 @@ def built(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 data / "region_networks" / name, *common, drawn.parent, data / "region_embeddings" / name
             )
         fit_region_weights.main("logistic", data / "region_embeddings", drawn, data / "region_weights/logistic")
-        build_anchors.main("real", data / "networks/iresnet", data / "align", data / "anchors/real")
+        build_anchors.main(
+            "real",
+            data / "networks/iresnet",
+            data / "align",
+            data / "embed/iresnet",
+            data / "ingest/pairs.parquet",
+            data / "anchors/real",
+        )
         for name in SCORES:
             run_score(name)
         run_verify()
@@ -201,6 +210,12 @@ def test_anchors_and_weights(built):
     metrics = read_json(built / "data/anchors/real/metrics.json")
     assert (metrics["num_anchors"], metrics["num_training_images"]) == (12, 36)
     assert metrics["lid_rmse"] > 0
+    assert set(metrics["likeness"]) == {"val", "synthetic"}
+    assert 0 <= metrics["likeness"]["synthetic"]["auc"] <= 1
+    table = read_table(built / "data/anchors/real/training.parquet", ANCHOR_TRAINING)
+    assert (table.num_rows, sum(table["held_out"].to_pylist())) == (36, 3)  # one identity of twelve
+    curves = read_table(built / "data/anchors/real/cosines.parquet", ANCHOR_COSINES)
+    assert curves.num_rows == 36 * 11
     fits = read_region_fits(built / "data/region_weights/logistic/weights.json")
     parts = [name.removeprefix("regions:") for name in COMBINATIONS]
     assert list(fits) == parts

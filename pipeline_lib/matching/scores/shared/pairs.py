@@ -52,6 +52,10 @@ class PairSet:
         first = [self.media(face)[0][0] for face in faces]
         return self.identities.take(self.image_ids.rows(first))
 
+    def by_protocol(self) -> dict[str, list[str]]:
+        """The images of each protocol's pairs, each once."""
+        return {name: self.images(faces_of(self.table.take(rows))) for name, rows in protocol_rows(self.table)}
+
     @property
     def people(self) -> set[str]:
         """The identities of all images in the pairs."""

@@ -25,11 +25,14 @@ class Scorer(ABC):
         needs: what of the faces it reads.
         is_cosine: whether it is a cosine of feature vectors, whose thresholds step through squared distances.
         in_headline: whether it belongs into the figures of whole faces.
+        weights_digest: of the only state of needs.network that it is right for (checkpoints.weights_digest); empty where any will
+            do.
     """
 
     needs: Needs
     is_cosine = False
     in_headline = True
+    weights_digest = ""
 
     @abstractmethod
     def score(self, a: Faces, b: Faces) -> Floats:

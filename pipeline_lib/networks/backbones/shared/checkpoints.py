@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pipeline_lib.core.code import modules_in, source_digest
 from pipeline_lib.core.errors import CheckpointError, DataError
-from pipeline_lib.core.files import atomic_file, read_json, write_json
+from pipeline_lib.core.files import atomic_file, read_json, sha256_file, write_json
 from pipeline_lib.core.kinds import load_kind
 from pipeline_lib.data.patches import cut, grid
 from pipeline_lib.networks.backbones.shared.build import BACKBONES, OVER, build_network, build_over, spec_from_json
@@ -69,6 +69,18 @@ def load_network(folder: Path) -> FaceNetwork:
     network.taught_by = description.get("taught_by")
     load_tensors(network, read_safetensors(folder / WEIGHTS), where=folder / WEIGHTS)
     return network.eval()
+
+
+def weights_digest(folder: Path) -> str:
+    """Hex SHA-256 of a network's weights, those of the frozen ones it stands on included: its state, whatever its name.
+
+    Raises:
+        CheckpointError: there is no such network.
+    """
+    try:
+        return sha256_file(folder / WEIGHTS)
+    except OSError as error:
+        raise CheckpointError("A checkpoint is missing.", got=error.strerror, where=folder / WEIGHTS) from error
 
 
 def code_digest(network: FaceNetwork) -> str:

@@ -1,4 +1,4 @@
-"""The anchor set of DAM: one image of each training identity (the paper's real-db, section 3.2)."""
+"""A set of anchors, and its file."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -12,9 +12,11 @@ import pyarrow as pa
 from pipeline_lib.core.cosine import Floats, unit
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_file
+from pipeline_lib.networks.embeddings.store import read_weights_digest
 
 ANCHORS_FILE = "anchors.arrow"
 ABOUT = "about"  # key of the schema's metadata
+SAID = ("network", "scale", "num_neighbours", "kind", "weights_digest")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Anchors:
         vectors: unit vectors, float32 (A, D).
         network: whose embeddings they are.
         scale, num_neighbours: s and k of G (DAM, eq. 3).
+        kind: of matching/anchors.
+        weights_digest: of the network's state that made the vectors (checkpoints.weights_digest).
     """
 
     image_ids: list[str]
@@ -34,40 +38,13 @@ class Anchors:
     network: str
     scale: float
     num_neighbours: int
+    kind: str
+    weights_digest: str
 
     def of(self, identities: Sequence[str]) -> npt.NDArray[np.int64]:
         """The anchor of each identity, int64; -1 where it has none."""
         where = {identity: row for row, identity in enumerate(self.identities)}
         return np.array([where.get(identity, -1) for identity in identities], dtype=np.int64)
-
-
-def choose_anchors(
-    identities: Sequence[str], allowed: npt.NDArray[np.bool_], max_anchors: int, rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
-    """Rows of the anchors: one image drawn from each identity, then at most `max_anchors` of the identities.
-
-    Args:
-        identities: N, of each image.
-        allowed: bool (N,), images that may be anchors: clean ones of the training split.
-        max_anchors: upper bound; 50,000 in the paper.
-        rng: draws the images, then the identities kept; the identities are gone through by name.
-
-    Returns:
-        int64 (A,), ascending.
-
-    Raises:
-        DataError: no image is allowed.
-    """
-    rows_of: dict[str, list[int]] = {}
-    for row in np.flatnonzero(allowed).tolist():
-        rows_of.setdefault(identities[row], []).append(row)
-    if not rows_of:
-        raise DataError("No image can be an anchor.", allowed="clean images of the train split")
-    names = sorted(rows_of)
-    drawn = np.array([rows_of[name][rng.integers(len(rows_of[name]))] for name in names], dtype=np.int64)
-    if len(drawn) > max_anchors:
-        drawn = drawn[rng.choice(len(drawn), max_anchors, replace=False)]
-    return np.sort(drawn)
 
 
 def check_strangers(anchors: Anchors, identities: Collection[str]) -> None:
@@ -84,6 +61,19 @@ def check_strangers(anchors: Anchors, identities: Collection[str]) -> None:
         raise DataError("Anchors share identities with the images they are to judge.", got=shared[:10], allowed="none")
 
 
+def check_state(anchors: Anchors, embedded: Path) -> None:
+    """Refuse anchors of another state of the network than the embeddings below `embedded` are of: cosines between the two say
+    nothing.
+
+    Raises:
+        DataError: they are, or the embeddings do not say it.
+    """
+    digest = read_weights_digest(embedded)
+    if digest != anchors.weights_digest:
+        problem = f"The anchors are of another state of {anchors.network} than the embeddings; run build_anchors again."
+        raise DataError(problem, got=anchors.weights_digest, allowed=digest, where=embedded)
+
+
 def write_anchors(path: Path, anchors: Anchors) -> None:
     """Write the anchors as an Arrow file."""
     dim = anchors.vectors.shape[1]
@@ -93,7 +83,7 @@ def write_anchors(path: Path, anchors: Anchors) -> None:
         "identity": pa.array(anchors.identities, pa.string()),
         "vector": pa.FixedSizeListArray.from_arrays(flat, dim),
     }
-    about = {"network": anchors.network, "scale": anchors.scale, "num_neighbours": anchors.num_neighbours}
+    about = {name: getattr(anchors, name) for name in SAID}
     table = pa.table(columns, metadata={ABOUT: json.dumps(about)})
     with atomic_file(path) as partial, pa.ipc.new_file(partial, table.schema) as writer:
         writer.write_table(table)

@@ -1,0 +1,1 @@
+"""Where anchors come from: one file a kind."""

@@ -101,6 +101,8 @@ def comment(checkout: Checkout, file: str) -> None:
         ("pipeline_lib/matching/rerankers/emd.py", {"rerank@uniform", "rerank@apc", "report"}),  # whose flows it draws
         ("pipeline_lib/matching/dam/lid.py", {"build_anchors@real", *SCORES}),
         ("pipeline_lib/matching/scores/dam.py", {"score@dam"}),
+        ("pipeline_lib/matching/anchors/real.py", {"build_anchors@real"}),
+        ("pipeline_lib/matching/anchors/generated.py", set()),
         (
             "pipeline_lib/why/explanation/random.py",
             {name for name in EXPLAIN if name.endswith("_random")},
@@ -109,7 +111,7 @@ def comment(checkout: Checkout, file: str) -> None:
         ("pipeline_lib/delivery/claims/rrfnet.py", {"claims", "report"}),  # which shows them
         ("pipeline_lib/params/rerank.py", {"rerank@uniform", "rerank@apc", "report"}),
         ("stages/verify.py", {"verify"}),
-        ("weights/detector.pth", {"align", "register"}),
+        ("weights/detector.pth", {"align", "build_anchors@real", "register"}),
         ("weights/network.pth", {"train@imported"}),
     ],
 )
@@ -123,6 +125,7 @@ def test_a_changed_file(changed: Checkout, file: str, expected: set[str]) -> Non
     [
         "pipeline_lib/networks/backbones/toy.py", "pipeline_lib/networks/heads/toy.py", "pipeline_lib/networks/over/toy.py",
         "pipeline_lib/matching/scores/toy.py", "pipeline_lib/matching/rerankers/toy.py", "pipeline_lib/why/explanation/toy.py",
+        "pipeline_lib/matching/anchors/toy.py",
     ],
 )  # fmt: skip
 def test_a_new_kind_that_nobody_names_reruns_nothing(changed: Checkout, file: str) -> None:
@@ -194,10 +197,12 @@ def test_a_changed_param(done: Checkout, change: Callable[[dict], None], expecte
 
 
 def test_another_version_of_a_package(changed: Checkout) -> None:
-    """dlib decides detection, what the registered model says of a photograph, and where a gallery's landmarks are."""
+    """dlib decides detection, what the registered model says of a photograph, where a gallery's landmarks are, and what of a
+    folder of photographs can be anchors.
+    """
     path = changed.folder / "versions.yaml"
     path.write_text(path.read_text().replace('dlib-bin: "', 'dlib-bin: "9'))
-    assert stale(changed) == {"align", "embed_gallery@iresnet", "register"}
+    assert stale(changed) == {"align", "build_anchors@real", "embed_gallery@iresnet", "register"}
 
 
 def test_absent_tables_leave_their_stages_out(done: Checkout, tmp_path: Path) -> None:

@@ -116,6 +116,11 @@ def test_what_later_stages_need(
         check_people(params(**changes), {"train": MANY, "val": MANY, "test": MANY, **people})
 
 
+def test_anchors_of_others_need_training_people_for_the_regressor_alone(params: Make) -> None:
+    of_others = {"anchors__real__kind": "folder", "anchors__real__from": "strangers"}
+    check_people(params(**of_others), {"train": People(10, 10, 99), "val": MANY, "test": MANY})
+
+
 def test_what_is_not_asked_for_needs_nobody(params: Make) -> None:
     nobody = People(0, 0, 0)
     names = ("networks", "networks_over", "regions", "anchors", "scores", "rerank", "explanations", "galleries")

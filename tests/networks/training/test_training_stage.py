@@ -20,6 +20,7 @@ from stage_data import write_stage_data
 from pipeline_lib.networks.backbones.iresnet import Spec
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.checkpoints import load_network
+from pipeline_lib.networks.heads.shared.class_weights import read_class_weights
 
 TINY = {"arch": "iresnet", "blocks": [1, 1, 1, 1], "width": 0.125, "embedding_dim": 8, "checkpoint": "data/none"}
 HEAD = {"kind": "arcface", "scale": 8.0, "margin": 0.2}
@@ -128,6 +129,8 @@ def test_two_processes_train_on_loopback_stop_on_sigterm_and_go_on(checkout: Pat
     assert "training starts anew" in done.stderr
     network = load_network(checkout / "data" / "networks" / "iresnet")
     assert network.spec == Spec(blocks=(1, 1, 1, 1), width=0.125, embedding_dim=8)
+    classes = read_class_weights(checkout / "data" / "networks" / "iresnet")
+    assert (classes.weights.shape, len(set(classes.identities)), classes.scale) == ((3, 8), 3, 8.0)
     metrics = json.loads((checkout / "data" / "train" / "iresnet" / "metrics.json").read_text())
     assert (metrics["trained"], metrics["epochs"], metrics["arch"]) == (True, 2, "iresnet")
     assert metrics["description"] == "IResNet, ArcFace's residual network (blocks 1-1-1-1, width 0.125)"

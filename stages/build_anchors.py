@@ -62,13 +62,13 @@ def main(
         chosen = found.anchors(given)
         splits = zip(images.identities, images.splits, strict=True)
         check_strangers(chosen, {identity for identity, split in splits if split != "train"})
+        near = likeness(chosen, embedded, read_pairs(pairs, aligned).by_protocol())
         write_anchors(out / ANCHORS_FILE, chosen)
         measured = measure(chosen, faces, entry.lid, entry.seed)
         with atomic_dir(out / LID_FOLDER) as folder:
             write_lid(folder, measured.regressor)
         write_table(out / "training.parquet", training_table(faces, measured, found.own_class), ANCHOR_TRAINING)
         write_table(out / "cosines.parquet", cosine_table(chosen, faces, entry.seed), ANCHOR_COSINES)
-        near = likeness(chosen, measured.log_lids, embedded, read_pairs(pairs, aligned).by_protocol())
         figures = {"num_anchors": len(found.identities), **found.figures, **measured.figures()}
         write_json(out / "metrics.json", {**figures, "likeness": near})
         told = {name: value for name, value in figures.items() if value is not None}

@@ -122,19 +122,33 @@ def test_curves_are_of_200_images_and_1000_ranks_at_most():
     assert set(curves["image_id"]) != set(cosine_table(anchors(np.eye(6), list("abcdef")), some, seed=2).to_pandas())
 
 
-def test_likeness_is_mann_whitneys_u_over_all_pairs(tmp_path):
+def test_likeness_is_mann_whitneys_u_against_the_anchors_themselves(tmp_path):
     ours, names = anchors(RNG.normal(size=(9, 6)), list("abcdefghi"), k=3), [f"t{row}" for row in range(20)]
     vectors = RNG.normal(size=(20, 6)).astype(np.float32)
     write_embeddings(tmp_path, EmbeddingSet(names, names, names, ["test"] * 20, [None] * 20, vectors, None, []), "d")
-    training = RNG.normal(1.3, 0.3, 15)
-    found = likeness(ours, training, tmp_path, {"one": names[:8], "other": names[8:]})
+    found = likeness(ours, tmp_path, {"one": names[:8], "other": names[8:]})
+    among = ours.vectors @ ours.vectors.T
+    np.fill_diagonal(among, -np.inf)
+    themselves = np.exp(np.sort(among, axis=1)[:, -3:].astype(np.float64)).sum(axis=1)
     for protocol, rows in (("one", slice(0, 8)), ("other", slice(8, 20))):
         nearest = np.sort(unit(vectors[rows]) @ ours.vectors.T, axis=1)[:, -3:].astype(np.float64)
         lids = np.exp(nearest).sum(axis=1)
-        u = mannwhitneyu(lids, np.exp(training)).statistic
-        assert found[protocol] == pytest.approx(
-            {"auc": u / (len(lids) * 15), "lid_mean": lids.mean(), "lid_std": lids.std(), "num_faces": len(lids)},
-            rel=1e-5,
-        )
+        auc = mannwhitneyu(lids, themselves).statistic / (len(lids) * 9)
+        expected = {"auc": auc, "lid_mean": lids.mean(), "lid_std": lids.std(), "num_faces": len(lids)}
+        assert found[protocol] == pytest.approx(expected, rel=1e-5)
     with pytest.raises(DataError, match="no embedding"):
-        likeness(ours, training, tmp_path, {"one": ["nobody"]})
+        likeness(ours, tmp_path, {"one": ["nobody"]})
+    with pytest.raises(DataError, match=r"too few anchors[\s\S]*1 to 2"):
+        likeness(anchors(RNG.normal(size=(3, 6)), list("abc"), k=3), tmp_path, {"one": names})
+
+
+def test_faces_apart_from_all_anchors_are_unlike_them(tmp_path):
+    """Anchors about one direction: faces about it are like them, faces about another are not."""
+    names = [f"t{row}" for row in range(80)]
+    axes = np.repeat(np.eye(6)[:2], 40, axis=0)
+    vectors = (axes + RNG.normal(scale=0.2, size=(80, 6))).astype(np.float32)
+    write_embeddings(tmp_path, EmbeddingSet(names, names, names, ["test"] * 80, [None] * 80, vectors, None, []), "d")
+    ours = anchors(np.eye(6)[0] + RNG.normal(scale=0.2, size=(60, 6)), [f"a{row}" for row in range(60)], k=5)
+    found = likeness(ours, tmp_path, {"like": names[:40], "unlike": names[40:]})
+    assert found["like"]["auc"] == pytest.approx(0.5, abs=0.15)  # of 60 and 40 faces: deviation 0.06
+    assert found["unlike"]["auc"] < 0.01

@@ -7,26 +7,23 @@ import numpy as np
 
 from pipeline_lib.core.roc import area_under, roc_curve
 from pipeline_lib.matching.anchors.shared.anchors import Anchors, check_state
-from pipeline_lib.matching.dam.dam import Doubles, log_lid, nearest_cosines
+from pipeline_lib.matching.dam.dam import log_lid, nearest_cosines
 from pipeline_lib.networks.embeddings.store import read_embeddings
 
 Likeness = dict[str, dict[str, float]]
 
 
-def likeness(
-    anchors: Anchors, training_log_lids: Doubles, embedded: Path, images: Mapping[str, Sequence[str]]
-) -> Likeness:
-    """By protocol, how near the faces of its pairs lie to the anchors, compared with how near the training faces do:
+def likeness(anchors: Anchors, embedded: Path, images: Mapping[str, Sequence[str]]) -> Likeness:
+    """By protocol, how near the faces of its pairs lie to the anchors, compared with how near these lie to each other:
 
-        auc = P(G(pair's face) > G(training face)) + P(equal) / 2
+        auc = P(G(pair's face) > G(anchor)) + P(equal) / 2
 
-    over all of both, G by DAM-R. At 1/2 the anchors stand to these faces as they do to people of their own kind of photographs;
-    towards 0 the faces lie apart from all anchors, whose G then says little of how crowded their own neighbourhood is. (Above
-    1/2 the anchors are more like them than like the training faces, as a user's folder may be.)
+    over all of both, G by DAM-R, an anchor's of the other anchors. At 1/2 the anchors stand to these faces as to one of
+    themselves; towards 0 the faces lie apart from all anchors, whose G then says little of how crowded their own
+    neighbourhood is. (Vectors that are no faces, as class weights, may lie farther from each other than faces do: above 1/2.)
 
     Args:
-        anchors: of the same state of the same network as `embedded`.
-        training_log_lids: float64 (N,), Measured.log_lids.
+        anchors: of the same state of the same network as `embedded`; more than k.
         embedded: the folder with the embeddings of the pairs' images.
         images: of each protocol, N >= 1, each once.
 
@@ -34,19 +31,21 @@ def likeness(
         By protocol auc, lid_mean and lid_std of its faces' G, and num_faces.
 
     Raises:
-        DataError: the embeddings are of another state of the network (check_state), or an image has none.
+        DataError: there are no more anchors than k, the embeddings are of another state of the network (check_state), or an
+            image has none.
     """
     check_state(anchors, embedded)
-    stored, found = read_embeddings(embedded), Likeness()
+    k, scale, stored = anchors.num_neighbours, anchors.scale, read_embeddings(embedded)
+    themselves = np.arange(len(anchors.vectors))
+    among = log_lid(nearest_cosines(anchors.vectors, anchors.vectors, k, left_out=themselves), scale)
+    found: Likeness = {}
     for protocol, names in images.items():
-        rows = stored.rows(names)
-        lids = log_lid(nearest_cosines(stored.vectors[rows], anchors.vectors, anchors.num_neighbours), anchors.scale)
-        is_pairs = np.repeat([True, False], [len(lids), len(training_log_lids)])
-        auc = area_under(roc_curve(np.concatenate([lids, training_log_lids]), is_pairs))
+        lids = log_lid(nearest_cosines(stored.vectors[stored.rows(names)], anchors.vectors, k), scale)
+        is_pairs = np.repeat([True, False], [len(lids), len(among)])
         found[protocol] = {
-            "auc": auc,
+            "auc": area_under(roc_curve(np.concatenate([lids, among]), is_pairs)),
             "lid_mean": float(np.exp(lids).mean()),
             "lid_std": float(np.exp(lids).std()),
-            "num_faces": len(rows),
+            "num_faces": len(lids),
         }
     return found

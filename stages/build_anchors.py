@@ -62,7 +62,7 @@ def main(
         chosen = found.anchors(given)
         splits = zip(images.identities, images.splits, strict=True)
         check_strangers(chosen, {identity for identity, split in splits if split != "train"})
-        near = likeness(chosen, embedded, read_pairs(pairs, aligned).by_protocol())
+        near = likeness(chosen, faces, embedded, read_pairs(pairs, aligned).by_protocol())
         write_anchors(out / ANCHORS_FILE, chosen)
         measured = measure(chosen, faces, entry.lid, entry.seed)
         with atomic_dir(out / LID_FOLDER) as folder:

@@ -122,24 +122,28 @@ def test_curves_are_of_200_images_and_1000_ranks_at_most():
     assert set(curves["image_id"]) != set(cosine_table(anchors(np.eye(6), list("abcdef")), some, seed=2).to_pandas())
 
 
-def test_likeness_is_mann_whitneys_u_against_the_anchors_themselves(tmp_path):
-    ours, names = anchors(RNG.normal(size=(9, 6)), list("abcdefghi"), k=3), [f"t{row}" for row in range(20)]
-    vectors = RNG.normal(size=(20, 6)).astype(np.float32)
+@pytest.mark.parametrize("are_training_people", [False, True])
+def test_likeness_is_mann_whitneys_u_against_the_anchors_own_people(tmp_path, are_training_people):
+    some = faces(12, 2)
+    ours = anchors(RNG.normal(size=(9, 6)), some.identities[:18:2] if are_training_people else list("abcdefghi"), k=3)
+    names, vectors = [f"t{row}" for row in range(20)], RNG.normal(size=(20, 6)).astype(np.float32)
     write_embeddings(tmp_path, EmbeddingSet(names, names, names, ["test"] * 20, [None] * 20, vectors, None, []), "d")
-    found = likeness(ours, tmp_path, {"one": names[:8], "other": names[8:]})
-    among = ours.vectors @ ours.vectors.T
-    np.fill_diagonal(among, -np.inf)
-    themselves = np.exp(np.sort(among, axis=1)[:, -3:].astype(np.float64)).sum(axis=1)
+    found = likeness(ours, some, tmp_path, {"one": names[:8], "other": names[8:]})
+    # Each of nine people's two images without the own anchor, not those of the three who have none; or each anchor.
+    own = unit(some.vectors[:18]) @ ours.vectors.T if are_training_people else ours.vectors @ ours.vectors.T
+    for row in range(len(own)):
+        own[row, row // 2 if are_training_people else row] = -np.inf
+    own_lids = np.exp(np.sort(own, axis=1)[:, -3:].astype(np.float64)).sum(axis=1)
     for protocol, rows in (("one", slice(0, 8)), ("other", slice(8, 20))):
         nearest = np.sort(unit(vectors[rows]) @ ours.vectors.T, axis=1)[:, -3:].astype(np.float64)
         lids = np.exp(nearest).sum(axis=1)
-        auc = mannwhitneyu(lids, themselves).statistic / (len(lids) * 9)
+        auc = mannwhitneyu(lids, own_lids).statistic / (len(lids) * len(own_lids))
         expected = {"auc": auc, "lid_mean": lids.mean(), "lid_std": lids.std(), "num_faces": len(lids)}
         assert found[protocol] == pytest.approx(expected, rel=1e-5)
     with pytest.raises(DataError, match="no embedding"):
-        likeness(ours, tmp_path, {"one": ["nobody"]})
+        likeness(ours, some, tmp_path, {"one": ["nobody"]})
     with pytest.raises(DataError, match=r"too few anchors[\s\S]*1 to 2"):
-        likeness(anchors(RNG.normal(size=(3, 6)), list("abc"), k=3), tmp_path, {"one": names})
+        likeness(anchors(RNG.normal(size=(3, 6)), list("abc"), k=3), some, tmp_path, {"one": names})
 
 
 def test_faces_apart_from_all_anchors_are_unlike_them(tmp_path):
@@ -149,6 +153,6 @@ def test_faces_apart_from_all_anchors_are_unlike_them(tmp_path):
     vectors = (axes + RNG.normal(scale=0.2, size=(80, 6))).astype(np.float32)
     write_embeddings(tmp_path, EmbeddingSet(names, names, names, ["test"] * 80, [None] * 80, vectors, None, []), "d")
     ours = anchors(np.eye(6)[0] + RNG.normal(scale=0.2, size=(60, 6)), [f"a{row}" for row in range(60)], k=5)
-    found = likeness(ours, tmp_path, {"like": names[:40], "unlike": names[40:]})
+    found = likeness(ours, faces(3, 1), tmp_path, {"like": names[:40], "unlike": names[40:]})
     assert found["like"]["auc"] == pytest.approx(0.5, abs=0.15)  # of 60 and 40 faces: deviation 0.06
     assert found["unlike"]["auc"] < 0.01

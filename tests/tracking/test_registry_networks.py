@@ -188,3 +188,13 @@ def test_model_that_the_store_does_not_take_goes_out_later_and_once(
     client, found, _ = sent(run)
     (model,) = client.search_logged_models([found.info.experiment_id])
     assert (model.status.value, model.name, found.info.status) == ("READY", "network", "FINISHED")
+
+
+def test_class_weights_stay_at_home(workplace: Path) -> None:
+    """They name the training people, and no embedding needs them."""
+    folders = write_networks(workplace / "networks", "iresnet")
+    (workplace / "networks/iresnet/classes.json").write_text("{}")
+    with stage_run("train@iresnet", {}, {}) as run:
+        log_networks(run, folders, 2)
+        (copied,) = run.journal.path.with_suffix("").rglob("network.json")
+    assert {path.name for path in copied.parent.iterdir()} == {"network.json", "network.safetensors"}

@@ -219,6 +219,26 @@ def export(
     typer.echo(f"{out}: {out.stat().st_size:,} bytes")
 
 
+@app.command(name="export-faces")
+def export_faces(
+    to: Annotated[str, typer.Option(help="folder, recordio, or verification_bin, which takes pairs.")],
+    out: Annotated[Path, typer.Option(help="The folder, or the .bin file.")],
+    split: Annotated[str | None, typer.Option(help="train, val or test; all of them without.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Whose pairs, for verification_bin.")] = None,
+    data: Data = Path("data"),
+) -> None:
+    """Write the aligned faces of a rebuild for other programs: a folder of PNGs, or InsightFace's RecordIO and .bin."""
+    from pipeline_lib.core.kinds import load_kind
+    from pipeline_lib.data.exports.shared.faces import exported_faces
+
+    module = load_kind("data.exports", to, "--to")
+    if out.exists() and (out.is_file() or any(out.iterdir())):
+        raise DataError("There is something of this name already.", got=out, allowed="a new name", where="--out")
+    faces = exported_faces(data / "align", split, data / "ingest" / "pairs.parquet", protocol)
+    module.write(faces, out)
+    typer.echo(f"{out}: {len(faces.image_ids):,} faces of {len(set(faces.identities)):,} people")
+
+
 def main() -> None:
     """Entry point; errors of ours are printed without a traceback and exit with 1."""
     if isinstance(sys.stdout, io.TextIOWrapper):

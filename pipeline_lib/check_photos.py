@@ -81,6 +81,8 @@ def listed_sources(params: Params, folder: Path) -> Listed | None:
             )
         elif hasattr(module, "FETCHES") and not (place.is_dir() and any(place.iterdir())):
             return None
+        elif hasattr(module, "unpack"):
+            listed.append(module.unpack(place, Path(source.kind), write=False))
         else:
             listed.append(module.read(place))
     return list(zip(params.ingest.sources, distinct_image_ids(listed, root), strict=True))

@@ -5,6 +5,7 @@ import io
 import json
 import sys
 from collections import Counter
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ import typer
 
 from pipeline_lib.core.errors import DataError, PipelineError
 from pipeline_lib.core.files import ESCAPED, clear_output, output_file, read_json
+from pipeline_lib.delivery.bulk.command import embed, verify_table
 from pipeline_lib.delivery.identify.command import identify
 from pipeline_lib.delivery.registry.ask import CHAMPION, ask
 from pipeline_lib.delivery.report.tables import as_text, headline_table
@@ -25,6 +27,7 @@ NOT_PRINTED = ("maps", "face_a", "face_b", "png")  # an answer's pictures, and 2
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(study, name="study")
 app.command()(identify)
+app.command()(embed)
 TrackingUri = Annotated[
     str | None,
     typer.Option(
@@ -32,6 +35,21 @@ TrackingUri = Annotated[
     ),
 ]
 Data = Annotated[Path, typer.Option(help="The rebuild's data folder.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(version("face-verifier"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Check params, compare photographs, identify, sum up a rebuild, promote, export."""
 
 
 @app.command()
@@ -70,8 +88,8 @@ def scale(usual: Annotated[str, typer.Argument(help="The scale that params.yaml 
 
 @app.command()
 def verify(
-    a: Annotated[Path, typer.Argument(help="One photograph with one face.")],
-    b: Annotated[Path, typer.Argument(help="The other one.")],
+    a: Annotated[Path | None, typer.Argument(help="One photograph with one face.", show_default=False)] = None,
+    b: Annotated[Path | None, typer.Argument(help="The other one.", show_default=False)] = None,
     html: Annotated[
         Path | None,
         typer.Option(
@@ -98,6 +116,14 @@ def verify(
         ),
     ] = None,
     threshold: Annotated[float | None, typer.Option(help="Decide at this threshold, not at the model's.")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="In place of A and B: a CSV file with columns a, b and, if wanted, id.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="With --pairs: the CSV file of answers.")] = None,
+    explain: Annotated[Path | None, typer.Option(help="With --pairs: a folder for a page a pair.")] = None,
+    fail_on_error: Annotated[
+        bool, typer.Option("--fail-on-error", help="With --pairs: exit with 1 if a pair has no answer.")
+    ] = False,
     model: Annotated[
         str | None, typer.Option(help=f"The registered model; default: {CHAMPION}.", show_default=False)
     ] = None,
@@ -109,15 +135,29 @@ def verify(
 
     Which parts: by the network's own sum over patches (RRFNet, BagNet), else by what its score reacts to; the answer says which.
 
+    With --pairs and --out, many of them: every row is answered or says why not, each photograph is looked at once, and a call
+    that was stopped goes on where it was.
+
     Exit code 0: there is a verdict, match or not (see the text, or "match" in the JSON). 1: there is none, the message
     says why (no face, no such file, no such model). 2: the command line was wrong.
     """
+    if pairs is not None:
+        if a is not None or html or png or as_json or out is None:
+            raise typer.BadParameter(
+                "goes with --out, and without A, B, --html, --png and --json", param_hint="--pairs"
+            )
+        verify_table(pairs, out, explain, fail_on_error, fmr, threshold, model, tracking)
+        return
+    if a is None or b is None or out or explain or fail_on_error:
+        raise typer.BadParameter("two photographs, or --pairs with --out", param_hint="A B")
     for option, path in (("--html", html), ("--png", png)):
         if path is None:
             continue
         if path.resolve() in (a.resolve(), b.resolve()):
             raise DataError("An output would replace a photograph.", got=path, allowed="another file", where=option)
         clear_output(path)  # a failure must not leave the last pair's page, which says Match or No match
+    if missing := [path for path in (a, b) if not path.is_file()]:
+        raise DataError("There is no such photograph.", got=", ".join(map(str, missing)))
     given = {"method": method, "check": check, "fmr": fmr, "threshold": threshold}
     asked = {name: value for name, value in given.items() if value is not None}
     if model is None and tracking is None and not is_store(tracking_uri()):
@@ -217,6 +257,26 @@ def export(
         raise DataError("There is no such folder to write into.", got=out.parent, where="--out")
     export_network(load_network(network), out)
     typer.echo(f"{out}: {out.stat().st_size:,} bytes")
+
+
+@app.command(name="export-faces")
+def export_faces(
+    to: Annotated[str, typer.Option(help="folder, recordio, or verification_bin, which takes pairs.")],
+    out: Annotated[Path, typer.Option(help="The folder, or the .bin file.")],
+    split: Annotated[str | None, typer.Option(help="train, val or test; all of them without.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Whose pairs, for verification_bin.")] = None,
+    data: Data = Path("data"),
+) -> None:
+    """Write the aligned faces of a rebuild for other programs: a folder of PNGs, or InsightFace's RecordIO and .bin."""
+    from pipeline_lib.core.kinds import load_kind
+    from pipeline_lib.data.exports.shared.faces import exported_faces
+
+    module = load_kind("data.exports", to, "--to")
+    if out.exists() and (out.is_file() or any(out.iterdir())):
+        raise DataError("There is something of this name already.", got=out, allowed="a new name", where="--out")
+    faces = exported_faces(data / "align", split, data / "ingest" / "pairs.parquet", protocol)
+    module.write(faces, out)
+    typer.echo(f"{out}: {len(faces.image_ids):,} faces of {len(set(faces.identities)):,} people")
 
 
 def main() -> None:

@@ -28,6 +28,8 @@ from pipeline_lib.schemas.shard_index import SHARD_INDEX
 from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 
+COLUMNS = ["image_id", "identity", "split", "uri", "offset", "length", "faces", "landmarks"]
+
 
 def main(manifest: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Option()]) -> None:
     """Detect and align the photographs of MANIFEST; write shards, their index and the rejects table to OUT."""
@@ -35,7 +37,7 @@ def main(manifest: Annotated[Path, typer.Option()], out: Annotated[Path, typer.O
     max_pixels = read_section("ingest", Ingest).max_pixels
     logged = {"align": align.model_dump(), "ingest": {"max_pixels": max_pixels}}
     with stage_run("align", params=logged, inputs={"manifest": manifest}) as run:
-        photos = read_table(manifest, MANIFEST).select(["image_id", "identity", "split", "uri"])
+        photos = read_table(manifest, MANIFEST).select(COLUMNS)
         starts = range(0, photos.num_rows, machine.photographs_per_batch)
         batches = (photos.slice(start, machine.photographs_per_batch).to_pylist() for start in starts)
         weights = detector_weights(align)

@@ -6,13 +6,21 @@ from pydantic import Field, model_validator
 
 from pipeline_lib.params.section import Positive, Section, Share
 
+Faces = Literal["detect", "landmarks", "aligned"]
+DETECT: Faces = "detect"
+
 
 class Source(Section):
-    """One photograph source. `path` is relative to ingest.root. `split`: by_identity draws the splits, else all go to one."""
+    """One photograph source. `path` is relative to ingest.root. `split`: by_identity draws the splits, else all go to one.
+
+    `faces`: detect looks for them, landmarks aligns by those that the source states, aligned takes pictures of 112x112 px (or 96
+    px wide) as they are.
+    """
 
     kind: str
     path: str
     split: Literal["by_identity", "train", "val", "test"]
+    faces: Faces = DETECT
 
 
 class Ingest(Section):

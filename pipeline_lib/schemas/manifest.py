@@ -7,9 +7,10 @@ from pipeline_lib.schemas.landmarks import LANDMARKS
 SPLITS = ("train", "val", "test")
 VIEWS = FRONTAL, PROFILE = "frontal", "profile"
 
-# One row a photograph. `uri` is a path as opened from the repository root. `media` groups the frames of one video or the
-# photographs of one session (image_id where there is no such group). `landmarks` in pixels of the upright photograph. `view` is
-# null where the source does not state it.
+# One row a photograph. `uri` is a path as opened from the repository root; `offset` and `length` say which of its bytes, null
+# where the file is this photograph's own. `faces` says how the face is found (params.ingest.Source). `media` groups the frames of
+# one video or the photographs of one session (image_id where there is no such group). `landmarks` in pixels of the upright
+# photograph. `view` is null where the source does not state it.
 MANIFEST = pa.schema(
     [
         ("image_id", pa.string()),
@@ -17,6 +18,9 @@ MANIFEST = pa.schema(
         ("split", pa.string()),
         ("media", pa.string()),
         ("uri", pa.string()),
+        ("offset", pa.int64()),
+        ("length", pa.int64()),
+        ("faces", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("sha256", pa.string()),

@@ -29,6 +29,8 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         return dict(ANSWER)
 
     monkeypatch.chdir(tmp_path)
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).touch()
     monkeypatch.setattr(cli, "ask", ask)
     monkeypatch.setattr(cli, "existing_store", lambda given: "sqlite:///mlflow.db")
     monkeypatch.setattr(cli, "is_store", lambda uri: True)
@@ -41,6 +43,11 @@ def verify(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> object:
     with pytest.raises(SystemExit) as raised:
         cli.main()
     return raised.value.code
+
+
+def written(folder: Path) -> list[str]:
+    """What is there beside the photographs."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix != ".jpg")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +68,7 @@ def test_a_page_that_cannot_be_written_is_a_sentence_before_the_model_is_asked(
     message = verify(monkeypatch, "a.jpg", "b.jpg", "--html", html)
     assert message == f"DataError: A file cannot be written.\n  got: {why}\n  where: {Path(html)}"
     assert asked == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+    assert written(tmp_path) == ["file", "folder"]
 
 
 @pytest.mark.parametrize("how", ["answer", "exception", "interrupt"])
@@ -77,8 +84,8 @@ def test_without_a_verdict_the_last_pairs_page_is_gone(
         raise KeyboardInterrupt if how == "interrupt" else DataError("There is no such model.")
 
     monkeypatch.setattr(cli, "ask", fail)
-    assert verify(monkeypatch, "c.jpg", "d.jpg", "--html", "v.html") != 0
-    assert list(tmp_path.iterdir()) == []
+    assert verify(monkeypatch, "b.jpg", "a.jpg", "--html", "v.html") != 0
+    assert written(tmp_path) == []
 
 
 def test_the_page_does_not_replace_a_photograph(
@@ -93,6 +100,7 @@ def test_a_photographs_name_that_is_no_utf8(
     asked: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = os.fsdecode(b"J\xf6rg")
+    (tmp_path / f"{name}.jpg").touch()
     assert verify(monkeypatch, f"{name}.jpg", "b.jpg", "--html", f"{name}.html") == 0
     assert asked == [Path(f"{name}.jpg"), Path("b.jpg")]
     assert "J\\udcf6rg.jpg" in (tmp_path / f"{name}.html").read_text(encoding="utf-8")
@@ -116,7 +124,7 @@ def test_a_picture_is_written_where_there_is_one(
 ) -> None:
     message = str(verify(monkeypatch, "a.jpg", "b.jpg", "--html", "v.html", "--png", "v.png"))
     assert "There is no picture to write" in message
-    assert list(tmp_path.iterdir()) == []
+    assert written(tmp_path) == []
     monkeypatch.setitem(ANSWER, "png", base64.b64encode(b"a picture").decode())
     assert verify(monkeypatch, "a.jpg", "b.jpg", "--png", "v.png") == 0
     assert (tmp_path / "v.png").read_bytes() == b"a picture"

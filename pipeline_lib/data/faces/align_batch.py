@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,10 @@ import numpy.typing as npt
 from pipeline_lib.data.faces.align_photo import align_chosen
 from pipeline_lib.data.faces.detection.build import make_detector
 from pipeline_lib.data.faces.detection.face import Detector, Face, Image
+from pipeline_lib.data.faces.given_face import align_given, is_given
 from pipeline_lib.data.faces.rejects import FaceReject, reject_row
-from pipeline_lib.data.photos.photo import PhotoError, decode_photo, read_photo
+from pipeline_lib.data.photos.photo import PhotoError, decode_photo
+from pipeline_lib.data.photos.place import Place, read_photo
 from pipeline_lib.params.align import Align
 
 # Photographs are decoded and detected in runs of about this size: a batch of 32 gigantic ones must not fill the memory.
@@ -39,7 +42,7 @@ class AlignedFace:
     face: Face
 
 
-Row = Mapping[str, object]
+Row = Mapping[str, Any]
 Outcome = AlignedFace | dict[str, object]
 
 
@@ -47,7 +50,7 @@ def align_batch(rows: Sequence[Row], align: Align, weights: Path | None, root: P
     """Align the photographs of some rows of the manifest.
 
     Args:
-        rows: mappings with image_id, identity, split and uri.
+        rows: mappings with image_id, identity, split and uri, and where they are not null offset, length, faces and landmarks.
         align: the section; its `weights` are not looked at.
         weights: see detection.build.detector_weights.
         root: the folder that `uri` starts from; absolute, since a worker of another machine has its own working directory.
@@ -60,12 +63,16 @@ def align_batch(rows: Sequence[Row], align: Align, weights: Path | None, root: P
     detector = _process_detector(align.detector, weights, align.min_score, align.min_face_px, largest_only)
     outcomes: list[Outcome] = []
     for run in _decoded_runs(rows, root, max_pixels):
-        found = iter(detector.detect([image for _, image in run if not isinstance(image, PhotoError)]))
+        searched = [image for row, image in run if not isinstance(image, PhotoError) and not is_given(row)]
+        found = iter(detector.detect(searched))
         for row, image in run:
             try:
                 if isinstance(image, PhotoError):
                     raise image
-                aligned, landmarks, face = align_chosen(image, next(found), align.several_faces, align.min_face_px)
+                if is_given(row):
+                    aligned, landmarks, face = align_given(row, image)
+                else:
+                    aligned, landmarks, face = align_chosen(image, next(found), align.several_faces, align.min_face_px)
             except (PhotoError, FaceReject) as error:
                 outcomes.append(reject_row(str(row["image_id"]), str(row["uri"]), "align", error.reason, error.detail))
                 continue
@@ -88,7 +95,7 @@ def _decoded_runs(rows: Sequence[Row], root: Path, max_pixels: int) -> Iterator[
     run: list[tuple[Row, Image | PhotoError]] = []
     num_pixels = 0
     for row in rows:
-        image = _decode(root / str(row["uri"]), max_pixels)
+        image = _decode(Place(root / str(row["uri"]), row.get("offset"), row.get("length")), max_pixels)
         run.append((row, image))
         num_pixels += 0 if isinstance(image, PhotoError) else image.shape[0] * image.shape[1]
         if num_pixels >= RUN_PIXELS:
@@ -98,9 +105,9 @@ def _decoded_runs(rows: Sequence[Row], root: Path, max_pixels: int) -> Iterator[
         yield run
 
 
-def _decode(path: Path, max_pixels: int) -> Image | PhotoError:
+def _decode(place: Place, max_pixels: int) -> Image | PhotoError:
     try:
-        return decode_photo(read_photo(path, max_pixels), max_pixels)
+        return decode_photo(read_photo(place, max_pixels), max_pixels)
     except PhotoError as error:  # also where it is gone or has grown since the manifest was written
         return error
 

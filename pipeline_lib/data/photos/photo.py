@@ -1,13 +1,11 @@
 """Photograph files: their size without decoding them, and their pixels as upright 8-bit RGB; hostile files are refused."""
 
 import io
-import stat
 import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -21,11 +19,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.photos.bad_entries import printable
 
 REASONS = ("empty", "not_an_image", "unreadable", "truncated", "too_large", "bad_name")
-# An uncompressed TIFF with four 16-bit channels needs 8 bytes a pixel; a longer file holds more pixels than are allowed.
-MAX_BYTES_A_PIXEL = 8
 FORMATS = "JPEG, PNG, WebP, BMP, TIFF, PGM/PPM"
 EXIF_ORIENTATION = 0x0112
 # Transparent pixels become this grey, which the networks see as 0 (they take (v - 127.5) / 127.5) like padding: white or black
@@ -72,37 +67,24 @@ class Probe:
     height: int
 
 
-def read_photo(path: Path, max_pixels: int) -> bytes:
-    """A photograph's file, whose kind and size are looked at before it is opened.
-
-    Raises:
-        PhotoError: unreadable, too_large (longer than any picture of `max_pixels`), or bad_name.
-    """
-    try:
-        _check_file(path, max_pixels)
-        return path.read_bytes()
-    except OSError as error:
-        raise PhotoError("unreadable", f"the operating system says: {error.strerror or error}") from error
-
-
-def probe_photo(path: Path, max_pixels: int) -> Probe:
+def probe_photo(handle: IO[bytes], max_pixels: int) -> Probe:
     """Read a photograph's size from its header; that its pixels are whole, only decode_photo can say.
 
+    Args:
+        handle: a file opened for reading, at its begin.
+        max_pixels: see decode_photo.
+
     Raises:
-        PhotoError: empty, not_an_image, truncated (inside the header), too_large (more than `max_pixels`), or see read_photo.
+        PhotoError: empty, not_an_image, truncated (inside the header), too_large (more than `max_pixels`).
+        OSError: it cannot be read.
     """
-    try:
-        _check_file(path, max_pixels)
-        with path.open("rb") as handle:
-            exif_at_end = _png_text_follows_pixels(handle)
-            handle.seek(0)
-            image = _open_header(handle, max_pixels)
-            width, height = image.size
-            # A PNG's own getexif decodes the pixels to get at what follows them; the base class's takes what the header had.
-            exif = image.getexif if exif_at_end else partial(Image.Image.getexif, image)
-            return Probe(height, width) if _orientation(exif) >= 5 else Probe(width, height)
-    except OSError as error:
-        raise PhotoError("unreadable", f"the operating system says: {error.strerror or error}") from error
+    exif_at_end = _png_text_follows_pixels(handle)
+    handle.seek(0)
+    image = _open_header(handle, max_pixels)
+    width, height = image.size
+    # A PNG's own getexif decodes the pixels to get at what follows them; the base class's takes what the header had.
+    exif = image.getexif if exif_at_end else partial(Image.Image.getexif, image)
+    return Probe(height, width) if _orientation(exif) >= 5 else Probe(width, height)
 
 
 def decode_photo(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8]:
@@ -137,17 +119,6 @@ def decode_photo(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8]:
             raise PhotoError("truncated", "its pixels end early") from error
         raise PhotoError("unreadable", "its pixels are damaged") from error
     return np.ascontiguousarray(_UPRIGHT[_orientation(image.getexif)](pixels))
-
-
-def _check_file(path: Path, max_pixels: int) -> None:
-    if printable(path) != str(path):
-        raise PhotoError("bad_name", "its name is no UTF-8, so no table can hold it; rename it")
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
-        raise PhotoError("unreadable", "not a regular file")  # opening a pipe would wait for ever
-    if found.st_size > MAX_BYTES_A_PIXEL * max_pixels:
-        most = f"{MAX_BYTES_A_PIXEL * max_pixels} for {max_pixels} pixels"
-        raise PhotoError("too_large", f"{found.st_size} bytes are more than {most}")
 
 
 def _open_header(handle: IO[bytes], max_pixels: int) -> ImageFile.ImageFile:

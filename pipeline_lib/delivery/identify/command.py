@@ -2,7 +2,6 @@
 
 import json
 import logging
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,6 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import ESCAPED, clear_output, output_file
 from pipeline_lib.delivery.registry.ask import CHAMPION
 from pipeline_lib.params.machine import load_machine
-from pipeline_lib.tracking.store import existing_store, is_store, tracking_uri
 
 
 def identify(
@@ -67,7 +65,7 @@ def identify(
     """
     from pipeline_lib.delivery.identify import page, words
     from pipeline_lib.delivery.identify.answer import Asked, identify_photograph
-    from pipeline_lib.delivery.identify.model import Opened, open_registered, open_shipped
+    from pipeline_lib.delivery.identify.model import open_asked
 
     if not 0 < fpir < 1:
         raise typer.BadParameter(f"{fpir} is not between 0 and 1", param_hint="--fpir")
@@ -76,12 +74,7 @@ def identify(
             problem = "An output would replace a photograph or lie in the gallery."
             raise DataError(problem, got=html, allowed="another file", where="--html")
         clear_output(html)
-    opening: AbstractContextManager[Opened]
-    if model is None and tracking is None and not is_store(tracking_uri()):
-        opening = nullcontext(open_shipped())
-    else:
-        opening = open_registered(model or CHAMPION, existing_store(tracking))
-    with opening as opened:
+    with open_asked(model, tracking) as opened:
         logging.basicConfig(level=logging.INFO, format="%(message)s")  # the progress, where there is no terminal
         asked = Asked(top, fpir, rerank, pictures=html is not None)
         found = identify_photograph(opened, photograph, gallery, cache, asked, load_machine().num_workers)

@@ -92,13 +92,26 @@ def _updated(cache: Path, listing: Listing, folder: Path, opened: Opened, num_wo
     whole = read_cache(cache, with_faces=True)
     kept, new = _compared(whole, listing)
     whole = whole.take(pa.array(kept, pa.int64()))
+    for table in looked_at(new, folder, opened, num_workers):
+        whole = pa.concat_tables([whole, table])
+        write_cache(cache, whole)
+    return whole.select(SMALL), len(new)
+
+
+def looked_at(new: Sequence[Photograph], folder: Path, opened: Opened, num_workers: int) -> Iterator[pa.Table]:
+    """What the model finds in photographs, PHOTOGRAPHS_A_SAVE at a time: tables of cache.SCHEMA, in order; at least one.
+
+    Args:
+        new: their keys are paths that start from `folder`.
+        num_workers: processes that detect; see core.parallel.map_batches.
+    """
     rows: list[dict[str, object]] = []
     for photo, outcome in zip(new, _aligned(new, folder, opened, num_workers), strict=True):
         rows.append(_row(photo, outcome))
         if len(rows) == PHOTOGRAPHS_A_SAVE:
-            whole = _saved(cache, whole, rows, opened)
+            yield _with_features(rows, opened)
             rows = []
-    return _saved(cache, whole, rows, opened).select(SMALL), len(new)
+    yield _with_features(rows, opened)
 
 
 def _aligned(new: Sequence[Photograph], folder: Path, opened: Opened, num_workers: int) -> Iterator[Outcome]:
@@ -114,7 +127,7 @@ def _aligned(new: Sequence[Photograph], folder: Path, opened: Opened, num_worker
     )
     workers = min(num_workers, len(batches)) if len(batches) > 1 else 0
     done = map_batches(function, batches, workers, crashed=crashed_row)
-    for outcomes in track(done, f"batches of {PHOTOGRAPHS_A_BATCH} gallery photographs", len(batches)):
+    for outcomes in track(done, f"batches of {PHOTOGRAPHS_A_BATCH} photographs", len(batches)):
         yield from outcomes
 
 
@@ -125,7 +138,7 @@ def _row(photo: Photograph, outcome: Outcome) -> dict[str, object]:
     return row | {"reason": outcome["reason"], "detail": outcome["detail"]}
 
 
-def _saved(cache: Path, whole: pa.Table, rows: list[dict[str, object]], opened: Opened) -> pa.Table:
+def _with_features(rows: list[dict[str, object]], opened: Opened) -> pa.Table:
     usable = [row for row in rows if "image" in row]
     if usable:
         images = np.stack([np.asarray(row.pop("image"), np.uint8) for row in usable])
@@ -136,9 +149,7 @@ def _saved(cache: Path, whole: pa.Table, rows: list[dict[str, object]], opened: 
             row["vector"] = None if faces.vectors is None else faces.vectors[place]
             if faces.patches is not None and (needs.with_patches or needs.positions):
                 row["patches"], row["num_patches"] = faces.patches[place].ravel(), faces.patches.shape[1]
-    whole = pa.concat_tables([whole, pa.Table.from_pylist(rows, schema=SCHEMA)])
-    write_cache(cache, whole)
-    return whole
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
 def _gallery(table: pa.Table, listing: Listing, cache: Path, num_new: int) -> Gallery:
@@ -156,7 +167,7 @@ def _gallery(table: pa.Table, listing: Listing, cache: Path, num_new: int) -> Ga
     name_of = {photo.key: photo.name for photo in listing.photographs}
     keys = usable["key"].to_pylist()
     return Gallery(
-        keys, [name_of[key] for key in keys], _faces(usable), cache, unusable, dict(listing.left_out), num_new
+        keys, [name_of[key] for key in keys], faces_of(usable), cache, unusable, dict(listing.left_out), num_new
     )
 
 
@@ -167,7 +178,8 @@ def _in_words(unusable: Sequence[Unusable], left_out: dict[str, int]) -> str:
     return "; ".join([*shown, *more, *others]) or "an empty folder"
 
 
-def _faces(usable: pa.Table) -> Faces:
+def faces_of(usable: pa.Table) -> Faces:
+    """What a table of cache.SCHEMA has of usable photographs, but for pixels."""
     num = usable.num_rows
     vectors, patches = (_floats(usable[name]) for name in ("vector", "patches"))
     return Faces(

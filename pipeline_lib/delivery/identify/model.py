@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.delivery.registry.ask import ALLOWED
+from pipeline_lib.delivery.registry.ask import ALLOWED, CHAMPION
 from pipeline_lib.delivery.registry.package import VERIFIER
 from pipeline_lib.delivery.verifier import shipped
 from pipeline_lib.delivery.verifier.files import CALIBRATION, IMPOSTORS, detector_file
@@ -16,7 +16,14 @@ from pipeline_lib.delivery.verifier.shipped_calibration import FOLDER, PROVENANC
 from pipeline_lib.delivery.verifier.verifier import Verifier
 from pipeline_lib.networks.backbones.dlib_resnet import SHA256
 from pipeline_lib.tracking.reach import find_store
-from pipeline_lib.tracking.store import RegistryError, import_mlflow, shown_uri
+from pipeline_lib.tracking.store import (
+    RegistryError,
+    existing_store,
+    import_mlflow,
+    is_store,
+    shown_uri,
+    tracking_uri,
+)
 
 SHIPPED_NOTE = (
     "No model is registered here, so the package's own verifier answers: dlib's recogniser, whose threshold rests on press "
@@ -42,6 +49,20 @@ class Opened:
     note: str
     digest: str
     detector_weights: Path | None
+
+
+@contextmanager
+def open_asked(model: str | None, tracking: str | None) -> Iterator[Opened]:
+    """The model that a command line names, else the store's champion; the package's own where no store is named and none is here.
+
+    Raises:
+        As open_registered, open_shipped.
+    """
+    if model is None and tracking is None and not is_store(tracking_uri()):
+        yield open_shipped()
+        return
+    with open_registered(model or CHAMPION, existing_store(tracking)) as opened:
+        yield opened
 
 
 def open_shipped() -> Opened:

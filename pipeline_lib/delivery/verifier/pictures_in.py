@@ -4,7 +4,8 @@ import base64
 import binascii
 from pathlib import Path
 
-from pipeline_lib.data.photos.photo import MAX_BYTES_A_PIXEL, PhotoError
+from pipeline_lib.data.photos.photo import PhotoError
+from pipeline_lib.data.photos.place import MAX_BYTES_A_PIXEL
 
 ALLOWED = "bytes, base64 text, a data: URL with base64, or a pathlib.Path"
 

@@ -82,6 +82,7 @@ class Verifier:
         check: bool = False,
         fmr: float | None = None,
         threshold: float | None = None,
+        calibration: Calibration | None = None,
     ) -> list[Comparison]:
         """Compare each pair of pictures; a picture that appears several times is detected and embedded once.
 
@@ -94,6 +95,7 @@ class Verifier:
             method: of the explanation, see methods.chosen_method.
             check: also say whether a second method points at the same parts; embeds 98 images more a pair.
             fmr, threshold: decide at this false-match rate or threshold, not at the calibration's; at most one of them.
+            calibration: in place of the verifier's own.
 
         Returns:
             One answer a pair, in order. A pair with a picture that has no usable face, or is no picture, has `error` set
@@ -104,7 +106,7 @@ class Verifier:
             ParamsError: `method` explains no such model.
             DataError: no such threshold, or false-match rate, is to be had (Calibration.deciding).
         """
-        calibration = self.calibration.deciding(fmr, threshold)
+        calibration = (calibration or self.calibration).deciding(fmr, threshold)
         chosen = chosen_method(method, self.encoder.whole_face)
         problems: dict[str, str] = {}
         crops: dict[str, Image] = {}

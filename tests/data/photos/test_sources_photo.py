@@ -15,15 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline_lib.data.photos.photo import (
-    MAX_BYTES_A_PIXEL,
-    REASONS,
-    PhotoError,
-    Probe,
-    decode_photo,
-    probe_photo,
-    read_photo,
-)
+from pipeline_lib.data.photos.photo import REASONS, PhotoError, Probe, decode_photo
+from pipeline_lib.data.photos.place import MAX_BYTES_A_PIXEL, Place, look_at, read_photo
 
 MAX_PIXELS = 10_000
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -65,7 +58,7 @@ def probe_reason(path: Path, data: bytes | None = None) -> str:
     if data is not None:
         path.write_bytes(data)
     with pytest.raises(PhotoError) as caught:
-        probe_photo(path, MAX_PIXELS)
+        look_at(Place(path), MAX_PIXELS)
     return caught.value.reason
 
 
@@ -124,13 +117,13 @@ def test_exif_orientation(tmp_path: Path, orientation: int, upright: list[str]) 
     np.testing.assert_array_equal(decode_photo(data, MAX_PIXELS), expected)
     path = tmp_path / "a.png"
     path.write_bytes(data)
-    assert probe_photo(path, MAX_PIXELS) == Probe(len(upright[0]), len(upright))
+    assert look_at(Place(path), MAX_PIXELS)[0] == Probe(len(upright[0]), len(upright))
 
 
 def test_exif_of_a_jpeg(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(encode(NOISE, "JPEG", exif=exif(6)))
-    assert probe_photo(path, MAX_PIXELS) == Probe(40, 50)  # 50 wide, 40 high on the sensor
+    assert look_at(Place(path), MAX_PIXELS)[0] == Probe(40, 50)  # 50 wide, 40 high on the sensor
     assert decode_photo(path.read_bytes(), MAX_PIXELS).shape == (50, 40, 3)
 
 
@@ -143,7 +136,7 @@ def test_exif_after_the_pixels_of_a_png_counts(tmp_path: Path) -> None:
     moved = without[:end] + chunk + without[end:]
     path = tmp_path / "a.png"
     path.write_bytes(moved)
-    assert probe_photo(path, MAX_PIXELS) == Probe(2, 3)
+    assert look_at(Place(path), MAX_PIXELS)[0] == Probe(2, 3)
     assert decode_photo(moved, MAX_PIXELS).shape == (3, 2, 3)
 
 
@@ -288,7 +281,7 @@ def test_messages_repeat_nothing_of_the_file(tmp_path: Path, header: bytes) -> N
     path = tmp_path / "secret"
     path.write_bytes(header + SECRET)
     messages = []
-    for read in (lambda: decode_photo(path.read_bytes(), MAX_PIXELS), lambda: probe_photo(path, MAX_PIXELS)):
+    for read in (lambda: decode_photo(path.read_bytes(), MAX_PIXELS), lambda: look_at(Place(path), MAX_PIXELS)):
         try:
             read()
         except PhotoError as error:
@@ -339,7 +332,7 @@ def test_permission_denied(tmp_path: Path, request: pytest.FixtureRequest) -> No
     path.chmod(0)
     request.getfixturevalue("ordinary_user")
     with pytest.raises(PhotoError, match=os.strerror(errno.EACCES)) as caught:
-        probe_photo(path, MAX_PIXELS)
+        look_at(Place(path), MAX_PIXELS)
     assert caught.value.reason == "unreadable"
 
 
@@ -370,15 +363,15 @@ def test_a_file_longer_than_its_pixels_can_be_is_refused_unread(
     path.write_bytes(encode(np.zeros((4, 4, 3), np.uint8), "JPEG"))
     os.truncate(path, MAX_BYTES_A_PIXEL * MAX_PIXELS + 1)  # sparse: it takes no disk
     monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("it was opened"))
-    for look in (read_photo, probe_photo):
+    for look in (read_photo, look_at):
         with pytest.raises(PhotoError, match=r"too_large.*bytes are more than") as caught:
-            look(path, MAX_PIXELS)
+            look(Place(path), MAX_PIXELS)
         assert caught.value.reason == "too_large"
 
 
 def test_read_photo_gives_the_bytes_and_refuses_what_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
-    assert read_photo(tmp_path / "a", 1) == b"abc"
+    assert read_photo(Place(tmp_path / "a"), 1) == b"abc"
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "circle").symlink_to("circle")
     for name, reason in (
@@ -388,5 +381,5 @@ def test_read_photo_gives_the_bytes_and_refuses_what_is_no_file(tmp_path: Path) 
         ("caf\udce9", "bad_name"),
     ):
         with pytest.raises(PhotoError) as caught:
-            read_photo(tmp_path / name, 1)
+            read_photo(Place(tmp_path / name), 1)
         assert caught.value.reason == reason

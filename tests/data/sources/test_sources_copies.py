@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline_lib.data.sources.shared import probe
+from pipeline_lib.data.photos import place
 from pipeline_lib.data.sources.shared.manifest import BuiltManifest, build_manifest
 from pipeline_lib.data.sources.shared.probe import TooManyRejects
 from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces
@@ -76,7 +76,7 @@ def test_photographs_whose_digests_only_begin_alike_are_no_copies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digests = {"ann-1": "1", "ann-2": "2", "ann-3": "2", "bob-1": "3", "bob-2": "4", "bob-3": "1"}
-    monkeypatch.setattr(probe, "sha256_file", lambda path: "0" * 63 + digests[path.stem])
+    monkeypatch.setattr(place, "sha256_file", lambda path: "0" * 63 + digests[path.stem])
     built = build(faces(tmp_path / "x", dict.fromkeys(digests, 1)), "train", max_reject_share=0.4)
     assert built.manifest["image_id"].to_pylist() == ["ann-2", "bob-1", "bob-2"]
     rejects = {row["image_id"]: row["reason"] for row in built.rejects.to_pylist()}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.photos.photo import PhotoError, probe_photo
+from pipeline_lib.data.photos.photo import PhotoError
+from pipeline_lib.data.photos.place import look_at
 from pipeline_lib.data.sources import image_folder
 from pipeline_lib.data.sources.shared.records import PhotoRecord
 
@@ -125,7 +126,7 @@ def test_bad_entries_end_in_rejects_not_in_tracebacks(tmp_path: Path) -> None:
     assert Counter(photo.identity for photo in photos) == {"ann": 4, "b_udce9": 1, "b_udce8": 1}
     assert len({photo.image_id for photo in photos}) == 6
     for photo in photos:
-        path = Path(photo.path)
+        path = photo.place.path
         if path.name != "1.jpg" or photo.identity != "ann":
             with pytest.raises(PhotoError, match=r"unreadable|bad_name"):
-                probe_photo(path, 1000)
+                look_at(photo.place, 1000)

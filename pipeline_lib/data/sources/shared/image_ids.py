@@ -31,7 +31,7 @@ def distinct_image_ids(sources: Sequence[SourceFaces], root: Path) -> list[Sourc
     def distinct(photo: PhotoRecord) -> PhotoRecord:
         image_id, media = photo.image_id, photo.media
         if image_id in shared_ids:
-            image_id = f"{image_id}-{_hash(photo.path, root)}"
+            image_id = f"{image_id}-{_hash(photo.path, root, photo.offset)}"
         if media == photo.image_id:
             media = image_id
         elif media in shared_media:
@@ -55,7 +55,7 @@ def check_image_ids(sources: Sequence[SourceFaces]) -> None:
     for faces in sources if shared_ids else ():
         for photo in faces.photos:
             if photo.image_id in shared_ids:
-                paths[photo.image_id].append(photo.path)
+                paths[photo.image_id].append(photo.shown_place)
     clashes = [f"{' and '.join(several)} ({image_id})" for image_id, several in paths.items()]
     if clashes:
         more = [f"and {len(clashes) - MAX_NAMED} more"] if len(clashes) > MAX_NAMED else []
@@ -77,6 +77,6 @@ def _media_place(photo: PhotoRecord) -> str:
     return photo.path if photo.media == photo.image_id else os.path.dirname(photo.path)
 
 
-def _hash(path: str, root: Path) -> str:
-    place = Path(os.path.relpath(path, root)).as_posix()
+def _hash(path: str, root: Path, offset: int | None = None) -> str:
+    place = Path(os.path.relpath(path, root)).as_posix() + ("" if offset is None else f"#{offset}")
     return hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:8]

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.core.files import sha256_file
 from pipeline_lib.core.progress import track
 from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.data.photos.bad_entries import printable
-from pipeline_lib.data.photos.photo import PhotoError, Probe, probe_photo
+from pipeline_lib.data.photos.photo import PhotoError, Probe
+from pipeline_lib.data.photos.place import look_at
 from pipeline_lib.data.sources.shared.records import PhotoRecord
 from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.rejects import REJECTS
@@ -89,12 +88,9 @@ def _probe_all(
 ) -> tuple[pa.Table, pa.Table]:
     def probe(photo: PhotoRecord) -> tuple[Probe, str] | PhotoError:
         try:
-            path = Path(photo.path)
-            return probe_photo(path, max_pixels), sha256_file(path)
+            return look_at(photo.place, max_pixels)
         except PhotoError as error:
             return error
-        except OSError as error:  # it was there for the header and is gone, or the disk fails
-            return PhotoError("unreadable", f"the operating system says: {error.strerror or error}")
 
     def row(photo: PhotoRecord, size: Probe, sha256: str) -> Row:
         landmarks = None if photo.landmarks is None else [float(value) for value in photo.landmarks]
@@ -104,6 +100,9 @@ def _probe_all(
             "split": split_of[photo.image_id],
             "media": photo.media,
             "uri": printable(photo.path),
+            "offset": photo.offset,
+            "length": photo.length,
+            "faces": photo.faces,
             "width": size.width,
             "height": size.height,
             "sha256": sha256,

@@ -1,9 +1,11 @@
 """Each configured source, read by its kind.
 
-A kind is a module of data/sources, its name the one in ingest.sources. It offers one of two functions:
+A kind is a module of data/sources, its name the one in ingest.sources. It offers one of three functions:
 
     read(folder) -> SourceFaces            lists the photographs that lie below a folder; a module that has FETCHES downloads
                                            them first where the folder is absent or empty
+    unpack(place, folder, write)           the same for what cannot be read where it lies: photographs go into files in a folder,
+        -> SourceFaces                     which it makes; without `write` it says where they would be
     make(settings, folder) -> SourceFaces  puts photographs of its own making into an empty folder; its `Settings` are the
                                            section of params.yaml that has the kind's name, and plan(settings, folder)
                                            lists the same photographs without making them
@@ -18,7 +20,7 @@ from pipeline_lib.core.files import atomic_dir
 from pipeline_lib.core.kinds import checked, load_kind
 from pipeline_lib.data.sources.shared.image_ids import distinct_image_ids
 from pipeline_lib.data.sources.shared.records import SourceFaces
-from pipeline_lib.params.ingest import Source
+from pipeline_lib.params.ingest import DETECT, Source
 
 KINDS = "data.sources"
 
@@ -34,7 +36,7 @@ def read_sources(
         sources: of ingest.sources.
         sections: what params.yaml says of the kinds that have settings, by the kind's name.
         root: ingest.root; a source's path starts there.
-        photos: is replaced if it exists, and empty if no kind makes photographs.
+        photos: is replaced if it exists, and empty if no kind makes or unpacks photographs.
 
     Raises:
         ParamsError: a kind that does not exist, or its settings are wrong.
@@ -53,9 +55,19 @@ def read_sources(
             if source.kind in made:
                 settings = checked(module.Settings, sections.get(source.kind, {}), where=f"params.yaml, {source.kind}")
                 read.append(_moved(module.make(settings, partial / source.kind), partial, photos))
+            elif hasattr(module, "unpack"):
+                target = partial / f"{source.kind}-{len(read)}"
+                read.append(_moved(module.unpack(root / source.path, target, write=True), partial, photos))
             else:
                 read.append(module.read(root / source.path))
+        read = [_with_faces(source, faces) for source, faces in zip(sources, read, strict=True)]
         return list(zip(sources, distinct_image_ids(read, root), strict=True))
+
+
+def _with_faces(source: Source, faces: SourceFaces) -> SourceFaces:
+    if source.faces == DETECT:
+        return faces
+    return replace(faces, photos=[replace(photo, faces=source.faces) for photo in faces.photos])
 
 
 def _moved(faces: SourceFaces, old: Path, new: Path) -> SourceFaces:

@@ -4,12 +4,17 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline_lib.data.photos.place import Place
+from pipeline_lib.params.ingest import DETECT, Faces
 
 
 @dataclass(frozen=True, slots=True)  # there may be millions
 class PhotoRecord:
     """One photograph of a source. `split`, `view` (frontal, profile) None: the source states none. `landmarks`: 10 px values
-    x0 y0 .. x4 y4 or None.
+    x0 y0 .. x4 y4 or None. `offset`, `length`: of its bytes in a file that holds many (photos.place); None for all of the file.
+    `faces`: see params.ingest.Source.
     """
 
     image_id: str
@@ -19,6 +24,23 @@ class PhotoRecord:
     media: str
     landmarks: Sequence[float] | None = None
     view: str | None = None
+    offset: int | None = None
+    length: int | None = None
+    faces: Faces = DETECT
+
+    @property
+    def place(self) -> Place:
+        """Where its bytes lie."""
+        return Place(Path(self.path), self.offset, self.length)
+
+    @property
+    def shown_place(self) -> str:
+        """The same as a text."""
+        return (
+            self.path
+            if self.offset is None
+            else f"{self.path}, bytes {self.offset} to {self.offset + (self.length or 0)}"
+        )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Aligned faces, written as other programs read them: one file a format."""

@@ -1,0 +1,1 @@
+"""Many photographs at once: pairs of a table compared, folders embedded."""

@@ -24,12 +24,12 @@ from pipeline_lib.check import check_params
 # From top to bottom as data flows: a wing imports only from those above it, and a room within a wing likewise.
 WINGS = {
     "core": [], "params": [], "schemas": [],
-    "data": ["photos", "synthetic", "sources", "shards", "faces", "patches", "occlusion"],
+    "data": ["photos", "synthetic", "sources", "shards", "faces", "patches", "occlusion", "exports"],
     "networks": ["backbones", "heads", "over", "embedding", "embeddings", "attack", "training"],
     "matching": ["emd", "regions", "dam", "anchors", "scores", "rerankers", "retrieval", "verification"],
     "why": ["explanation", "faithfulness", "study"],
     "tracking": [],
-    "delivery": ["verifier", "registry", "claims", "report", "verdict", "identify"],
+    "delivery": ["verifier", "registry", "claims", "report", "verdict", "identify", "bulk"],
 }  # fmt: skip
 STAGES = read_stages()
 SOURCE_FILES = sorted(

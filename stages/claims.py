@@ -20,7 +20,8 @@ def main(data: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Optio
     section = read_section("claims", Claims)
     inputs = {"manifest": data / "ingest" / "manifest.parquet", "verified": data / "verify" / "scores.parquet"}
     inputs |= {"networks": data / "networks", "trainings": data / "train", "explained": data / "explain"}
-    inputs |= {name: data / name for name in ("align", "scores", "rerank", "networks_over", "train_over")}
+    inputs |= {name: data / name for name in ("scores", "rerank", "networks_over", "train_over")}
+    inputs |= {"aligned": data / "align" / "shards"}
     with stage_run("claims", params={"claims": section.model_dump()}, inputs=inputs) as run:
         evidence = read_evidence(data, section.num_bootstrap, section.seed)
         claims = judge_all(evidence)

@@ -67,6 +67,7 @@ bench: setup
 	python -m benchmarks.train_step
 	python -m benchmarks.processes
 	python -m benchmarks.regions_together
+	python -m benchmarks.cached_maps
 	python -m benchmarks.partial_fc
 	python -m benchmarks.networks_as_one
 	python -m benchmarks.emd

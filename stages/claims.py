@@ -7,6 +7,7 @@ import typer
 
 from pipeline_lib.core.files import write_json
 from pipeline_lib.delivery.claims.evidence import read_evidence
+from pipeline_lib.delivery.claims.fusion_figures import fusion_figures
 from pipeline_lib.delivery.claims.ledger import flat_figures, judge_all, verdicts
 from pipeline_lib.params.claims import Claims
 from pipeline_lib.params.load import read_section
@@ -15,14 +16,17 @@ from stages.common import run_stage
 
 
 def main(data: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Option()]) -> None:
-    """Judge every claim on every protocol and write claims.json."""
+    """Judge every claim on every protocol and write claims.json; and fusion.json, the figures of the networks that fuse two."""
     section = read_section("claims", Claims)
     inputs = {"manifest": data / "ingest" / "manifest.parquet", "verified": data / "verify" / "scores.parquet"}
     inputs |= {"networks": data / "networks", "trainings": data / "train", "explained": data / "explain"}
     inputs |= {name: data / name for name in ("scores", "rerank", "networks_over", "train_over")}
+    inputs |= {"aligned": data / "align" / "shards"}
     with stage_run("claims", params={"claims": section.model_dump()}, inputs=inputs) as run:
-        claims = judge_all(read_evidence(data, section.num_bootstrap, section.seed))
+        evidence = read_evidence(data, section.num_bootstrap, section.seed)
+        claims = judge_all(evidence)
         write_json(out / "claims.json", claims)
+        write_json(out / "fusion.json", fusion_figures(evidence))
         run.log_metrics(flat_figures(claims))
         run.set_tags(verdicts(claims))
         run.log_artifact(out / "claims.json")

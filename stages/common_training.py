@@ -33,6 +33,7 @@ def train(
     record: Path,
     open_training: Callable[[], TrainingSet],
     open_validation: Callable[[World, int], ValidationSet],
+    prepared: Callable[[TrainingSet, Mapping[str, FaceNetwork], World, int], TrainingSet] | None = None,
 ) -> None:
     """Train the networks of `build`, or write them as they are where entry.epochs is 0; rank 0 alone logs and writes.
 
@@ -45,6 +46,7 @@ def train(
         inputs: as tracking.stage_run.stage_run.
         out, record: the stage's folders; the first names the training state.
         open_training, open_validation: called only if needed; the latter takes the world and the images of a forward pass.
+        prepared: what the networks, by name, are trained on in place of the training set; takes what open_validation does, too.
     """
     machine = load_machine()
     torch.set_num_threads(machine.threads_per_process)
@@ -65,6 +67,8 @@ def train(
             validate = open_validation(world, size).measure if every else None
             logger = run.log_metrics if run else lambda figures, step: None
             dataset = open_training()
+            if prepared is not None:
+                dataset = prepared(dataset, named, world, size)
             fitted = fit(named, dataset, head, section, entry.epochs, machine, world, out, logger, validate)
         if run:
             write_fitted(networks, fitted, entry, record)

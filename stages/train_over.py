@@ -1,14 +1,19 @@
 """Train one network over frozen ones on the aligned and occluded faces of the training identities, in one process or many."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pipeline_lib.core.world import World
 from pipeline_lib.networks.backbones.shared.build import build_over
 from pipeline_lib.networks.backbones.shared.checkpoints import load_network
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.over.shared.settings import over_settings
+from pipeline_lib.networks.training.cached_maps import mapped, only_over
+from pipeline_lib.networks.training.data import TrainingSet
+from pipeline_lib.networks.training.fit import resume_folder
 from pipeline_lib.networks.training.labelled_images import training_faces
 from pipeline_lib.networks.training.validation import ValidationSet
 from pipeline_lib.params.load import PARAMS_FILE, read_entry, read_section
@@ -37,6 +42,9 @@ def main(
         stands_on = {name: load_network(frozen / name) for name in settings.over}
         return {out: build_over(settings, stands_on, section.seed)}
 
+    def maps(dataset: TrainingSet, networks: Mapping[str, FaceNetwork], world: World, batch_size: int) -> TrainingSet:
+        return mapped(dataset, only_over(networks, where), resume_folder(out), world, batch_size)
+
     train(
         f"train_over@{network}",
         entry,
@@ -49,6 +57,7 @@ def main(
         record=record,
         open_training=lambda: training_faces(aligned, occluded if section.use_occluded else None),
         open_validation=lambda world, batch_size: ValidationSet(aligned, pairs, batch_size, world),
+        prepared=maps if entry.cache_maps else None,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline_lib.params.section import NO_FILE, NONE, AboveZero, NonNegative, OpenSection, Section
+from pipeline_lib.params.section import NO_FILE, NONE, AboveZero, NonNegative, OpenSection, Positive, Section
 
 DISTILLATION = "distillation"  # the kind of networks/heads that learns from a teacher, not from labels
 
@@ -72,11 +72,24 @@ class Network(Trained):
 class NetworkOver(Trained):
     """A network over frozen ones (`over` names them): `kind` names a module of networks/over, which checks its keys.
 
-    `learning_rate`, `use_occluded`: in place of those of section `train`; null: those. Whether it
-    learns with a head, or from a loss of its own alone, its kind knows (over.shared.settings).
+    `learning_rate`, `use_occluded`, `decay_epochs`: in place of those of section `train`; null: those. `cache_maps`: what the
+    frozen networks see of every training image and its mirror image is computed once and kept on disk until the training ends;
+    images are then not shifted. Whether it learns with a head, or from a loss of its own alone, its kind knows
+    (over.shared.settings).
     """
 
     kind: str
     over: Annotated[list[str], Field(min_length=1)]
     learning_rate: AboveZero | None = None
     use_occluded: bool | None = None
+    decay_epochs: list[Positive] | None = None
+    cache_maps: bool = False
+
+    @model_validator(mode="after")
+    def _every_decay_comes_to_pass(self) -> Self:
+        found = self.decay_epochs
+        if found is not None and (found != sorted(set(found)) or found[-1] >= self.epochs):
+            raise ValueError(
+                f"decay_epochs {found} of {self.epochs} epochs: they must rise and end before the last epoch"
+            )
+        return self

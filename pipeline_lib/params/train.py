@@ -27,6 +27,7 @@ class Train(Section):
         use_occluded: whether the occluded training images of stage occlude are learned from, too.
         ema_decay: weight of the past in a running mean of the weights, which is then the network that comes out; null: none.
         validate_every_epochs: how often the val pairs are measured, beside once at the end; null: never.
+        decay_epochs: after how many epochs the rate falls to a tenth, each time; null: it falls linearly to 0.
         compile: whether torch.compile makes the network's kernels.
         seed: of initial weights, order and augmentation.
     """
@@ -45,8 +46,15 @@ class Train(Section):
     validate_every_epochs: Positive | None
     compile: bool
     seed: int
+    decay_epochs: list[Positive] | None = None
 
     def with_own(self, entry: NetworkOver) -> Self:
-        """The section with what an entry says in its place."""
-        own = {"learning_rate": entry.learning_rate, "use_occluded": entry.use_occluded}
+        """The section with what an entry says in its place; maps that are kept are of faces as they were aligned."""
+        own = {
+            "learning_rate": entry.learning_rate,
+            "use_occluded": entry.use_occluded,
+            "decay_epochs": entry.decay_epochs,
+        }
+        if entry.cache_maps:
+            own["shift_px"] = 0
         return self.model_copy(update={key: value for key, value in own.items() if value is not None})

@@ -29,6 +29,14 @@ def quick_run(name: str, repository: Path, timeout_s: float = 180) -> tuple[list
     return table, report
 
 
+def test_cached_maps(repository: Path) -> None:
+    _, report = quick_run("cached_maps", repository)
+    (row,) = report["rows"]
+    assert row["over images"] == pytest.approx(row["maps, images/s"] / row["images, images/s"], rel=1e-3)
+    assert row["over images"] > 1
+    assert 0 <= row["maps, wait"] < 1
+
+
 def test_train_step(repository: Path) -> None:
     table, report = quick_run("train_step", repository)
     (row,) = report["rows"]

@@ -56,7 +56,7 @@ def losses(spec: NetworkSpec, train: Train, device: torch.device, num_steps: int
     network = build_network(spec, seed=1)
     learner = Learner({"it": new_trainee(network, HEAD, train, 8)}, train, World(0, 0, 1, device))
     rng = np.random.default_rng(0)
-    kept = [network.draw_kept_patches(rng) for _ in range(32)]
+    kept = [network.draw(rng) for _ in range(32)]
     masks = None if kept[0] is None else np.stack(kept)
     batch = Batch([faces(32)], np.arange(32, dtype=np.int64) % 8, masks, None, np.arange(32))
     for _ in range(num_steps):

@@ -115,13 +115,13 @@ def over_spec(arch: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-def say_entry(data: Path, name: str, of: str, beside: str, kind: str) -> None:
+def say_entry(data: Path, name: str, of: str, beside: str, kind: str, **own: Any) -> None:
     """A score file that says its entry, as stage score writes it; its pairs are read elsewhere."""
     import pyarrow.parquet as pq
 
     path = data / "scores" / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    said = {"entry": json.dumps({"kind": kind, "of": of, "with": beside})}
+    said = {"entry": json.dumps({"kind": kind, "of": of, "with": beside, **own})}
     pq.write_table(pa.table({"x": pa.array([0])}).replace_schema_metadata(said), path)
 
 

@@ -170,6 +170,29 @@ def test_a_network_in_pairs_is_the_same_in_any_world_and_parts_and_goes_on_after
             assert other == pytest.approx(one, rel=1e-5)
 
 
+def test_a_bottleneck_draws_the_same_noise_in_any_world_and_after_a_stop(tmp_path: Path, start: Start) -> None:
+    options = (
+        "--network",
+        "fusion",
+        "--batch-size",
+        "6",
+        "--epochs",
+        "2",
+        "--micro-batch",
+        "3",
+    )  # it has batch normalisation
+    stop = ("--signal", "SIGTERM", "--signal-step", "4", "--signal-rank", "1")
+    for name, world, more, wanted in (("1", 1, (), 0), ("2", 2, (), 0), ("moved", 2, stop, 3), ("moved", 1, (), 0)):
+        for code, output in start([tmp_path / name], world, *options, *more):
+            assert code == wanted, output
+    one, two, moved = (json.loads((tmp_path / name / "history.json").read_text()) for name in ("1", "2", "moved"))
+    assert json.loads((tmp_path / "moved" / "logged.json").read_text())[0] > 2
+    assert one[-1]["loss"] < one[0]["loss"]
+    for others in (two, moved):
+        losses = [row["loss"] for row in others]
+        assert losses == pytest.approx([row["loss"] for row in one], rel=1e-4)  # float32 sums of another order
+
+
 def test_a_killed_rank_is_named_by_the_others(tmp_path: Path, start: Start) -> None:
     options = ("--network", "iresnet", "--signal", "SIGKILL", "--signal-step", "4", "--signal-rank", "1")
     started = time.monotonic()

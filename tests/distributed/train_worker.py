@@ -24,7 +24,7 @@ from pipeline_lib.networks.backbones.shared.build import build_network, build_ov
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.networks.heads.shared.settings import head_settings
-from pipeline_lib.networks.over import face_vit
+from pipeline_lib.networks.over import face_vit, fusion
 from pipeline_lib.networks.over.face_vit import FaceViT
 from pipeline_lib.networks.training.data import Square, TrainingSet
 from pipeline_lib.networks.training.loop import train_networks
@@ -37,6 +37,7 @@ SMALL = {"blocks": (1, 1, 1, 1), "width": 0.125, "embedding_dim": 8}
 SPECS = {
     "plain": iresnet.Spec(**SMALL),
     "pairs": iresnet.Spec(**SMALL),
+    "fusion": iresnet.Spec(**SMALL),
     "iresnet": iresnet.Spec(**SMALL),
     "rrfnet": iresnet.Spec(**SMALL, patches=Patches(side_px=56, layout="cross5", mask_share=0.4)),
 }
@@ -140,12 +141,15 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     head = head_settings(Head(kind=args.head, scale=8.0, margin=0.2), "--head")
     machine = Machine(checkpoint_every_steps=args.checkpoint_every, log_every_steps=args.log_every)
     spec = SPECS[args.network]
-    if args.network in ("plain", "pairs"):
+    if args.network in ("plain", "pairs", "fusion"):
         torch.manual_seed(train.seed)
         network: FaceNetwork = PlainNetwork(spec)
         if args.network == "pairs":
             above = face_vit.Settings(over=("below",), depth=1, heads=2, dim=8, head_dim=4, embedding_dim=8)
             network = build_over(above, {"below": network}, train.seed)
+        if args.network == "fusion":
+            fused = fusion.Settings(over=("below", "beside"), beta=0.1, heads=2, dim=8, head_dim=4, embedding_dim=8)
+            network = build_over(fused, {"below": network, "beside": PlainNetwork(spec)}, train.seed)
     else:
         network = build_network(spec, train.seed)
     num_forwards = 0  # in training
@@ -160,7 +164,11 @@ def run(args: argparse.Namespace, folder: Path) -> None:
                 os.kill(os.getpid(), getattr(signal, args.signal))
             return output * float("nan") if world.rank == args.blow_up_on_rank and num_forwards == 3 else output
 
-        hooked = network.encoder.layers if isinstance(network, FaceViT) else network
+        hooked: nn.Module = network
+        if isinstance(network, FaceViT):
+            hooked = network.encoder.layers
+        elif isinstance(network, fusion.Fusion):
+            hooked = network.norm
         hooked.register_forward_hook(after_forward)
 
         def validate(networks: Mapping[str, FaceNetwork]) -> dict[str, float]:

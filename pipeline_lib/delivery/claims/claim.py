@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Verdict = Literal["holds", "contradicted", "undecided", "not measured"]
-Unit = Literal["share", "log10 s"]  # of a figure: in [0, 1], shown in per cent and points; or the logarithm of seconds
+# of a figure: in [0, 1], shown in per cent and points; or the logarithm, of seconds or of what has no unit
+Unit = Literal["share", "log10 s", "log10"]
 
 
 @dataclass(frozen=True)

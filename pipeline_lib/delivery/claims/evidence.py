@@ -1,10 +1,10 @@
 """What a run's tables say about pairs, measured once for all the claims that ask."""
 
 import zlib
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from pipeline_lib.core.bootstrap import IdentityBootstrap
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.core.roc import Doubles
+from pipeline_lib.core.roc import Bools, Doubles
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.core.texts import MISSING, Texts
 from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
@@ -21,10 +21,14 @@ from pipeline_lib.delivery.claims.explained import Explained, read_explained
 from pipeline_lib.delivery.claims.networks import Trained, read_trained
 from pipeline_lib.delivery.claims.over import Over, read_over, read_specs
 from pipeline_lib.delivery.claims.ranked import Ranked, read_ranked
+from pipeline_lib.delivery.claims.sharpness import read_sharpness
 from pipeline_lib.matching.scores.shared.table import read_entries, read_scores, score_columns
 from pipeline_lib.matching.verification.paired_bootstrap import PairBootstrap
 from pipeline_lib.params.scores import Score
 from pipeline_lib.schemas.manifest import MANIFEST
+
+Half = Literal["all", "sharper", "blurrier"]
+Sharpness = Callable[[Sequence[str]], Doubles]
 
 
 class Evidence:
@@ -43,7 +47,7 @@ class Evidence:
         protocols: in the order of the table, the validation identities' last.
         kinds: score column -> the kind of score that it is.
         pairs(protocol): its pairs and their resamples, a PairBootstrap; raises as _pairs.
-        figures(protocol, column, measure): see _figures.
+        figures(protocol, column, measure, half): see _figures.
     """
 
     def __init__(
@@ -59,12 +63,14 @@ class Evidence:
         over: Sequence[Over] = (),
         specs: Mapping[str, Mapping[str, Any]] | None = None,
         scored: Mapping[str, Score] | None = None,
+        sharpness: Sharpness | None = None,
     ) -> None:
         """
         Args:
             scores: as matching.scores.shared.table has it.
             manifest: schemas.manifest.MANIFEST; who is on which image.
             num_bootstrap: resamples a protocol.
+            sharpness: of aligned images, by their ids; read where a claim asks for it.
         """
         self.networks, self.explained = tuple(networks), tuple(explained)
         self.ranked, self.over = tuple(ranked), tuple(over)
@@ -77,6 +83,8 @@ class Evidence:
         self._num_bootstrap, self._seed = num_bootstrap, seed
         self.pairs = cache(self._pairs)
         self.figures = cache(self._figures)
+        self.sharper = cache(self._sharper)
+        self._sharpness = sharpness
 
     def resampled(self, people: npt.NDArray[Any]) -> IdentityBootstrap:
         """Resamples of the identities of some explained pairs, (N, 2); of equal pairs always the same ones."""
@@ -99,14 +107,33 @@ class Evidence:
         genuine = rows["genuine"].to_numpy()
         return PairBootstrap(people, genuine, self._num_bootstrap, rng)
 
-    def _figures(self, protocol: str, column: str, measure: str) -> Doubles:
+    def _figures(self, protocol: str, column: str, measure: str, half: Half = "all") -> Doubles:
         """A score's AUC or accuracy on a protocol, then on each resample: float64 (1 + B,).
+
+        Args:
+            half: of the pairs, by the sharpness of the blurrier of their faces; see PairBootstrap.auc, only.
 
         Raises:
             As _pairs; DataError: see PairBootstrap.auc, accuracy.
         """
         pairs, values = self.pairs(protocol), self._rows(protocol)[column].to_numpy()
-        return pairs.auc(values) if measure == "AUC" else pairs.accuracy(values)
+        only = None if half == "all" else self.sharper(protocol) == (half == "sharper")
+        return pairs.auc(values, only) if measure == "AUC" else pairs.accuracy(values, only)
+
+    def _sharper(self, protocol: str) -> Bools:
+        """Which pairs are above the median of the pairs' sharpness, that of the blurrier face of each: bool (N,).
+
+        Raises:
+            DataError: there is nothing that knows how sharp an image is, or an image is not aligned.
+        """
+        if self._sharpness is None:
+            raise DataError("Nobody said how sharp the faces are.", where="Evidence")
+        rows = self._rows(protocol)
+        images = sorted({image for side in ("image_a", "image_b") for image in rows[side].to_pylist()})
+        found = dict(zip(images, self._sharpness(images), strict=True))
+        a, b = (np.array([found[image] for image in rows[side].to_pylist()]) for side in ("image_a", "image_b"))
+        lower = np.minimum(a, b)
+        return np.asarray(lower > np.median(lower))
 
     def _rows(self, protocol: str) -> pa.Table:
         return self._scores.filter(pc.equal(self._scores["protocol"], protocol))
@@ -134,4 +161,5 @@ def read_evidence(data: Path, num_bootstrap: int, seed: int) -> Evidence:
         over=read_over(data / "networks_over", data / "train_over"),
         specs=read_specs(data / "networks"),
         scored=read_entries(data / "scores"),
+        sharpness=partial(read_sharpness, data / "align"),
     )

@@ -26,7 +26,7 @@ def points(share: float) -> str:
 def effect_words(effect: Mapping[str, Any]) -> str:
     """A - B with its interval: +1.23 points of AUC (95 %: −0.20 to +2.10); of logarithms, a ratio: 117 times the time."""
     value, low, high = (effect[key] for key in ("effect", "low", "high"))
-    if effect["unit"] == "log10 s":
+    if effect["unit"] != "share":
         return f"{10**value:.3g} times the {effect['measure']} (95 %: {10**low:.3g} to {10**high:.3g})"
     return f"{points(value)} points of {effect['measure']} (95 %: {points(low)} to {points(high)})"
 
@@ -66,7 +66,9 @@ def missing_words(claim: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _figure(effect: Mapping[str, Any], side: str) -> str:
     figure = effect[side]["figure"]
-    return f"{10**figure:.3g} s" if effect["unit"] == "log10 s" else f"{100 * figure:.2f}"
+    if effect["unit"] == "share":
+        return f"{100 * figure:.2f}"
+    return f"{10**figure:.3g}" + (" s" if effect["unit"] == "log10 s" else "")
 
 
 def _block(name: str, claim: Mapping[str, Any]) -> str:

@@ -143,6 +143,26 @@ def alpha_figure(curves: Mapping[str, Band], alpha: float) -> bytes:
     return _svg(figure)
 
 
+def beta_figure(curves: Mapping[str, Mapping[str, Band]], measure: str) -> bytes:
+    """A measure of verification by beta, a panel a protocol, with the intervals as bands.
+
+    Args:
+        curves: protocol -> which pairs -> (beta > 0, measure in [0, 1], its interval).
+        measure: its name.
+    """
+    figure, axes = _several(len(curves), 3.6, 3.0)
+    for axis, (protocol, halves) in zip(axes, curves.items(), strict=True):
+        shown = {name: (beta, 100 * y, 100 * low, 100 * high) for name, (beta, y, low, high) in halves.items()}
+        _draw_bands(axis, shown, ())
+        axis.set(xscale="log", xlabel="beta: more compression to the right")
+        axis.set_xticks(next(iter(shown.values()))[0])
+        axis.minorticks_off()
+        axis.set_title(protocol, fontsize=10)
+    axes[0].set_ylabel(f"{measure}, %")
+    axes[0].legend(fontsize=8, frameon=False)
+    return _svg(figure)
+
+
 def loss_figure(histories: Mapping[str, Curve]) -> bytes:
     """Training losses against epochs.
 

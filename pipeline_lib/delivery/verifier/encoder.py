@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pipeline_lib.core.cosine import unit
 from pipeline_lib.core.errors import CheckpointError, DataError
 from pipeline_lib.data.patches.grid import parse_region
 from pipeline_lib.matching.scores.shared.faces import Faces, Needs
@@ -22,7 +23,7 @@ class Encoder:
 
     Args:
         needs: of the scorer.
-        networks: in eval mode, by name: needs.network, or each of needs.positions.
+        networks: in eval mode, by name: needs.network, or each of needs.side_by_side or needs.positions.
         mirror: add the mirrored image's features (a region's always are).
 
     Raises:
@@ -53,7 +54,7 @@ class Encoder:
 
     @property
     def whole_face(self) -> FaceNetwork | None:
-        """The network of the whole face, None where the scorer needs regions or pixels."""
+        """The one network of the whole face, None where the scorer needs several, regions, or pixels."""
         return None if self.needs.network is None else self.networks[self.needs.network]
 
     def encode(self, images: npt.NDArray[np.uint8]) -> Faces:
@@ -63,6 +64,12 @@ class Encoder:
         if self.needs.positions:
             regions = {parse_region(name): self.networks[name] for name in self.needs.positions}
             return Faces(patches=embed_region_images(regions, images, BATCH_SIZE), pixels=images)
+        if self.needs.side_by_side:
+            found = (
+                embed_images(self.networks[name], images, self.mirror, BATCH_SIZE, with_patches=False)[0]
+                for name in self.needs.side_by_side
+            )
+            return Faces(np.hstack([unit(vectors) for vectors in found]), pixels=images)
         network = self.whole_face
         if network is None:
             return Faces(pixels=images)
@@ -73,4 +80,4 @@ class Encoder:
 
 def network_names(needs: Needs) -> tuple[str, ...]:
     """The networks, or regions, that a scorer needs."""
-    return needs.positions if needs.network is None else (needs.network,)
+    return (needs.side_by_side or needs.positions) if needs.network is None else (needs.network,)

@@ -73,18 +73,29 @@ class PairBootstrap:
         self.num_pairs, self.num_identities, self.num_samples = len(genuine), len(names), num_samples
         self.times, self.num_redrawn = self._drawn(num_samples, rng)
 
-    def auc(self, scores: npt.ArrayLike) -> Doubles:
-        """AUC on the pairs as they are, then on each resample: float64 (1 + B,) in [0, 1]; raises as RankedPairs."""
-        return self._measured(RankedPairs(scores, self._genuine).auc)
+    def auc(self, scores: npt.ArrayLike, only: Bools | None = None) -> Doubles:
+        """AUC on the pairs as they are, then on each resample: float64 (1 + B,) in [0, 1]; raises as RankedPairs.
 
-    def accuracy(self, scores: npt.ArrayLike) -> Doubles:
+        Args:
+            scores: (N,).
+            only: bool (N,), the pairs that count; then NaN on resamples in which they are of one class.
+        """
+        return self._measured(RankedPairs(scores, self._genuine).auc, only)
+
+    def accuracy(self, scores: npt.ArrayLike, only: Bools | None = None) -> Doubles:
         """Accuracy at each resample's own best threshold, as auc; see RankedPairs.accuracy."""
-        return self._measured(RankedPairs(scores, self._genuine).accuracy)
+        return self._measured(RankedPairs(scores, self._genuine).accuracy, only)
 
-    def _measured(self, figure: Callable[[Doubles], Doubles]) -> Doubles:
+    def _measured(self, figure: Callable[[Doubles], Doubles], only: Bools | None) -> Doubles:
         size = max(1, MAX_WEIGHTS_AT_ONCE // self.num_pairs)
-        starts = range(0, len(self.times), size)
-        return np.concatenate([figure(self._weights(self.times[start : start + size])) for start in starts])
+        found = np.full(len(self.times), np.nan)
+        for start in range(0, len(self.times), size):
+            weights = self._weights(self.times[start : start + size])
+            if only is not None:
+                weights *= only
+            rows = np.flatnonzero(self._holds_both(weights))
+            found[start + rows] = figure(weights[rows])
+        return found
 
     def _weights(self, times: Counts) -> Doubles:
         """How often each pair counts, (R, N), where identities were drawn `times` (R, I)."""

@@ -10,8 +10,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cosine_similar
 from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.backbones.shared.pair_network import PairNetwork
-from pipeline_lib.networks.over.shared.network import OverNetwork
-from pipeline_lib.networks.over.shared.patch_tokens import PatchTokens, TransformerSettings, learned, patch_shape
+from pipeline_lib.networks.over.shared.network import OverNetwork, Seen
+from pipeline_lib.networks.over.shared.patch_tokens import PatchTokens, TransformerSettings, learned
 
 DESCRIPTION = "Face-ViT, a transformer over two images' patches"
 
@@ -103,19 +103,19 @@ class FaceViT(OverNetwork, PairNetwork):
         super().__init__(settings, frozen)
         (self.below,) = settings.over
         self.grid = frozen[self.below].grid
-        self.encoder = PairEncoder(settings, *patch_shape(frozen[self.below]))
+        self.encoder = PairEncoder(settings, *self.shapes[self.below][1:])
 
-    def forward_with_patches(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """See FaceNetwork, PairNetwork."""
-        patches = self.frozen_networks()[self.below].patch_features(images)
+    def from_seen(self, seen: Seen) -> tuple[Tensor, Tensor]:
+        """See OverNetwork, PairNetwork."""
+        patches = seen[self.below][1]
         tokens = self.encoder.tokens(patches)
         f_1, f_2 = self.encoder.features(tokens, tokens)
         return (f_1 + f_2) / 2, patches
 
-    def forward_with_loss(self, *inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """See FaceNetwork; of images (2P,3,S,S), a pair in two rows, and labels (2P,)."""
-        images, labels = inputs
-        tokens = self.encoder.tokens(self.frozen_networks()[self.below].patch_features(images))
+    def from_seen_with_loss(self, seen: Seen, *beside: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See OverNetwork; of 2P images, a pair in two rows, and labels (2P,)."""
+        [labels] = beside
+        tokens = self.encoder.tokens(seen[self.below][1])
         f_1, f_2 = self.encoder.features(tokens[0::2], tokens[1::2])
         embeddings = torch.stack([f_1, f_2], dim=1).flatten(0, 1)
         if self.encoder.settings.output == "linear":

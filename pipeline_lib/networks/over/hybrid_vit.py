@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
-from pipeline_lib.networks.over.shared.network import OverNetwork
-from pipeline_lib.networks.over.shared.patch_tokens import PatchTokens, TransformerSettings, learned, patch_shape
+from pipeline_lib.networks.over.shared.network import OverNetwork, Seen
+from pipeline_lib.networks.over.shared.patch_tokens import PatchTokens, TransformerSettings, learned
 
 DESCRIPTION = "hybrid ViT, a transformer over one image's patches"
 
@@ -30,7 +30,7 @@ class HybridViT(OverNetwork):
     def __init__(self, settings: Settings, frozen: Mapping[str, FaceNetwork]) -> None:
         super().__init__(settings, frozen)
         (self.below,) = settings.over
-        num_patches, channels = patch_shape(frozen[self.below])
+        _, num_patches, channels = self.shapes[self.below]
         self.grid = frozen[self.below].grid
         self.tokens = PatchTokens(channels, settings.dim)
         self.cls_token = learned(1, 1, settings.dim)
@@ -41,9 +41,9 @@ class HybridViT(OverNetwork):
         self.features = nn.BatchNorm1d(settings.embedding_dim)
         self.features.weight.requires_grad_(False)
 
-    def forward_with_patches(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """See FaceNetwork."""
-        patches = self.tokens(self.frozen_networks()[self.below].patch_features(images))
+    def from_seen(self, seen: Seen) -> tuple[Tensor, Tensor]:
+        """See OverNetwork."""
+        patches = self.tokens(seen[self.below][1])
         first = self.cls_token.expand(len(patches), -1, -1)
         tokens = self.norm(self.layers(torch.cat([first, patches], dim=1) + self.positions))
         return self.features(self.fc(tokens[:, 0])), tokens[:, 1:]

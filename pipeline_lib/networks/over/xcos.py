@@ -10,7 +10,7 @@ from torch.nn.functional import normalize, relu
 
 from pipeline_lib.core.errors import ParamsError
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
-from pipeline_lib.networks.over.shared.network import OverNetwork
+from pipeline_lib.networks.over.shared.network import OverNetwork, Seen
 from pipeline_lib.networks.over.shared.settings import OverSettings
 from pipeline_lib.params.section import Positive
 
@@ -52,24 +52,21 @@ class XCos(OverNetwork):
         self.error_weight = settings.error_weight
         self.explained = settings.over[0]
         self.grid = frozen[self.explained].grid
-        side = frozen[self.explained].spec.input_px
-        with torch.no_grad():
-            num_in = frozen[self.explained].patch_features(torch.zeros(1, 3, side, side)).shape[-1]
-        self.convolution = nn.Linear(num_in, settings.channels, bias=False)
+        self.convolution = nn.Linear(self.shapes[self.explained][2], settings.channels, bias=False)
         self.norm = nn.BatchNorm1d(settings.channels)
         self.single = nn.Linear(settings.channels, ATTENTION_CHANNELS)
         self.joint = nn.Linear(ATTENTION_CHANNELS, ATTENTION_CHANNELS)
         self.logit = nn.Linear(ATTENTION_CHANNELS, 1, bias=False)
         self.place = nn.Parameter(torch.zeros(len(self.grid)))
 
-    def forward_with_patches(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """See FaceNetwork; the embedding is all cells side by side."""
-        cells = self.cells(self.frozen_networks()[self.explained].patch_features(images))
+    def from_seen(self, seen: Seen) -> tuple[Tensor, Tensor]:
+        """See OverNetwork; the embedding is all cells side by side."""
+        cells = self.cells(seen[self.explained][1])
         return cells.flatten(1), cells
 
-    def forward_with_loss(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """See FaceNetwork; of B >= 2 images."""
-        targets, patches = self.frozen_networks()[self.explained].forward_with_patches(*inputs)
+    def from_seen_with_loss(self, seen: Seen, *beside: Tensor) -> tuple[Tensor, Tensor]:
+        """See OverNetwork; of B >= 2 images."""
+        targets, patches = seen[self.explained]
         cells = self.cells(patches)
         return cells.flatten(1), self.error_weight * self.squared_error(cells, targets)
 

@@ -123,7 +123,7 @@ def training_about(learners: Sequence[Learner], train: Train, epochs: int, datas
     for name, trainee in trainees.items():
         for key, value in trainee.state_dict().items():
             weights.update(f"{name}/{key}".encode())
-            weights.update(_bytes(value))
+            weights.update(tensor_bytes(value))
     return {
         "networks": json.dumps({name: trainee.network.spec.to_json() for name, trainee in trainees.items()}),
         "heads": json.dumps({name: trainee.head.settings.model_dump() for name, trainee in trainees.items()}),
@@ -153,5 +153,6 @@ def _modules(trainees: Sequence[Trainee]) -> Iterator[ModuleType]:
     yield from (images, pixels, plan)
 
 
-def _bytes(tensor: Tensor) -> bytes:
+def tensor_bytes(tensor: Tensor) -> bytes:
+    """Its values as they lie in memory, for a digest."""
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()

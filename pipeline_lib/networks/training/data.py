@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pipeline_lib.networks.embeddings.teacher import Teacher
     from pipeline_lib.networks.training.partners import Partners
 
-AUGMENT, MASK, MARGIN, PARTNER = 0, 1, 2, 3  # what a sample's random numbers are for
+AUGMENT, DRAW, MARGIN, PARTNER = 0, 1, 2, 3  # what a sample's random numbers are for
 
 
 class Square(NamedTuple):
@@ -75,7 +75,7 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def load(self, sample: int, shift_px: int, seed: int, epoch: int) -> list[npt.NDArray[np.uint8]]:
+    def load(self, sample: int, shift_px: int, seed: int, epoch: int) -> list[npt.NDArray[np.generic]]:
         """The views of one augmented sample: mirrored or not, shifted by up to shift_px either way, all by the same.
 
         Returns:
@@ -85,6 +85,10 @@ class TrainingSet:
             DataError: the stored image has another size, or is unreadable.
         """
         mirrored, shift_x, shift_y = drawn_augmentation(sample, shift_px, seed, epoch)
+        return list(self.shown(sample, mirrored, shift_x, shift_y))
+
+    def shown(self, sample: int, mirrored: int, shift_x: int = 0, shift_y: int = 0) -> list[npt.NDArray[np.uint8]]:
+        """As load, of a sample that is mirrored or not and shifted by so many px."""
         num_members = self.members.shape[1]
         reader, row = self.members[sample, mirrored if num_members == 2 else 0]
         image = decode_png(self.readers[reader].read(int(row)))
@@ -107,16 +111,16 @@ class Batch:
     """A rank's batch; of pairs, two rows each, 2i and 2i+1.
 
     Args:
-        images: for each view uint8 (B,S,S,3).
+        images: for each view uint8 (B,S,S,3), or float32 (B,F) of cached maps.
         labels: int64 (B,), or the teacher's embeddings of the same views, float32 (B,D) of unit length.
-        kept: int64 (B,k), the patches not masked, or None.
+        drawn: (B,k), what FaceNetwork.draw gave for each sample, or None.
         noise: float32 (B,), a standard normal number a sample for heads that draw their margins, or None.
         samples: int64 (B,), rows of the training set.
     """
 
-    images: list[npt.NDArray[np.uint8]]
+    images: list[npt.NDArray[np.generic]]
     labels: npt.NDArray[np.int64] | npt.NDArray[np.float32]
-    kept: npt.NDArray[np.int64] | None
+    drawn: npt.NDArray[np.generic] | None
     noise: npt.NDArray[np.float32] | None
     samples: npt.NDArray[np.int64]
 
@@ -127,7 +131,7 @@ def load_batch(
     shift_px: int,
     seed: int,
     epoch: int,
-    draw_kept: Callable[[np.random.Generator], npt.NDArray[np.int64] | None],
+    draw: Callable[[np.random.Generator], npt.NDArray[np.generic] | None],
     needs_noise: bool,
     partners: "Partners | None" = None,
 ) -> Batch:
@@ -141,8 +145,8 @@ def load_batch(
         samples = np.stack([samples, beside], axis=1).ravel()
     loaded = [dataset.load(int(sample), shift_px, seed, epoch) for sample in samples]
     images = [np.stack(view) for view in zip(*loaded, strict=True)]
-    drawn = [draw_kept(sample_rng(seed, epoch, int(sample), MASK)) for sample in samples]
-    kept = [patches for patches in drawn if patches is not None]
+    each = [draw(sample_rng(seed, epoch, int(sample), DRAW)) for sample in samples]
+    drawn = [values for values in each if values is not None]
     noise = [sample_rng(seed, epoch, int(sample), MARGIN).standard_normal() for sample in samples if needs_noise]
     labels: npt.NDArray[np.int64] | npt.NDArray[np.float32] = dataset.labels[samples]
     if dataset.teacher is not None:
@@ -151,7 +155,7 @@ def load_batch(
     return Batch(
         images,
         labels,
-        np.stack(kept) if kept else None,
+        np.stack(drawn) if drawn else None,
         np.array(noise, np.float32) if needs_noise else None,
         samples,
     )

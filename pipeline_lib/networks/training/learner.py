@@ -26,7 +26,7 @@ class MicroBatch(NamedTuple):
 
     images: Tensor
     labels: Tensor
-    kept: Tensor | None
+    drawn: Tensor | None
     noise: Tensor | None
 
 
@@ -109,7 +109,7 @@ class Learner:
         """
         buffers = list(self.model.network.buffers())
         before = [buffer.clone() for buffer in buffers]
-        embeddings = [self.model.embed(part.images, part.labels, part.kept) for part in micro_batches]  # type: ignore[arg-type]
+        embeddings = [self.model.embed(part.images, part.labels, part.drawn) for part in micro_batches]  # type: ignore[arg-type]
         for buffer, value in zip(buffers, before, strict=True):
             buffer.copy_(value)
         self.model.observe(torch.cat(embeddings), torch.cat([part.labels for part in micro_batches]))
@@ -225,5 +225,5 @@ def micro_batches(batch: Batch, views: Sequence[int], size: int, device: torch.d
             tensor = tensor.pin_memory().to(device, non_blocking=True)
         return torch.split(tensor, size)
 
-    columns = (parts(values) for values in (images, batch.labels, batch.kept, batch.noise))
+    columns = (parts(values) for values in (images, batch.labels, batch.drawn, batch.noise))
     return [MicroBatch(*part) for part in zip(*columns, strict=True)]

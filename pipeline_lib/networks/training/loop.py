@@ -166,7 +166,7 @@ class _Run:
     def batches(self) -> Generator[Batch, None, None]:
         """This rank's batches of the steps that are still to do, loaded ahead."""
         model = next(iter(self.learners[0].trainees.values()))  # several views are of networks and heads of one kind
-        draw_kept, needs_noise = model.network.draw_kept_patches, model.head.needs_noise
+        draw, needs_noise = model.network.draw, model.head.needs_noise
 
         def items() -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
             first_epoch, skip = divmod(self.progress.step, self.steps_per_epoch)
@@ -176,7 +176,7 @@ class _Run:
         def load(item: tuple[int, npt.NDArray[np.int64]]) -> Batch:
             epoch, samples = item
             shift_px, seed = self.settings.shift_px, self.settings.seed
-            return load_batch(self.dataset, samples, shift_px, seed, epoch, draw_kept, needs_noise, self.partners)
+            return load_batch(self.dataset, samples, shift_px, seed, epoch, draw, needs_noise, self.partners)
 
         return load_ahead(load, items(), self.machine.threads_per_process)
 
@@ -191,7 +191,9 @@ class _Run:
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
-        return learning_rate(step, self.num_steps, self.num_warmup_steps, self.settings.learning_rate)
+        epochs = self.settings.decay_epochs
+        decays = None if epochs is None else [epoch * self.steps_per_epoch for epoch in epochs]
+        return learning_rate(step, self.num_steps, self.num_warmup_steps, self.settings.learning_rate, decays)
 
     def due(self) -> tuple[bool, bool, bool, bool]:
         """After a step: is a row due, a validation, a checkpoint, and was it the last; the same on all ranks."""

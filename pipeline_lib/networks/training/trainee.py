@@ -30,37 +30,38 @@ class Trainee(nn.Module):
         """Whether the head follows running statistics of the batches."""
         return self.head.has_statistics
 
-    def embed(self, images: Tensor, labels: Tensor, kept: Tensor | None) -> Tensor:
+    def embed(self, images: Tensor, labels: Tensor, drawn: Tensor | None) -> Tensor:
         """Embeddings (B,D) of a batch, as `forward` judges them."""
-        return self._embed_with_loss(images, labels, kept)[0]
+        return self._embed_with_loss(images, labels, drawn)[0]
 
     def observe(self, embeddings: Tensor, labels: Tensor) -> None:
         """Take embeddings (B,D) of the rank's whole share of a global batch into the head's running statistics."""
         self.head.observe(embeddings.detach(), labels)
 
     def forward(
-        self, images: Tensor, labels: Tensor, kept: Tensor | None, noise: Tensor | None, is_whole: bool = False
+        self, images: Tensor, labels: Tensor, drawn: Tensor | None, noise: Tensor | None, is_whole: bool = False
     ) -> Tensor:
         """The mean loss of a batch: the head's, and the network's own where it has one (FaceNetwork.forward_with_loss).
 
         Args:
-            images: uint8 RGB (B,S,S,3); of a network in pairs rows 2i and 2i+1 belong together.
+            images: uint8 RGB (B,S,S,3), or cached maps, float32 (B,F) (training.cached_maps); of a network in pairs rows 2i and
+                2i+1 belong together.
             labels: int64 (B,), or float32 (B,D) where the head is an objective without classes (heads.shared.objective).
-            kept: int64 (B,k), the patches that are not masked, or None.
+            drawn: (B,k), what the network draws for each sample (FaceNetwork.draw), or None.
             noise: float32 (B,), a standard normal number a sample, or None; for heads that draw their margins.
             is_whole: the batch is the rank's whole share of the global batch, which the head is to observe.
         """
-        embeddings, own_loss = self._embed_with_loss(images, labels, kept)
+        embeddings, own_loss = self._embed_with_loss(images, labels, drawn)
         if is_whole:
             self.observe(embeddings, labels)
         loss: Tensor = self.head(embeddings, labels, noise)
         return loss if own_loss is None else loss + own_loss
 
-    def _embed_with_loss(self, images: Tensor, labels: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def _embed_with_loss(self, images: Tensor, labels: Tensor, drawn: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The network runs in bfloat16 on GPUs, in float32 on CPUs, where bfloat16 is slower."""
         beside = (labels,) if self.network.in_pairs else ()
         with mixed_precision(images.device):
-            return self.network.forward_with_loss(*inputs(images, kept), *beside)
+            return self.network.forward_with_loss(*inputs(images, drawn), *beside)
 
 
 class StackedTrainees(nn.Module):
@@ -76,7 +77,7 @@ class StackedTrainees(nn.Module):
         """Whether any head follows running statistics."""
         return any(head.has_statistics for head in self.heads)
 
-    def embed(self, images: Tensor, labels: Tensor, kept: None) -> Tensor:
+    def embed(self, images: Tensor, labels: Tensor, drawn: None) -> Tensor:
         """Embeddings (B,V,D) of views uint8 (B,V,S,S,3); otherwise as Trainee.embed."""
         with mixed_precision(images.device):
             embeddings: Tensor = self.network(scaled(images))
@@ -89,10 +90,10 @@ class StackedTrainees(nn.Module):
             head.observe(view, labels)
 
     def forward(
-        self, images: Tensor, labels: Tensor, kept: None, noise: Tensor | None, is_whole: bool = False
+        self, images: Tensor, labels: Tensor, drawn: None, noise: Tensor | None, is_whole: bool = False
     ) -> Tensor:
         """The losses (V,) of views uint8 (B,V,S,S,3) of one batch; otherwise as Trainee.forward."""
-        embeddings = self.embed(images, labels, kept)
+        embeddings = self.embed(images, labels, drawn)
         if is_whole:
             self.observe(embeddings, labels)
         views = embeddings.unbind(1)
@@ -121,9 +122,10 @@ def check_objective(name: str, trainee: Trainee, dataset: TrainingSet) -> None:
         )
 
 
-def inputs(images: Tensor, kept: Tensor | None) -> tuple[Tensor, ...]:
-    """The arguments of a network: images scaled and, where some patches are masked, the others."""
-    return (scaled(images),) if kept is None else (scaled(images), kept)
+def inputs(images: Tensor, drawn: Tensor | None) -> tuple[Tensor, ...]:
+    """The arguments of a network: images scaled, or cached maps, and what it draws for each sample, where it does."""
+    seen = images if images.is_floating_point() else scaled(images)
+    return (seen,) if drawn is None else (seen, drawn)
 
 
 def scaled(images: Tensor) -> Tensor:

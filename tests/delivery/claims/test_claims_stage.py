@@ -35,8 +35,8 @@ def rebuilt(tmp_path, monkeypatch):
     """A made run after its stage claims: claims.json, and what was logged."""
     monkeypatch.chdir(tmp_path)
     write_run(tmp_path / "data", NETWORKS, QUALITY, protocols=("val", "lfw"))
-    for folder in ("explain", "scores", "rerank", "networks_over", "train_over"):
-        (tmp_path / "data" / folder).mkdir()
+    for folder in ("align/shards", "explain", "scores", "rerank", "networks_over", "train_over"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({"claims": {"num_bootstrap": 100, "seed": 19}}))
     recorder = Recorder()
 
@@ -58,7 +58,7 @@ def test_the_file_is_nested_by_claim_and_protocol(rebuilt):
     }
     of_why |= {f"R8-{side}-{rate}" for side in (28, 56) for rate in ("fpr", "fnr")} | {"S4"}
     of_why |= {f"S{number}-{error}" for number in (1, 2, 3) for error in ("FMR", "FNMR")}
-    assert set(claims) == {"R1", "R2", "R3-28", "R3-56", "R4", "R5-28", "R5-56", *of_why, *THESIS}
+    assert set(claims) == {"R1", "R2", "R3-28", "R3-56", "R4", "R5-28", "R5-56", *of_why, *THESIS, "F1", "F2", "F3"}
     assert set(claims["R1"]["protocols"]) == {"lfw", "val"}
     assert claims["R1"]["paper"] == "RRFNet"
     row = claims["R1"]["protocols"]["lfw"]

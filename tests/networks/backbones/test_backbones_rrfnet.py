@@ -96,7 +96,7 @@ def test_cosine_is_the_sum_over_pairs_of_patches() -> None:
 def test_drop_averages_the_kept_patches_and_computes_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
     network, images = made(FINE), some_images(2)
     rng = np.random.default_rng(0)
-    kept = np.stack([network.draw_kept_patches(rng) for _ in range(2)])
+    kept = np.stack([network.draw(rng) for _ in range(2)])
     seen: list[int] = []
     network.backbone.register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
     with torch.inference_mode():
@@ -122,17 +122,17 @@ def test_zero_blanks_the_masked_patches_pixels() -> None:
 
 def test_drawn_patches_are_distinct_sorted_fair_and_reproducible() -> None:
     network = made(FINE)
-    draws = np.stack([network.draw_kept_patches(np.random.default_rng([7, sample])) for sample in range(2000)])
+    draws = np.stack([network.draw(np.random.default_rng([7, sample])) for sample in range(2000)])
     assert draws.shape == (2000, 20)
     assert (np.diff(draws, axis=1) > 0).all()
     shares = np.bincount(draws.ravel(), minlength=33) / 2000
     assert np.abs(shares - 20 / 33).max() < 0.05  # four standard deviations of 2000 draws are 0.044
-    assert np.array_equal(network.draw_kept_patches(np.random.default_rng([7, 5])), draws[5])
+    assert np.array_equal(network.draw(np.random.default_rng([7, 5])), draws[5])
 
 
 def test_without_a_share_nothing_is_drawn_and_evaluation_uses_all() -> None:
     network = made(with_patches(CROSS, mask_share=0.0))
-    assert network.draw_kept_patches(np.random.default_rng(0)) is None
+    assert network.draw(np.random.default_rng(0)) is None
     images = some_images(1)
     with torch.inference_mode():
         assert torch.equal(network(images), network.forward_with_patches(images)[0])

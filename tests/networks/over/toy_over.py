@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
-from pipeline_lib.networks.over.shared.network import OverNetwork
+from pipeline_lib.networks.over.shared.network import OverNetwork, Seen
 from pipeline_lib.networks.over.shared.settings import OverSettings
 
 DESCRIPTION = "a toy over others"
@@ -30,9 +30,9 @@ class ToyOver(OverNetwork):
         self.features = nn.BatchNorm1d(settings.embedding_dim)
         self.grid = next(iter(frozen.values())).grid
 
-    def forward_with_patches(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """See FaceNetwork; the patch vectors are those of the first frozen network."""
-        found = [network.forward_with_patches(images) for network in self.frozen_networks().values()]
+    def from_seen(self, seen: Seen) -> tuple[Tensor, Tensor]:
+        """See OverNetwork; the patch vectors are those of the first frozen network."""
+        found = list(seen.values())
         side_by_side = torch.cat([embedding for embedding, _ in found], dim=1)
         return self.features(self.linear(side_by_side)), found[0][1]
 

@@ -164,12 +164,12 @@ def test_batch() -> None:
     assert batch.images[0][:, 0, 0, 2].tolist() == [4, 1, 4]
     assert batch.samples.tolist() == [4, 1, 4]
     assert batch.labels.tolist() == [0, 1, 0]
-    assert batch.kept is not None
-    assert batch.kept.shape == (3, 3)
-    assert np.array_equal(batch.kept[0], batch.kept[2])  # the same sample in the same epoch
+    assert batch.drawn is not None
+    assert batch.drawn.shape == (3, 3)
+    assert np.array_equal(batch.drawn[0], batch.drawn[2])  # the same sample in the same epoch
     alone = load_batch(dataset, samples[1:2], 0, 1, 0, lambda rng: np.sort(rng.permutation(5)[:3]), False)
-    assert np.array_equal(alone.kept, batch.kept[1:2])
-    assert load_batch(dataset, samples, 0, 1, 0, lambda rng: None, False).kept is None
+    assert np.array_equal(alone.drawn, batch.drawn[1:2])
+    assert load_batch(dataset, samples, 0, 1, 0, lambda rng: None, False).drawn is None
 
 
 def test_noise_is_the_samples_own() -> None:
@@ -189,7 +189,8 @@ def test_noise_is_the_samples_own() -> None:
 
 def test_masks_do_not_depend_on_the_shift() -> None:
     draws = [
-        load_batch(faces(), np.array([2]), shift, 1, 0, lambda rng: rng.permutation(33), False).kept for shift in (0, 5)
+        load_batch(faces(), np.array([2]), shift, 1, 0, lambda rng: rng.permutation(33), False).drawn
+        for shift in (0, 5)
     ]
     assert np.array_equal(*draws)
 

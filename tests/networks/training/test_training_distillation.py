@@ -78,7 +78,7 @@ def test_a_sample_is_held_against_the_centred_embedding_of_the_view_that_is_show
     samples = np.array([12, 3, 0, 7, 8, 9])  # 12 is the occluded version of image 0
     seen = set()
     for epoch in range(4):
-        batch = load_batch(data, samples, 2, seed=3, epoch=epoch, draw_kept=lambda rng: None, needs_noise=False)
+        batch = load_batch(data, samples, 2, seed=3, epoch=epoch, draw=lambda rng: None, needs_noise=False)
         mirrored = [drawn_augmentation(int(sample), 2, 3, epoch)[0] for sample in samples]
         rows = [0, 3, 0, 7, 8, 9]
         np.testing.assert_allclose(batch.labels, unit(centred[rows, mirrored]), rtol=1e-4, atol=1e-6)

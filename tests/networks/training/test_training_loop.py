@@ -293,7 +293,7 @@ def test_a_compiled_step_over_patches_is_the_eager_one() -> None:
     for settings in (TRAIN, changed(TRAIN, compile=True)):
         network = build_network(spec, 1)
         rng = np.random.default_rng(1)
-        kept = np.array([network.draw_kept_patches(rng) for _ in images])
+        kept = np.array([network.draw(rng) for _ in images])
         batch = Batch([images], np.array([0, 1, 0, 1]), kept, None, np.arange(4))
         learner = Learner({"it": new_trainee(network, HEAD, settings, 2)}, settings, ONE)
         for _ in range(2):

@@ -54,7 +54,7 @@ def _claim(name: str, claim: Mapping[str, Any]) -> dict[str, object]:
     measured = {protocol: result for protocol, result in claim["protocols"].items() if "effect" in result}
     ends = [result[key] for result in measured.values() for key in ("low", "high", "margin")]
     end = axis_end(ends)
-    is_share = all(result["unit"] == "share" for result in measured.values())
+    units = {result["unit"] for result in measured.values()} or {"share"}
     return {
         "name": name,
         "paper": claim["paper"],
@@ -63,12 +63,15 @@ def _claim(name: str, claim: Mapping[str, Any]) -> dict[str, object]:
         "rows": [_row(protocol, result, end) for protocol, result in measured.items()],
         "missing": words.missing_words(claim),
         # What stands at the two ends of the axis.
-        "ends": (
-            (f"−{100 * end:g} points, B better", f"A better, +{100 * end:g}")
-            if is_share
-            else (f"B takes {10**end:g} times as long", f"A takes {10**end:g} times as long")
-        ),
+        "ends": _ends(units.pop(), end),
     }
+
+
+def _ends(unit: str, end: float) -> tuple[str, str]:
+    if unit == "share":
+        return f"−{100 * end:g} points, B better", f"A better, +{100 * end:g}"
+    words = f"takes {10**end:g} times as long" if unit == "log10 s" else f"is {10**end:g} times as large"
+    return f"B {words}", f"A {words}"
 
 
 def _row(protocol: str, result: Mapping[str, Any], end: float) -> dict[str, object]:

@@ -19,12 +19,15 @@ class Needs:
     Attributes:
         network: Faces.vectors are this network's embeddings, not normalised.
         with_patches: Faces.patches are the same network's patch features.
+        side_by_side: Faces.vectors are the embeddings of these networks, each of unit length, in this order in one row; then
+            network is None.
         positions: Faces.patches are the features of these regions' networks, in this order; then network is None.
         pixels: Faces.pixels are the aligned images.
     """
 
     network: str | None = None
     with_patches: bool = False
+    side_by_side: tuple[str, ...] = ()
     positions: tuple[str, ...] = ()
     pixels: bool = False
 

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from pipeline_lib.core.cosine import Floats
+from pipeline_lib.core.cosine import Floats, unit
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.texts import as_texts
 from pipeline_lib.matching.regions.features import open_region_features
@@ -34,7 +34,8 @@ class StoredFaces:
     def __init__(self, reads: Reads, needs: Iterable[Needs]) -> None:
         wanted = list(needs)
         self.pairs, folders = reads.pairs, reads.networks
-        networks = dict.fromkeys(need.network for need in wanted if need.network is not None)
+        alone = [need.network for need in wanted if need.network is not None]
+        networks = dict.fromkeys([*alone, *(name for need in wanted for name in need.side_by_side)])
         missing = [name for name in networks if name not in folders]
         if missing:
             raise DataError("A network is not embedded.", got=missing, allowed=list(folders), where=reads.of)
@@ -95,18 +96,23 @@ class FaceBlock:
         """The faces with what `needs` says.
 
         Raises:
-            DataError: pixels are asked of a template of many images.
+            DataError: an embedding that is to have unit length has no direction; pixels are asked of a template of many images.
         """
         vectors = patches = None
-        if needs.network is not None:
-            stored, rows = self._stored.vectors[needs.network]
-            vectors = self._combined(stored[rows[self._numbers]])
+        if needs.side_by_side:
+            vectors = np.hstack([unit(self._vectors(name)) for name in needs.side_by_side])
+        elif needs.network is not None:
+            vectors = self._vectors(needs.network)
             if needs.with_patches:
                 kept, rows = self._stored.patches[needs.network]
                 patches = self._combined(kept.read(rows[self._numbers]))
         elif needs.positions:
             patches = self._regions[:, [self._stored.positions.index(name) for name in needs.positions]]
         return Faces(vectors, patches, self._pixels if needs.pixels else None)
+
+    def _vectors(self, network: str) -> Floats:
+        stored, rows = self._stored.vectors[network]
+        return self._combined(stored[rows[self._numbers]])
 
     @cached_property
     def _regions(self) -> Floats:

@@ -84,7 +84,7 @@ def is_stackable(spec: NetworkSpec) -> bool:
 
 def describe(spec: NetworkSpec) -> str:
     """What a network is, in a line for tables: its kind in words, the kind's own keys, and the patches it sees."""
-    own = {key: value for key, value in spec if key not in NetworkSpec.model_fields}
+    own = {key: value for key, value in spec if key not in NetworkSpec.model_fields and value is not None}
     keys = ", ".join(f"{key} {_text(value)}" for key, value in own.items())
     words = str(load_kind(spec.PACKAGE, spec.arch, where="arch").DESCRIPTION) + (f" ({keys})" if keys else "")
     if spec.patches is None:

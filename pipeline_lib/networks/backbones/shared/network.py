@@ -78,8 +78,10 @@ class FaceNetwork(nn.Module, abc.ABC):
         """The networks that this one stands on, by name; none unless it is of networks/over."""
         return {}
 
-    def draw_kept_patches(self, rng: np.random.Generator) -> npt.NDArray[np.int64] | None:
-        """For one training sample, which patches its embedding is made of; None where a network has nothing to mask."""
+    def draw(self, rng: np.random.Generator) -> npt.NDArray[np.int64] | npt.NDArray[np.float32] | None:
+        """What is random of one training sample, an array of one shape for all, which the network is given beside the images:
+        the patches that are not masked (RRFNet), noise (networks.over.fusion); None of a network with nothing random.
+        """
         return None
 
 

@@ -47,7 +47,7 @@ class RRFNet(FaceNetwork):
 
         Args:
             images: float32 (B,3,112,112) in [-1,1].
-            kept: int64 (B,k) indices of the patches that are not masked (draw_kept_patches), None for all. mask_mode
+            kept: int64 (B,k) indices of the patches that are not masked (draw), None for all. mask_mode
                 drop averages the kept ones and computes no others; zero sets the others' pixels to 0 (mid-grey) and
                 averages all.
 
@@ -68,7 +68,7 @@ class RRFNet(FaceNetwork):
         """See FaceNetwork: the patch vectors themselves (eq. 3)."""
         return patches
 
-    def draw_kept_patches(self, rng: np.random.Generator) -> npt.NDArray[np.int64] | None:
+    def draw(self, rng: np.random.Generator) -> npt.NDArray[np.int64] | None:
         """round(mask_share * K) random patches of one sample are masked, at most K - 1; the sorted indices of the
         others, int64 (k,).
 

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.backbones.shared.transformer import EncoderLayer
 from pipeline_lib.networks.over.shared.settings import OverSettings
 from pipeline_lib.params.section import Positive
@@ -38,14 +37,6 @@ class PatchTokens(nn.Module):
     def forward(self, patches: Tensor) -> Tensor:
         """(...,K,channels) -> (...,K,dim)."""
         return self.proj(self.norm(patches))  # type: ignore[no-any-return]
-
-
-def patch_shape(network: FaceNetwork) -> tuple[int, int]:
-    """K and C of a network's patch features."""
-    side = network.spec.input_px
-    with torch.no_grad():
-        _, num_patches, channels = network.patch_features(torch.zeros(1, 3, side, side)).shape
-    return num_patches, channels
 
 
 def learned(*shape: int) -> nn.Parameter:

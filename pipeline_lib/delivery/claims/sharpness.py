@@ -1,0 +1,48 @@
+"""How sharp a face is: the variance of its Laplacian (Pech-Pacheco et al. 2000), the usual measure of blur."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.roc import Doubles
+from pipeline_lib.core.texts import MISSING, as_texts
+
+LUMA = (0.299, 0.587, 0.114)  # of R, G, B
+BLOCK = 256
+
+
+def laplacian_variance(images: npt.NDArray[np.uint8]) -> Doubles:
+    """Variance over an image's inner pixels of L = y(up) + y(down) + y(left) + y(right) - 4 y, y its luma in 0..255.
+
+    Args:
+        images: uint8 (N,H,W,3), RGB, of one size, for a larger picture of the same face is blurrier; H, W >= 3.
+
+    Returns:
+        float64 (N,), >= 0; 0 of a picture without edges.
+    """
+    y = images.astype(np.float64) @ np.array(LUMA)
+    around = y[:, :-2, 1:-1] + y[:, 2:, 1:-1] + y[:, 1:-1, :-2] + y[:, 1:-1, 2:]
+    return np.asarray((around - 4 * y[:, 1:-1, 1:-1]).var(axis=(1, 2)))
+
+
+def read_sharpness(aligned: Path, image_ids: Sequence[str]) -> Doubles:
+    """laplacian_variance of aligned faces, (N,).
+
+    Args:
+        aligned: the align stage's folder.
+
+    Raises:
+        DataError: a file is missing or damaged, or an image is not aligned.
+    """
+    from pipeline_lib.networks.embedding.images import ShardImages  # and with it OpenCV
+
+    images = ShardImages(aligned)
+    rows = images.image_ids.rows(as_texts(image_ids))
+    if (rows == MISSING).any():
+        lost = [image_ids[place] for place in np.flatnonzero(rows == MISSING)[:5]]
+        raise DataError("Images of pairs are not aligned.", got=lost, where=aligned)
+    blocks = (rows[first : first + BLOCK].tolist() for first in range(0, len(rows), BLOCK))
+    return np.concatenate([laplacian_variance(images.read(block)) for block in blocks])

@@ -20,6 +20,10 @@ class TooFewIdentities(DataError):
     """Too many resamples of the identities hold one class only."""
 
 
+class TooFewImpostors(DataError):
+    """The impostor pairs cannot show so low a false accept rate."""
+
+
 class PairBootstrap:
     """One protocol's pairs, and B resamples of their identities on which every score is measured.
 
@@ -80,6 +84,19 @@ class PairBootstrap:
     def accuracy(self, scores: npt.ArrayLike) -> Doubles:
         """Accuracy at each resample's own best threshold, as auc; see RankedPairs.accuracy."""
         return self._measured(RankedPairs(scores, self._genuine).accuracy)
+
+    def tar_at_far(self, scores: npt.ArrayLike, rate: float) -> Doubles:
+        """TAR at a FAR, as auc; each resample's threshold is its own. See RankedPairs.tar_at_far.
+
+        Raises:
+            TooFewImpostors: rate < 1 / the number of impostor pairs (METHODS, section 5).
+            DataError: see RankedPairs.
+        """
+        num_impostor = int((~self._genuine).sum())
+        if rate * num_impostor < 1.0 - 1e-9:
+            raise TooFewImpostors("Too few impostor pairs for a rate.", got=f"{num_impostor} for a FAR of {rate:g}")
+        ranked = RankedPairs(scores, self._genuine)
+        return self._measured(lambda weights: ranked.tar_at_far(weights, rate))
 
     def _measured(self, figure: Callable[[Doubles], Doubles]) -> Doubles:
         size = max(1, MAX_WEIGHTS_AT_ONCE // self.num_pairs)

@@ -2,11 +2,18 @@
 
 from typing import Any
 
-from pipeline_lib.delivery.claims import deepface_emd, face_vit, rrfnet, rrfnet_why, xssab
+from pipeline_lib.delivery.claims import dam, deepface_emd, face_vit, rrfnet, rrfnet_why, xssab
 from pipeline_lib.delivery.claims.claim import as_record
 from pipeline_lib.delivery.claims.evidence import Evidence
 
-PAPERS = (rrfnet, rrfnet_why, xssab, deepface_emd, face_vit)  # each with PAPER, its name, and CLAIMS, its functions
+PAPERS = (
+    rrfnet,
+    rrfnet_why,
+    xssab,
+    deepface_emd,
+    face_vit,
+    dam,
+)  # each with PAPER, its name, and CLAIMS, its functions
 Record = dict[str, Any]
 
 

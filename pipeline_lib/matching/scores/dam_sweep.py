@@ -91,7 +91,7 @@ class SweptDamR(Scorer):
     def score(self, a: Faces, b: Faces) -> Floats:
         """See Scorer."""
         first, second = given(a.vectors), given(b.vectors)
-        lids = [self._log_lid(vectors) for vectors in (first, second)]
+        lids = self._log_lid(first), self._log_lid(second)
         return np.asarray(log_dam(cosine(first, second), *lids, self.scale), np.float32)
 
     def state(self) -> State:

@@ -17,7 +17,7 @@ class AnchorSet:
     network: str
     scale: float
     num_neighbours: int
-    kind: str = "real"
+    kind: str
 
 
 def read_anchor_sets(folder: Path) -> dict[str, AnchorSet]:
@@ -32,6 +32,7 @@ def read_anchor_sets(folder: Path) -> dict[str, AnchorSet]:
 def _read(path: Path) -> AnchorSet:
     try:
         with pa.memory_map(str(path)) as source:
-            return AnchorSet(**json.loads(pa.ipc.open_file(source).schema.metadata[ABOUT.encode()]))
+            about = json.loads(pa.ipc.open_file(source).schema.metadata[ABOUT.encode()])
+            return AnchorSet(about["network"], about["scale"], about["num_neighbours"], about.get("kind", "real"))
     except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
         raise DataError("The anchor file is damaged; rerun the build_anchors stage.", got=error, where=path) from error

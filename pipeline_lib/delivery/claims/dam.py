@@ -57,7 +57,7 @@ def d3(evidence: Evidence) -> list[Claim]:
     """The kind of anchors matters little: TAR of the worst kind less that of the best one, margin 0.5 points (Table 4)."""
     text = "What the anchors are made of changes DAM-R's TAR by no more than half a point."
     found: list[Claim] = []
-    for network, entries in _by_network(evidence, "dam").items():
+    for network, entries in by_network(evidence, "dam").items():
         first = entries[0]
         alike = [each for each in entries if (each.form, each.setting) == (first.form, first.setting)]
         kinds: dict[str, Scored] = {}
@@ -80,7 +80,7 @@ def d4(evidence: Evidence) -> list[Claim]:
     """k = 10, s = 1 are best: their TAR less the best one of the sweep of k and s, margin 0.5 points (Fig. 4)."""
     text = "k = 10 and s = 1 lose no more than half a point of TAR against the best k or s of the sweep."
     found: list[Claim] = []
-    for network, entries in _by_network(evidence, "dam_sweep").items():
+    for network, entries in by_network(evidence, "dam_sweep").items():
         for entry in entries:
             swept = [
                 column for column in evidence.kinds if column.startswith(tuple(f"{entry.name}:{x}" for x in VARIED))
@@ -105,8 +105,8 @@ CLAIMS = (d1, d2, d3, d4)
 
 def _against_cosine(evidence: Evidence, name: str, text: str, part: str) -> list[Claim]:
     found: list[Claim] = []
-    for network, entries in _by_network(evidence, "dam").items():
-        cosine, entry = _cosine(evidence, network), entries[0]
+    for network, entries in by_network(evidence, "dam").items():
+        cosine, entry = cosine_of(evidence, network), entries[0]
         if cosine is not None:
             others = [each.name for each in entries[1:]]
             chosen = f" Chosen before {', '.join(others)}: the paper's form, kind, k and s first." if others else ""
@@ -128,7 +128,7 @@ def _at_rates(
             yield Claim(f"{name}-{network}-{rate:g}", text, results, note)
 
 
-def _by_network(evidence: Evidence, kind: str) -> dict[str, list[Scored]]:
+def by_network(evidence: Evidence, kind: str) -> dict[str, list[Scored]]:
     """The entries of a kind by network, the paper's choice first: the sum, real anchors, its k and s."""
     found: dict[str, list[Scored]] = {}
     for name, entry in evidence.scored.items():
@@ -146,7 +146,7 @@ def _order(entry: Scored) -> tuple[object, ...]:
     return *(not each for each in is_papers), entry.name
 
 
-def _cosine(evidence: Evidence, network: str) -> str | None:
+def cosine_of(evidence: Evidence, network: str) -> str | None:
     """The column of a network's cosine."""
     columns = (name for name, kind in evidence.kinds.items() if kind == "cosine" and name.rpartition(":")[2] == network)
     return next(columns, None)

@@ -138,6 +138,32 @@ def _owners(manifest: pa.Table, templates: pa.Table | None) -> tuple[Texts, Text
     return faces, identities
 
 
+def scores_evidence(data: Path, scores: pa.Table, num_bootstrap: int, seed: int, rates: Sequence[float]) -> Evidence:
+    """What pair scores, their entries and the anchors say, without networks, explanations and rankings.
+
+    Raises:
+        DataError: a file is missing or breaks its contract; names it.
+    """
+    manifest = read_table(data / "ingest" / "manifest.parquet", MANIFEST)
+    return Evidence(
+        scores,
+        manifest,
+        (),
+        (),
+        num_bootstrap,
+        seed,
+        scored=read_entries(data / "scores"),
+        anchors=read_anchor_sets(data / "anchors"),
+        rates=rates,
+        templates=_read_templates(data),
+    )
+
+
+def _read_templates(data: Path) -> pa.Table | None:
+    path = data / "ingest" / TEMPLATES_FILE  # most sources have pairs of images only
+    return read_table(path, TEMPLATES) if path.exists() else None
+
+
 def read_evidence(
     data: Path,
     num_bootstrap: int,
@@ -156,7 +182,6 @@ def read_evidence(
     """
     scores = read_scores(data / "verify" / "scores.parquet")
     manifest = read_table(data / "ingest" / "manifest.parquet", MANIFEST)
-    templates = data / "ingest" / TEMPLATES_FILE  # most sources have pairs of images only
     cosines = [column for column, about in score_columns(scores).items() if about.kind == "cosine"]
     columns = {column.rpartition(":")[2]: column for column in cosines}
     networks = read_trained(data / "networks", data / "train", columns)
@@ -173,5 +198,5 @@ def read_evidence(
         scored=read_entries(data / "scores"),
         anchors=read_anchor_sets(data / "anchors"),
         rates=rates,
-        templates=read_table(templates, TEMPLATES) if templates.exists() else None,
+        templates=_read_templates(data),
     )

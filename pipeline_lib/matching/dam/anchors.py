@@ -26,7 +26,6 @@ class Anchors:
         vectors: unit vectors, float32 (A, D).
         network: whose embeddings they are.
         scale, num_neighbours: s and k of G (DAM, eq. 3).
-        kind: what they were made of.
     """
 
     image_ids: list[str]
@@ -35,7 +34,6 @@ class Anchors:
     network: str
     scale: float
     num_neighbours: int
-    kind: str = "real"
 
     def of(self, identities: Sequence[str]) -> npt.NDArray[np.int64]:
         """The anchor of each identity, int64; -1 where it has none."""
@@ -95,7 +93,7 @@ def write_anchors(path: Path, anchors: Anchors) -> None:
         "identity": pa.array(anchors.identities, pa.string()),
         "vector": pa.FixedSizeListArray.from_arrays(flat, dim),
     }
-    about = {name: getattr(anchors, name) for name in ("network", "scale", "num_neighbours", "kind")}
+    about = {"network": anchors.network, "scale": anchors.scale, "num_neighbours": anchors.num_neighbours}
     table = pa.table(columns, metadata={ABOUT: json.dumps(about)})
     with atomic_file(path) as partial, pa.ipc.new_file(partial, table.schema) as writer:
         writer.write_table(table)

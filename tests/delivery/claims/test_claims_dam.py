@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_run import FAIR, GOOD, write_run
+from made_run import FAIR, GOOD, write_about, write_run
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.roc import roc_curve, tar_at_far
 from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.delivery.claims.evidence import read_evidence
 from pipeline_lib.delivery.claims.ledger import judge_all
-from pipeline_lib.matching.dam.anchors import ANCHORS_FILE, Anchors, write_anchors
+from pipeline_lib.matching.dam.anchors import ANCHORS_FILE
 from pipeline_lib.matching.scores.shared.table import read_scores, score_table, write_scores
 from pipeline_lib.params.scores import Score
 from pipeline_lib.schemas.templates import TEMPLATES
@@ -45,7 +45,7 @@ def write_entries(data: Path, entries: dict[str, dict[str, Any]], anchors: dict[
         entry = Score.model_validate(raw)
         write_scores(data / "scores" / f"{name}.parquet", score_table(table, {}, {}, entry))
     for name, about in anchors.items():
-        write_anchors(data / "anchors" / name / ANCHORS_FILE, Anchors(["t"], ["train"], np.eye(1, 3), **about))
+        write_about(data / "anchors" / name / ANCHORS_FILE, about)
 
 
 @pytest.mark.parametrize(("dam", "cosine", "verdict"), [(GOOD, 0.2, "holds"), (0.2, GOOD, "contradicted")])
@@ -70,7 +70,7 @@ def test_the_papers_form_and_anchors_come_first_and_each_network_has_its_claim(t
         "c_real": DAM,
         "d_other": {**DAM, "of": "embed/other", "with": "anchors/theirs"},
     }
-    anchors = {**ANCHORS, "theirs": {"network": "other", "scale": 2.0, "num_neighbours": 10}}
+    anchors = {**ANCHORS, "theirs": {"kind": "real", "network": "other", "scale": 2.0, "num_neighbours": 10}}
     quality = {"cosine:net": FAIR, "cosine:other": FAIR} | {
         f"{name}:{part}": GOOD for name in entries for part in ("r", "l")
     }

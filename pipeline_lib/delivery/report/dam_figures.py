@@ -36,7 +36,7 @@ def people_figure(people: Sequence[Person]) -> bytes:
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("similarity")
     axes[0].set_ylabel("density")
-    axes[0].legend(fontsize=8, frameon=False)
+    axes[0].legend(fontsize=8, frameon=False, loc="upper left")
     return _svg(figure)
 
 
@@ -51,7 +51,7 @@ def falling_figure(curves: Mapping[str, Mapping[str, Doubles]]) -> bytes:
     _draw_bands(axis, bands, ())  # type: ignore[arg-type]
     axis.set(xscale="log", xlabel="rank of the anchor, nearest first", ylabel="cosine")
     axis.axhline(0.0, color=INK, linewidth=0.6)
-    axis.legend(fontsize=8, frameon=False)
+    axis.legend(fontsize=8, frameon=False, loc="upper right")
     return _svg(figure)
 
 
@@ -98,7 +98,7 @@ def own_class_figure(found: OwnClass) -> bytes:
             axis.hist(values[chosen], edges, color=COLOURS[number], alpha=0.35, label=label)
             axis.hist(values[chosen], edges, color=COLOURS[number], histtype="step", linewidth=1.2)
         axis.set_title(title)
-    axes[2].legend(fontsize=8, frameon=False)
+    axes[2].legend(fontsize=8, frameon=False, loc="upper left")
     for axis in axes:
         axis.title.set_fontsize(10)
     return _svg(figure)

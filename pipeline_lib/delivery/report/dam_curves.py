@@ -15,6 +15,7 @@ from pipeline_lib.delivery.report.figures import Band
 from pipeline_lib.matching.dam.dam import log_dam, log_lid, nearest_cosines
 
 MIN_IMAGES = 8  # of a person whose densities are drawn
+MIN_IMPOSTORS = 10
 MAX_OTHERS = 2000  # impostors of the two people
 NUM_BINS = 40
 SEGMENTS = ((0.2, 0.4), (0.6, 0.8))  # between these quantiles of the probability
@@ -24,7 +25,8 @@ Varied = Literal["k", "s", "a"]
 def sweep_curves(evidence: Evidence, entry: str, cosine: str, varied: Varied) -> dict[str, Band]:
     """TAR of each value of a sweep less the cosine's, in points, with the paired 95 % interval, by protocol.
 
-    Each protocol is told at the lowest FAR that its impostors tell, which stands in its key.
+    Each protocol is told at the lowest FAR that lets ten of its impostors through, which stands in its key: where one or two
+    decide, intervals are so wide that no curve can be seen in them. Where none does, it is the highest that is told.
 
     Args:
         entry: of kind dam_sweep.
@@ -39,12 +41,14 @@ def sweep_curves(evidence: Evidence, entry: str, cosine: str, varied: Varied) ->
     for protocol in evidence.protocols if len(columns) > 1 else ():
         told = [rate for rate in evidence.rates if figures_or_none(evidence, protocol, cosine, tar(rate)) is not None]
         if told:
-            measure = tar(min(told))
+            num_impostor = evidence.pairs(protocol).num_impostor
+            rate = min((each for each in told if each * num_impostor >= MIN_IMPOSTORS), default=max(told))
+            measure = tar(rate)
             base = evidence.figures(protocol, cosine, measure)
             gains = np.stack([evidence.figures(protocol, name, measure) - base for _, name in columns])
             low, high = np.percentile(gains[:, 1:], PERCENTILES, axis=1)
             at = np.array([value for value, _ in columns])
-            curves[f"{protocol}, FAR {min(told):g}"] = (at, 100 * gains[:, 0], 100 * low, 100 * high)
+            curves[f"{protocol}, FAR {rate:g}"] = (at, 100 * gains[:, 0], 100 * low, 100 * high)
     return curves
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline_lib.core.roc import Doubles
 from pipeline_lib.delivery.report.dam_curves import SEGMENTS, OwnClass, Person
-from pipeline_lib.delivery.report.figures import COLOURS, INK, Band, _draw_bands, _one, _one_scale, _several, _svg
+from pipeline_lib.delivery.report.figures import COLOURS, INK, Band, _draw_bands, _one, _several, _svg
 
 NUM_BINS = 40
 AXES = {"k": "k, nearest anchors", "s": "s, scale", "a": "anchors"}
@@ -67,11 +67,18 @@ def sweep_figure(curves: Mapping[str, Mapping[str, Band]], own: Mapping[str, flo
         _draw_bands(axis, by_protocol, ())
         axis.axhline(0.0, color=INK, linewidth=0.8)
         axis.set(xscale="log", xlabel=AXES[varied])
+        at = sorted({float(value) for band in by_protocol.values() for value in band[0]})
+        axis.set_xticks(at, [f"{value:g}" for value in at], fontsize=8)
+        axis.minorticks_off()
         if varied in own:
             axis.axvline(own[varied], color=INK, linestyle=":", linewidth=1.0)
     axes[0].set_ylabel("TAR less the cosine's, points")
     axes[-1].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    _one_scale(axes)
+    # By the curves: a band that is many times as wide as they are high would leave nothing of them to see.
+    points = np.concatenate([band[1] for by_protocol in curves.values() for band in by_protocol.values()])
+    reach = max(1.0, 2 * float(np.abs(points).max()))
+    for axis in axes:
+        axis.set_ylim(-reach, reach)
     return _svg(figure)
 
 
@@ -83,6 +90,7 @@ def own_class_figure(found: OwnClass) -> bytes:
     axes[0].set(title="all: cosine", ylabel="training images")
     axes[1].hist(found.probabilities, NUM_BINS, color=COLOURS[2], alpha=0.6)
     axes[1].set(title="all: probability", yscale="log")
+    axes[1].minorticks_off()
     segments = found.segments()
     for number, chosen in enumerate(segments):
         ends = found.probabilities[chosen]
@@ -98,7 +106,7 @@ def own_class_figure(found: OwnClass) -> bytes:
             axis.hist(values[chosen], edges, color=COLOURS[number], alpha=0.35, label=label)
             axis.hist(values[chosen], edges, color=COLOURS[number], histtype="step", linewidth=1.2)
         axis.set_title(title)
-    axes[2].legend(fontsize=8, frameon=False, loc="upper left")
+    axes[3].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
     for axis in axes:
         axis.title.set_fontsize(10)
     return _svg(figure)

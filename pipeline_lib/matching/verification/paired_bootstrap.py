@@ -41,6 +41,7 @@ class PairBootstrap:
 
     Attributes:
         num_pairs, num_identities: N and how many different identities they hold.
+        num_impostor: how many of the N are of two people.
         num_samples: B.
         times: int64 (1 + B, I), m of each identity, in the order of its number: a row of ones for the data, then the resamples.
         num_redrawn: resamples that were drawn anew.
@@ -75,6 +76,7 @@ class PairBootstrap:
         self._people = numbers.reshape(people.shape)
         self._genuine = genuine
         self.num_pairs, self.num_identities, self.num_samples = len(genuine), len(names), num_samples
+        self.num_impostor = int((~genuine).sum())
         self.times, self.num_redrawn = self._drawn(num_samples, rng)
 
     def auc(self, scores: npt.ArrayLike) -> Doubles:
@@ -92,9 +94,10 @@ class PairBootstrap:
             TooFewImpostors: rate < 1 / the number of impostor pairs (METHODS, section 5).
             DataError: see RankedPairs.
         """
-        num_impostor = int((~self._genuine).sum())
-        if rate * num_impostor < 1.0 - 1e-9:
-            raise TooFewImpostors("Too few impostor pairs for a rate.", got=f"{num_impostor} for a FAR of {rate:g}")
+        if rate * self.num_impostor < 1.0 - 1e-9:
+            raise TooFewImpostors(
+                "Too few impostor pairs for a rate.", got=f"{self.num_impostor} for a FAR of {rate:g}"
+            )
         ranked = RankedPairs(scores, self._genuine)
         return self._measured(lambda weights: ranked.tar_at_far(weights, rate))
 

@@ -115,7 +115,7 @@ def test_the_whole_chapter(tmp_path: Path) -> None:
     assert (1, 3) in network["scores"].best
     assert [row[1] for row in network["kinds"].rows] == ["cosine", "real (real)", "class_weights (weights)"]
     assert network["groups"].columns == ("protocol", "score", "old", "young", "mean")
-    assert values["all_pairs"]["low"][0].rows[1] == ("dam_r", "62.50", "40 + 5,000")
+    assert values["all_pairs"]["low"][0].rows[1] == ("DAM-R", "62.50", "40 + 5,000")
     assert values["all_pairs"]["low"][0].best == {(1, 1)}
     assert values["likeness"].rows[0] == ("real", "0.250")
     assert values["anchors"].rows[0][3:] == ("10", "1", "30", "12.346", "1.000", "0.500")

@@ -40,6 +40,7 @@ TITLE = "DAM"
 NEEDS = ("verify", "anchors", "scores")
 NUM_RESAMPLES, SEED = 300, 0
 PARTS = {"r": "DAM-R", "l": "DAM-L", "z": "z-norm", "t": "t-norm", "s": "s-norm"}  # of kinds dam and cohort
+SCORED = {"cosine": "cosine", "dam_r": "DAM-R", "dam_l": "DAM-L"}  # of all pairs
 SPLITS = ("test", "val")  # where two people are looked for
 
 
@@ -199,9 +200,9 @@ def _likeness_table(found: Dam) -> Table | None:
 
 
 def _all_pairs_table(rows: Mapping[str, Mapping[str, float]]) -> Table:
-    scores = [name for name in ("cosine", "dam_r", "dam_l") if name in rows]
+    scores = [name for name in SCORED if name in rows]
     tars = sorted({key for row in rows.values() for key in row if _is_tar(key)}, key=lambda key: -float(key[4:]))
-    cells = [(name, *(f"{100 * rows[name][key]:.2f}" for key in tars)) for name in scores]
+    cells = [(SCORED[name], *(f"{100 * rows[name][key]:.2f}" for key in tars)) for name in scores]
     best = {
         (place, 1 + column)
         for column, key in enumerate(tars)
@@ -220,7 +221,7 @@ def _all_pairs_figure(rows: Mapping[str, Mapping[str, float]], curves: Mapping[s
 
 def _curves(metrics: Path) -> dict[str, Curve]:
     found = read_curves(metrics.with_name("roc.csv"), ("score",), "far", "tar")
-    return {score: curve for (score,), curve in found.items()}
+    return {SCORED[score]: curve for (score,), curve in found.items()}
 
 
 def _read_anchors(folder: Path, scale: float) -> AnchorFiles:

@@ -72,6 +72,8 @@ bench: setup
 	python -m benchmarks.networks_as_one
 	python -m benchmarks.emd
 	python -m benchmarks.search
+	python -m benchmarks.dam
+	python -m benchmarks.all_pairs
 	python -m benchmarks.explain_pair
 	python -m benchmarks.insertion_deletion
 	python -m benchmarks.detectors

@@ -31,6 +31,7 @@ def entries_by_folder(params: Params) -> Mapping[str, Iterable[str]]:
         "region_weights": regions.weights,
         "anchors": params.anchors,
         "scores": params.scores,
+        "all_pairs": params.all_pairs,
         "rerank": params.rerank,
         "explain": params.explanations,
     }

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from pipeline_lib.core.kinds import checked
 from pipeline_lib.params.align import Align
+from pipeline_lib.params.all_pairs import AllPairs
 from pipeline_lib.params.anchors import Anchors
 from pipeline_lib.params.attacks import Attack, AttackName
 from pipeline_lib.params.claims import Claims
@@ -47,6 +48,7 @@ class Params(Section):
     embed: Embed
     anchors: dict[Name, Anchors] = {}
     scores: dict[Name, Score] = {}
+    all_pairs: dict[Name, AllPairs] = {}
     verify: Verify
     attacks: dict[AttackName, Attack] = {}
     galleries: dict[Name, Gallery] = {}
@@ -132,6 +134,18 @@ class Params(Section):
                     f"scores.{key}.of is region_embeddings, and regions.alone and regions.groups are empty"
                 )
             self._check_with(key, entry)
+        return self
+
+    @model_validator(mode="after")
+    def _all_pairs_read_what_is_there(self) -> "Params":
+        for key, entry in self.all_pairs.items():
+            network, anchors = entry.of.partition("/")[2], entry.with_.partition("/")[2]
+            if network not in {*self.networks, *self.networks_over}:
+                raise ValueError(f"all_pairs.{key}.of names {network}, which networks does not define")
+            if entry.with_ != NONE and anchors not in self.anchors:
+                raise ValueError(f"all_pairs.{key}.with names {entry.with_}, which is not defined")
+            if entry.with_ != NONE and self.anchors[anchors].network != network:
+                raise ValueError(f"all_pairs.{key} is of {entry.of} with {entry.with_}, which are of another network")
         return self
 
     def _check_with(self, key: str, entry: Score) -> None:

@@ -123,7 +123,7 @@ def test_no_stage_depends_on_records_or_on_the_machine(name: str) -> None:
 
 
 def test_dvc_yaml_is_short() -> None:
-    assert len((REPOSITORY / "dvc.yaml").read_text().splitlines()) <= 350
+    assert len((REPOSITORY / "dvc.yaml").read_text().splitlines()) <= 365
 
 
 def test_files_are_small() -> None:

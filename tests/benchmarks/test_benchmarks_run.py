@@ -95,6 +95,25 @@ def test_search(repository: Path) -> None:
     assert all(row["person"] > 0.9 for row in report["rows"])  # made so that a person's images lie nearest
 
 
+def test_dam(repository: Path) -> None:
+    _, report = quick_run("dam", repository)
+    assert [row["G by"] for row in report["rows"]] == ["DAM-R", "DAM-L"]
+    for row in report["rows"]:
+        assert 0 < row["shares"]["min"] <= 100 * row["share, %"] <= row["shares"]["max"]
+        assert (
+            row["ms a face"] < row["embedding, ms"]
+        )  # of the demo's network, which takes a tenth of IResNet-50's time
+
+
+def test_all_pairs(repository: Path) -> None:
+    _, report = quick_run("all_pairs", repository)
+    assert [row["score"] for row in report["rows"]] == ["cosine", "DAM-R"]
+    for row in report["rows"]:
+        assert row["pairs"] == 500 * 499 // 2
+        assert row["tar@0.001"] >= row["tar@0.0001"] > 0
+        assert "tar@1e-06" not in row  # 122,500 impostors cannot tell it
+
+
 def test_scale(repository: Path) -> None:
     _, report = quick_run("scale", repository, timeout_s=560)  # a process a path
     assert report["config"]["rows"] == [1_000, 10_000]

@@ -77,6 +77,14 @@ def write_run(
     write_scores(data / "verify" / "scores.parquet", score_table(pairs, values, kinds))
 
 
+def write_about(path: Path, about: Mapping[str, Any]) -> None:
+    """An anchor file without anchors: what they are stands in its schema."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.table({"image_id": pa.array([], pa.string())}).replace_schema_metadata({"about": json.dumps(about)})
+    with pa.ipc.new_file(str(path), table.schema) as writer:
+        writer.write_table(table)
+
+
 def _pairs(protocol: str, num_people: int, rng: np.random.Generator) -> pa.Table:
     """Each person's six genuine pairs, and as many impostor pairs with others of the same fold."""
     rows = []

@@ -42,3 +42,14 @@ def test_accuracy_against_repeated_pairs_and_every_threshold(pairs):
         thresholds = [-2.0, *cosines[rows], 2.0]
         best = max(np.mean((cosines[rows] >= threshold) == genuine[rows]) for threshold in thresholds)
         assert found == pytest.approx(best, abs=1e-12)
+
+
+@pytest.mark.parametrize("rate", [0.03, 0.1, 0.5])
+def test_tar_at_far_against_repeated_pairs_and_every_threshold(pairs, rate):
+    people, genuine, cosines, bootstrap = pairs
+    for times, found in zip(bootstrap.times, bootstrap.tar_at_far(cosines, rate), strict=True):
+        rows = repeated(people, times)
+        accepted = [cosines[rows] >= threshold for threshold in (*cosines[rows], 2.0)]
+        num_allowed = int(rate * (~genuine[rows]).sum() + 1e-9)
+        tars = [np.mean(each[genuine[rows]]) for each in accepted if (each & ~genuine[rows]).sum() <= num_allowed]
+        assert found == pytest.approx(max(tars), abs=1e-12)

@@ -21,6 +21,9 @@ LOGISTIC = {
     "logistic": {"num_pairs": 9, "num_cross_validation_folds": 2, "strengths": [1.0], "num_bootstrap": 2, "seed": 1}
 }
 Change = Callable[[Callable[[Any], None]], Path]
+ALL_PAIRS = {
+    "of": "embed/iresnet", "with": "anchors/real", "split": "test", "max_faces": 9, "false_accept_rates": [0.1], "seed": 0,
+}  # fmt: skip
 OF_NO_SUM = {"kind": "additive", "network": "iresnet", "with": "none"}
 
 
@@ -96,6 +99,10 @@ def test_a_whole_gallery_is_not_compared_by_an_index_that_finds_a_part(changed: 
         ("explanations.rrfnet28_random.with", "networks_over/x", r"rrfnet28_random\.with is networks_over/x"),
         ("scores.dam.with", "anchors/fake", r"scores\.dam\.with names anchors/fake, which is not defined"),
         ("scores.dam.of", "embed/resnet", "names resnet, which networks does not define"),
+        ("all_pairs", {"low": {**ALL_PAIRS, "of": "embed/resnet"}}, r"all_pairs\.low\.of names resnet, which networks does not"),
+        ("all_pairs", {"low": {**ALL_PAIRS, "with": "anchors/fake"}}, r"all_pairs\.low\.with names anchors/fake, which is not"),
+        ("all_pairs", {"low": {**ALL_PAIRS, "of": "embed/rrfnet56"}}, r"all_pairs\.low is of embed/rrfnet56 with anchors/real"),
+        ("all_pairs", {"low": {**ALL_PAIRS, "of": "embed"}}, r"all_pairs\.low\.of: String should match"),
         ("networks_over", {"iresnet": {"kind": "x", "over": ["iresnet"], "epochs": 0, "head": {"kind": "none"}}}, "both define"),
         ("networks.iresnet.head", {"kind": "none"}, r"epochs \d+ and head none"),
     ],

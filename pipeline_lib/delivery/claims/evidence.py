@@ -17,15 +17,20 @@ from pipeline_lib.core.roc import Bools, Doubles
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.core.texts import MISSING, Texts
 from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
+from pipeline_lib.delivery.claims.anchors import AnchorSet, read_anchor_sets
 from pipeline_lib.delivery.claims.explained import Explained, read_explained
 from pipeline_lib.delivery.claims.networks import Trained, read_trained
 from pipeline_lib.delivery.claims.over import Over, read_over, read_specs
 from pipeline_lib.delivery.claims.ranked import Ranked, read_ranked
 from pipeline_lib.delivery.claims.sharpness import read_sharpness
+from pipeline_lib.matching.scores.shared.pairs import TEMPLATES_FILE
 from pipeline_lib.matching.scores.shared.table import read_entries, read_scores, score_columns
 from pipeline_lib.matching.verification.paired_bootstrap import PairBootstrap
 from pipeline_lib.params.scores import Score
 from pipeline_lib.schemas.manifest import MANIFEST
+from pipeline_lib.schemas.templates import TEMPLATES
+
+TAR = "TAR@FAR "  # a measure's name begins so, and ends with the rate
 
 Half = Literal["all", "sharper", "blurrier"]
 Sharpness = Callable[[Sequence[str]], Doubles]
@@ -45,6 +50,8 @@ class Evidence:
         specs: the spec of every network of the run, by name.
         scored: the entries of `scores`, by name, which is a column's, or what stands before its colon.
         protocols: in the order of the table, the validation identities' last.
+        anchors: those of `anchors`, by name.
+        rates: the false accept rates that verification asks for, the highest first.
         kinds: score column -> the kind of score that it is.
         pairs(protocol): its pairs and their resamples, a PairBootstrap; raises as _pairs.
         figures(protocol, column, measure, half): see _figures.
@@ -64,22 +71,27 @@ class Evidence:
         specs: Mapping[str, Mapping[str, Any]] | None = None,
         scored: Mapping[str, Score] | None = None,
         sharpness: Sharpness | None = None,
+        anchors: Mapping[str, AnchorSet] | None = None,
+        rates: Sequence[float] = (),
+        templates: pa.Table | None = None,
     ) -> None:
         """
         Args:
             scores: as matching.scores.shared.table has it.
             manifest: schemas.manifest.MANIFEST; who is on which image.
+            templates: schemas.templates.TEMPLATES, of whose images pairs may name all at once; None for none.
             num_bootstrap: resamples a protocol.
             sharpness: of aligned images, by their ids; read where a claim asks for it.
         """
         self.networks, self.explained = tuple(networks), tuple(explained)
         self.ranked, self.over = tuple(ranked), tuple(over)
         self.specs, self.scored = dict(specs or {}), dict(scored or {})
+        self.anchors, self.rates = dict(anchors or {}), tuple(sorted(rates, reverse=True))
         self.kinds = {name: column.kind for name, column in score_columns(scores).items()}
         found = pc.unique(scores["protocol"]).to_pylist()
         self.protocols: tuple[str, ...] = tuple(sorted(found, key=lambda name: name == VALIDATION))
         self._scores = scores
-        self._image_ids, self._identities = Texts(manifest["image_id"]), Texts(manifest["identity"])
+        self._faces, self._identities = _owners(manifest, templates)
         self._num_bootstrap, self._seed = num_bootstrap, seed
         self.pairs = cache(self._pairs)
         self.figures = cache(self._figures)
@@ -99,7 +111,7 @@ class Evidence:
         """
         rows = self._rows(protocol)
         images = Texts(pa.chunked_array([*rows["image_a"].chunks, *rows["image_b"].chunks], pa.string()))
-        places = self._image_ids.rows(images)
+        places = self._faces.rows(images)
         if unknown := sorted(set(images.take(np.flatnonzero(places == MISSING))))[:5]:
             raise DataError("Images of pairs are not in the manifest.", got=unknown, where="verify/scores.parquet")
         people = self._identities.take(places).numbered()[0].reshape(2, -1).T
@@ -108,16 +120,19 @@ class Evidence:
         return PairBootstrap(people, genuine, self._num_bootstrap, rng)
 
     def _figures(self, protocol: str, column: str, measure: str, half: Half = "all") -> Doubles:
-        """A score's AUC or accuracy on a protocol, then on each resample: float64 (1 + B,).
+        """A score's AUC, accuracy or TAR@FAR <rate> on a protocol, then on each resample: float64 (1 + B,).
 
         Args:
             half: of the pairs, by the sharpness of the blurrier of their faces; see PairBootstrap.auc, only.
 
         Raises:
-            As _pairs; DataError: see PairBootstrap.auc, accuracy.
+            As _pairs; TooFewImpostors, DataError: see PairBootstrap.auc, accuracy, tar_at_far.
         """
         pairs, values = self.pairs(protocol), self._rows(protocol)[column].to_numpy()
         only = None if half == "all" else self.sharper(protocol) == (half == "sharper")
+        if measure.startswith(TAR):
+            assert only is None, "TAR@FAR is measured on all pairs"
+            return pairs.tar_at_far(values, float(measure.removeprefix(TAR)))
         return pairs.auc(values, only) if measure == "AUC" else pairs.accuracy(values, only)
 
     def _sharper(self, protocol: str) -> Bools:
@@ -139,8 +154,56 @@ class Evidence:
         return self._scores.filter(pc.equal(self._scores["protocol"], protocol))
 
 
-def read_evidence(data: Path, num_bootstrap: int, seed: int) -> Evidence:
+def _owners(manifest: pa.Table, templates: pa.Table | None) -> tuple[Texts, Texts]:
+    """The names of all faces, images and then templates, and whose they are."""
+    images, people = Texts(manifest["image_id"]), Texts(manifest["identity"])
+    if templates is None:
+        return images, people
+    first = templates.group_by("template", use_threads=False).aggregate([("image_id", "first")])
+    owners = people.take(images.rows(Texts(first["image_id_first"])))
+    names = (images, Texts(first["template"])), (people, owners)
+    faces, identities = (Texts(pa.concat_arrays([each.column for each in both])) for both in names)
+    return faces, identities
+
+
+def scores_evidence(data: Path, scores: pa.Table, num_bootstrap: int, seed: int, rates: Sequence[float]) -> Evidence:
+    """What pair scores, their entries and the anchors say, without networks, explanations and rankings.
+
+    Raises:
+        DataError: a file is missing or breaks its contract; names it.
+    """
+    manifest = read_table(data / "ingest" / "manifest.parquet", MANIFEST)
+    return Evidence(
+        scores,
+        manifest,
+        (),
+        (),
+        num_bootstrap,
+        seed,
+        scored=read_entries(data / "scores"),
+        anchors=read_anchor_sets(data / "anchors"),
+        rates=rates,
+        templates=_read_templates(data),
+    )
+
+
+def _read_templates(data: Path) -> pa.Table | None:
+    path = data / "ingest" / TEMPLATES_FILE  # most sources have pairs of images only
+    return read_table(path, TEMPLATES) if path.exists() else None
+
+
+def read_evidence(
+    data: Path,
+    num_bootstrap: int,
+    seed: int,
+    rates: Sequence[float] = (),
+) -> Evidence:
     """Read what the claims are judged by from a run's data folder; tables of explanations when a claim asks for them.
+
+    Args:
+        data: the folder.
+        num_bootstrap, seed: of the resamples.
+        rates: false accept rates, see Evidence.
 
     Raises:
         DataError: a file is missing or breaks its contract; names it.
@@ -162,4 +225,7 @@ def read_evidence(data: Path, num_bootstrap: int, seed: int) -> Evidence:
         specs=read_specs(data / "networks"),
         scored=read_entries(data / "scores"),
         sharpness=partial(read_sharpness, data / "align"),
+        anchors=read_anchor_sets(data / "anchors"),
+        rates=rates,
+        templates=_read_templates(data),
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline_lib.delivery.claims import deepface_emd, face_vit, fusion, rrfnet, rrfnet_why, xssab
+from pipeline_lib.delivery.claims import dam, deepface_emd, face_vit, fusion, rrfnet, rrfnet_why, xssab
 from pipeline_lib.delivery.claims.claim import as_record
 from pipeline_lib.delivery.claims.evidence import Evidence
 
@@ -13,6 +13,7 @@ PAPERS = (
     deepface_emd,
     face_vit,
     fusion,
+    dam,
 )  # each with PAPER, its name, and CLAIMS, its functions
 Record = dict[str, Any]
 

@@ -20,6 +20,10 @@ class TooFewIdentities(DataError):
     """Too many resamples of the identities hold one class only."""
 
 
+class TooFewImpostors(DataError):
+    """The impostor pairs cannot show so low a false accept rate."""
+
+
 class PairBootstrap:
     """One protocol's pairs, and B resamples of their identities on which every score is measured.
 
@@ -37,6 +41,7 @@ class PairBootstrap:
 
     Attributes:
         num_pairs, num_identities: N and how many different identities they hold.
+        num_impostor: how many of the N are of two people.
         num_samples: B.
         times: int64 (1 + B, I), m of each identity, in the order of its number: a row of ones for the data, then the resamples.
         num_redrawn: resamples that were drawn anew.
@@ -71,6 +76,7 @@ class PairBootstrap:
         self._people = numbers.reshape(people.shape)
         self._genuine = genuine
         self.num_pairs, self.num_identities, self.num_samples = len(genuine), len(names), num_samples
+        self.num_impostor = int((~genuine).sum())
         self.times, self.num_redrawn = self._drawn(num_samples, rng)
 
     def auc(self, scores: npt.ArrayLike, only: Bools | None = None) -> Doubles:
@@ -85,6 +91,20 @@ class PairBootstrap:
     def accuracy(self, scores: npt.ArrayLike, only: Bools | None = None) -> Doubles:
         """Accuracy at each resample's own best threshold, as auc; see RankedPairs.accuracy."""
         return self._measured(RankedPairs(scores, self._genuine).accuracy, only)
+
+    def tar_at_far(self, scores: npt.ArrayLike, rate: float) -> Doubles:
+        """TAR at a FAR, as auc; each resample's threshold is its own. See RankedPairs.tar_at_far.
+
+        Raises:
+            TooFewImpostors: rate < 1 / the number of impostor pairs (METHODS, section 5).
+            DataError: see RankedPairs.
+        """
+        if rate * self.num_impostor < 1.0 - 1e-9:
+            raise TooFewImpostors(
+                "Too few impostor pairs for a rate.", got=f"{self.num_impostor} for a FAR of {rate:g}"
+            )
+        ranked = RankedPairs(scores, self._genuine)
+        return self._measured(lambda weights: ranked.tar_at_far(weights, rate), None)
 
     def _measured(self, figure: Callable[[Doubles], Doubles], only: Bools | None) -> Doubles:
         size = max(1, MAX_WEIGHTS_AT_ONCE // self.num_pairs)

@@ -1,4 +1,4 @@
-"""AUC and accuracy of pairs that count several times: what a resample of the identities needs, for many resamples at once."""
+"""Figures of pairs that count several times: what a resample of the identities needs, for many resamples at once."""
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,21 @@ class RankedPairs:
         gained = np.cumsum(genuine - impostor, axis=1).max(axis=1)
         refused = impostor.sum(axis=1)  # what a threshold above all scores gets right
         return np.asarray((refused + np.maximum(gained, 0.0)) / (refused + genuine.sum(axis=1)))
+
+    def tar_at_far(self, weights: Doubles, rate: float) -> Doubles:
+        """The highest TAR of an operating point with FAR <= `rate` (core.roc.tar_at_far), pairs counted as the weights say.
+
+        0 where even the highest score lets more impostors through. Whether so few impostors tell the rate is not asked here.
+
+        Args, returns: as auc.
+        """
+        genuine, impostor = self._masses(weights)
+        accepted = np.cumsum(impostor, axis=1)
+        # As in core.roc: an operating point that is exactly at the rate belongs to it, whatever its rounding.
+        num_points = (accepted <= rate * (1 + 1e-9) * accepted[:, -1:]).sum(axis=1)
+        tar = np.cumsum(genuine, axis=1)
+        reached = np.take_along_axis(tar, np.maximum(num_points - 1, 0)[:, None], axis=1)[:, 0]
+        return np.asarray(np.where(num_points > 0, reached, 0.0) / tar[:, -1])
 
     def _masses(self, weights: Doubles) -> tuple[Doubles, Doubles]:
         """The weight of the genuine and of the impostor pairs of each distinct score, highest first: (R, S) each."""

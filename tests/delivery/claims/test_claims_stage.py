@@ -17,8 +17,15 @@ from pipeline_lib.delivery.claims.ledger import judge_all
 from pipeline_lib.delivery.claims.words import as_text, points
 from stages import claims as stage
 
+DAM = ("D1", "D2", "D3", "D4")
 NETWORKS = {"whole": network(), "rrf56": network(rrf(56)), "rrf28": network(rrf(28, 0.4))}
 QUALITY = {"cosine:whole": FAIR, "cosine:rrf56": GOOD, "cosine:rrf28": 0.1}
+
+
+PARAMS = {
+    "claims": {"num_bootstrap": 100, "seed": 19},
+    "verify": {"decide": "even_odds", "false_accept_rates": [0.01]},
+}
 
 
 class Recorder:
@@ -35,9 +42,9 @@ def rebuilt(tmp_path, monkeypatch):
     """A made run after its stage claims: claims.json, and what was logged."""
     monkeypatch.chdir(tmp_path)
     write_run(tmp_path / "data", NETWORKS, QUALITY, protocols=("val", "lfw"))
-    for folder in ("align/shards", "explain", "scores", "rerank", "networks_over", "train_over"):
+    for folder in ("align/shards", "explain", "scores", "rerank", "networks_over", "train_over", "anchors"):
         (tmp_path / "data" / folder).mkdir(parents=True)
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"claims": {"num_bootstrap": 100, "seed": 19}}))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
     recorder = Recorder()
 
     @contextmanager
@@ -58,7 +65,8 @@ def test_the_file_is_nested_by_claim_and_protocol(rebuilt):
     }
     of_why |= {f"R8-{side}-{rate}" for side in (28, 56) for rate in ("fpr", "fnr")} | {"S4"}
     of_why |= {f"S{number}-{error}" for number in (1, 2, 3) for error in ("FMR", "FNMR")}
-    assert set(claims) == {"R1", "R2", "R3-28", "R3-56", "R4", "R5-28", "R5-56", *of_why, *THESIS, "F1", "F2", "F3"}
+    of_fusion = {"F1", "F2", "F3"}
+    assert set(claims) == {"R1", "R2", "R3-28", "R3-56", "R4", "R5-28", "R5-56", *of_why, *THESIS, *DAM, *of_fusion}
     assert set(claims["R1"]["protocols"]) == {"lfw", "val"}
     assert claims["R1"]["paper"] == "RRFNet"
     row = claims["R1"]["protocols"]["lfw"]

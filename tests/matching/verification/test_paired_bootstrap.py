@@ -6,8 +6,8 @@ from scipy.stats import norm
 
 from pipeline_lib.core.bootstrap import interval
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.core.roc import area_under, roc_curve
-from pipeline_lib.matching.verification.paired_bootstrap import PairBootstrap, TooFewIdentities
+from pipeline_lib.core.roc import area_under, roc_curve, tar_at_far
+from pipeline_lib.matching.verification.paired_bootstrap import PairBootstrap, TooFewIdentities, TooFewImpostors
 from pipeline_lib.matching.verification.ranked_pairs import RankedPairs
 from pipeline_lib.matching.verification.threshold import best_threshold
 
@@ -38,6 +38,31 @@ def test_golden_accuracy():
     )
     # An impostor on top, and heavy: nobody is accepted.
     assert RankedPairs([0.1, 0.9], np.array([True, False])).accuracy(np.array([[1.0, 4.0]])).tolist() == [0.8]
+
+
+def test_golden_tar_at_far():
+    # Falling: genuine 0.9; impostor 0.6; the tie at 0.4 of a genuine with an impostor, which enters whole. Half of the impostors
+    # may enter: 0.9 alone of two, then with weights 1, 3 | 2, 1 (0.6 is 2/3 of the impostors' weight) 0.9 alone of four; with
+    # 1, 3 | 1, 2 0.6 is a third: the same four. A third allows it exactly, whatever the rounding.
+    weights = np.array([[1.0, 1, 1, 1], [1, 3, 2, 1], [1, 3, 1, 2]])
+    ranked = RankedPairs(SCORES, GENUINE)
+    assert ranked.tar_at_far(weights, 0.5).tolist() == [0.5, 0.25, 0.25]
+    assert ranked.tar_at_far(weights, 1.0).tolist() == [1.0, 1.0, 1.0]
+    found = RankedPairs([0.9, 0.8, 0.7, 0.6, 0.5], np.array([False, True, False, True, False]))
+    counted = np.array([[1.0, 1, 1, 1, 1], [2, 1, 1, 1, 1], [0, 1, 1, 1, 1]])
+    np.testing.assert_allclose(found.tar_at_far(counted, 1 / 3), [0.5, 0.0, 0.5])
+    assert found.tar_at_far(counted, 0.3).tolist() == [0.0, 0.0, 0.5]
+
+
+def test_tar_at_far_is_the_tables_and_is_refused_where_impostors_cannot_tell_it():
+    rng = np.random.default_rng(12)
+    people, genuine = protocol(rng)
+    scores = (genuine + rng.normal(size=len(genuine))).round(1)
+    pairs = PairBootstrap(people, genuine, 20, rng)
+    for rate in (0.0025, 0.01, 0.5):
+        assert pairs.tar_at_far(scores, rate)[0] == tar_at_far(roc_curve(scores, genuine), rate)
+    with pytest.raises(TooFewImpostors, match=r"400 for a FAR of 0\.002"):
+        pairs.tar_at_far(scores, 0.002)
 
 
 def protocol(rng, num_people=40, num_genuine=200, num_impostor=400):

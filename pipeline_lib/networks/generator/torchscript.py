@@ -13,13 +13,16 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's first date
 
 
 def write_generator(path: Path, network: GeneratorNetwork) -> None:
-    """Write FakeFaces(network); equal weights give equal bytes, wherever the checkout lies.
+    """Write FakeFaces(network); equal weights give equal bytes in the first file that a process writes, wherever the checkout
+    lies. (PyTorch numbers the classes of later ones on.)
 
-    What PyTorch adds for tracebacks, the source's places on this disk, is left out.
+    It is frozen: its weights are constants, which torch.jit.load puts where `map_location` says and `to` does not move. Not
+    frozen, its attributes come in the order of Python's hashes, another one in every process. What PyTorch adds for
+    tracebacks, the source's places on this disk, is left out.
     """
-    scripted = torch.jit.script(FakeFaces(network.cpu().eval()))
+    scripted = torch.jit.script(FakeFaces(network.cpu()).eval())
     buffer = io.BytesIO()
-    torch.jit.save(scripted, buffer)
+    torch.jit.save(torch.jit.freeze(scripted, preserved_attrs=["latent_dim"], optimize_numerics=False), buffer)
     with atomic_file(path) as partial:
         _write_without_places(buffer, partial)
 

@@ -1,4 +1,4 @@
-"""A training that stops and goes on ends in the same bytes; what is refused."""
+"""A training that stops and goes on ends in the same weights; what is refused."""
 
 import contextlib
 import re
@@ -12,7 +12,6 @@ from pipeline_lib.core.errors import Interrupted, PipelineError
 from pipeline_lib.networks.generator import loop
 from pipeline_lib.networks.generator.architecture import GeneratorNetwork
 from pipeline_lib.networks.generator.game import Game
-from pipeline_lib.networks.generator.torchscript import write_generator
 from pipeline_lib.networks.training.stop import StopRequest
 from pipeline_lib.params.generators import Generator
 from pipeline_lib.params.machine import Machine
@@ -34,7 +33,7 @@ def train(folder: Path, settings: Generator = SETTINGS, kill_at: int | None = No
 
 
 @pytest.mark.parametrize("kill_at", [2, 6])
-def test_killed_and_resumed_gives_the_same_bytes(
+def test_killed_and_resumed_gives_the_same_weights(
     kill_at: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole, history = train(tmp_path / "whole")
@@ -44,9 +43,7 @@ def test_killed_and_resumed_gives_the_same_bytes(
         resumed, again = train(tmp_path / "killed")
     last = (kill_at - 1) // 3 * 3
     assert (f"training goes on after step {last}" in caplog.text) == (last > 0)
-    for name, network in (("whole.pt", whole), ("resumed.pt", resumed)):
-        write_generator(tmp_path / name, network)
-    assert (tmp_path / "whole.pt").read_bytes() == (tmp_path / "resumed.pt").read_bytes()
+    assert all(map(torch.equal, whole.parameters(), resumed.parameters()))
     steps = [[row[name] for name in ("step", "epoch", "discriminator", "generator", "r1")] for row in history]
     assert steps == [[row[name] for name in ("step", "epoch", "discriminator", "generator", "r1")] for row in again]
     assert [row[0] for row in steps] == [2, 4, 6, 7]

@@ -19,7 +19,10 @@ from pipeline_lib.schemas.nearest_faces import (
 
 PIXELS_PX = 28  # of the faces whose pixels are compared: finer ones differ by what a copy may blur
 ROWS_AT_ONCE = 256  # times all training faces in float32: 100 MB for 100,000
-COPY_PERCENTILE = 99.0
+COPY_PERCENTILE = 99.0  # of two photographs of one person
+STRANGERS_PERCENTILE = (
+    99.9  # of a face and the nearest one of somebody else: by pixels, one pose and one light bring these near
+)
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
@@ -46,10 +49,11 @@ class Judgement:
     Args:
         table: schemas.nearest_faces.NEAREST_FACES.
         nearest_first: int64, the fakes in the order of their nearness to a training face.
-        figures: copy_cosine, the 99th percentile of the cosines of two photographs of one person: what is as near shows the
-            person as nearly the same photograph does; person_cosine, the median of these. Fakes: num_copies and
-            num_lookalikes, as near to a training face as these; num_twins, as near to another fake as copy_cosine (a
-            generator that collapsed makes such). median.<relation>: of the nearest cosines.
+        figures: copy_cosine, the larger of two: the 99th percentile of the cosines of two photographs of one person, and the
+            99.9th of those of a drawn training face and the nearest one of another person. What is as near shows the person
+            as nearly the same photograph does, and is nearer than people come to each other by chance. person_cosine, the
+            median of the former. Fakes: num_copies and num_lookalikes, as near to a training face as these; num_twins, as near
+            to another fake as copy_cosine (a generator that collapsed makes such). median.<relation>: of the nearest cosines.
     """
 
     table: pa.Table
@@ -74,9 +78,11 @@ def judge(measure: str, fakes: Faces, training: Faces, drawn: Ints) -> Judgement
         got = f"{len(training.people)} photographs of {len(np.unique(training.people))} people"
         allowed = "two people at least, and two photographs of one of them"
         raise DataError("Fakes can be held against no such training faces.", got=got, allowed=allowed)
-    copy_cosine, person_cosine = (float(np.percentile(genuine, at)) for at in (COPY_PERCENTILE, 50.0))
     found = _relations(measure, fakes, training, drawn)
     cosines = {relation: table["cosine"].to_numpy() for relation, table in found.items()}
+    person_cosine = float(np.percentile(genuine, 50.0))
+    strangers = np.percentile(cosines[TO_OTHER_PEOPLE], STRANGERS_PERCENTILE)
+    copy_cosine = float(max(np.percentile(genuine, COPY_PERCENTILE), strangers))
     to_training = cosines[FAKE_TO_TRAINING]
     figures = {
         "copy_cosine": copy_cosine,

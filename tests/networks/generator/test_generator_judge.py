@@ -96,6 +96,16 @@ def test_a_copy_is_found_by_its_pixels_mirrored_brighter_and_blurred() -> None:
     assert float(vectors[0] @ vectors[1]) == pytest.approx(correlation, abs=1e-5)
 
 
+def test_what_strangers_reach_by_chance_is_no_copy() -> None:
+    """Own photographs are 60 degrees apart, two people's faces up to 5: a fake 6 degrees from a face is none."""
+    training = faces([0, 0, 1, 1], angles(0, 60, 65, 125))
+    judged = judge("pixels", faces([0, 0], angles(-6, 127), "f"), training, np.arange(4))
+    strangers = np.percentile(np.cos(np.deg2rad([60 + 5, 5, 5, 65])), 99.9)
+    assert judged.figures["copy_cosine"] == pytest.approx(strangers, abs=1e-6)
+    assert judged.figures["num_copies"] == 1
+    assert judged.nearest_first.tolist() == [1, 0]
+
+
 def test_a_face_without_contrast_resembles_nothing() -> None:
     assert not pixel_vectors(np.full((1, 112, 112, 3), 7, np.uint8)).any()
 

@@ -173,7 +173,7 @@ def nearest_figure(curves: Mapping[str, Mapping[str, Doubles]], limits: Mapping[
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("cosine with the nearest one; dotted: a copy")
     axes[0].set_ylabel("faces, %")
-    axes[0].legend(fontsize=8, frameon=False, loc="upper left")
+    axes[-1].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
     return _svg(figure)
 
 

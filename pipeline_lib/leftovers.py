@@ -29,6 +29,7 @@ def entries_by_folder(params: Params) -> Mapping[str, Iterable[str]]:
         "region_embeddings": of_regions,
         "region_pairs": regions.weights,
         "region_weights": regions.weights,
+        "generators": params.generators,
         "anchors": params.anchors,
         "scores": params.scores,
         "all_pairs": params.all_pairs,

@@ -15,6 +15,7 @@ from pipeline_lib.params.claims import Claims
 from pipeline_lib.params.embed import Embed
 from pipeline_lib.params.explain import Explain, Explanation
 from pipeline_lib.params.galleries import Gallery
+from pipeline_lib.params.generators import Generator
 from pipeline_lib.params.ingest import Ingest, Synthetic
 from pipeline_lib.params.load import PARAMS_FILE, read_yaml
 from pipeline_lib.params.networks import Network, NetworkOver
@@ -46,6 +47,7 @@ class Params(Section):
     networks_over: dict[Name, NetworkOver] = {}
     regions: Regions = Regions()
     embed: Embed
+    generators: dict[Name, Generator] = {}
     anchors: dict[Name, Anchors] = {}
     scores: dict[Name, Score] = {}
     all_pairs: dict[Name, AllPairs] = {}
@@ -66,6 +68,7 @@ class Params(Section):
         # (key, what it names): their stages read data/networks, in which those over others are not.
         named = [(f"galleries.{name}", name) for name, entry in self.galleries.items() if entry.of == "networks"]
         named += [(f"teachers.{name}", name) for name in self.teachers]
+        named += [(f"generators.{name}.judge", entry.judge) for name, entry in self.generators.items()]
         named += [(f"attacks.{name}.network", entry.network) for name, entry in self.attacks.items()]
         named += [(f"explanations.{name}.network", entry.network) for name, entry in self.explanations.items()]
         named += [

@@ -25,7 +25,7 @@ from pipeline_lib.check import check_params
 WINGS = {
     "core": [], "params": [], "schemas": [],
     "data": ["photos", "synthetic", "sources", "shards", "faces", "patches", "occlusion", "exports"],
-    "networks": ["backbones", "heads", "over", "embedding", "embeddings", "attack", "training"],
+    "networks": ["backbones", "heads", "over", "embedding", "embeddings", "attack", "training", "generator"],
     "matching": ["emd", "regions", "dam", "anchors", "scores", "rerankers", "retrieval", "verification"],
     "why": ["explanation", "faithfulness", "study"],
     "tracking": [],
@@ -123,7 +123,7 @@ def test_no_stage_depends_on_records_or_on_the_machine(name: str) -> None:
 
 
 def test_dvc_yaml_is_short() -> None:
-    assert len((REPOSITORY / "dvc.yaml").read_text().splitlines()) <= 365
+    assert len((REPOSITORY / "dvc.yaml").read_text().splitlines()) <= 400
 
 
 def test_files_are_small() -> None:
@@ -151,7 +151,7 @@ def test_a_shell_reads_no_more_of_params_than_names(name: str) -> None:
     command = STAGES[name]["cmd"]
     inside = re.findall(r"'[^']*'", command)
     assert command.count("${") == sum(text.count("${") for text in inside)
-    assert set(re.findall(r"\$\{(.*?)\}", command)) <= {"key", "item.network", "item.of", "item.with"}
+    assert set(re.findall(r"\$\{(.*?)\}", command)) <= {"key", "item.network", "item.of", "item.with", "item.judge"}
 
 
 def test_params_are_the_composed_demo(tmp_path: Path) -> None:

@@ -177,6 +177,26 @@ def loss_figure(histories: Mapping[str, Curve]) -> bytes:
     return _svg(figure)
 
 
+def nearest_figure(curves: Mapping[str, Mapping[str, Doubles]], limits: Mapping[str, float]) -> bytes:
+    """How near the nearest one is, a panel a measure: the share of faces whose nearest one has at most so large a cosine.
+
+    Args:
+        curves: title of the panel -> who among whom -> cosines (N,), N >= 1.
+        limits: by title, the cosine from which on a face counts as a copy.
+    """
+    figure, axes = _several(len(curves), 4.6, 3.2)
+    for axis, (title, relations) in zip(axes, curves.items(), strict=True):
+        for number, (name, cosines) in enumerate(relations.items()):
+            shares = np.arange(1, len(cosines) + 1) / len(cosines)
+            axis.step(np.sort(cosines), 100 * shares, where="post", **_style(number), linewidth=1.6, label=name)
+        axis.axvline(limits[title], color=INK, linestyle=":", linewidth=1.0)
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("cosine with the nearest one; dotted: a copy")
+    axes[0].set_ylabel("faces, %")
+    axes[-1].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    return _svg(figure)
+
+
 def _draw_bands(axis: Any, curves: Mapping[str, Band], floors: Collection[str], scale: float = 1.0) -> None:
     """Each curve with its interval as a band, times `scale`; the floors, that the others must beat, without one."""
     for name, style in _styles(curves, floors).items():

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -38,6 +39,13 @@ INDECISIVE = {"validate_every_epochs", "compile"}
 log = logging.getLogger("face_verifier")
 
 
+class Resumable(Protocol):
+    """What a training goes on from: a Learner, or a generator's Game."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Every such tensor, by name: its own, to be read or written in place."""
+
+
 @dataclass
 class Progress:
     """How far training is: steps done, the losses and gradient norms not yet in a history row, and the rows.
@@ -50,7 +58,7 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def save_checkpoint(folder: Path, learners: Sequence[Learner], progress: Progress, about: About) -> None:
+def save_checkpoint(folder: Path, learners: Sequence[Resumable], progress: Progress, about: About) -> None:
     """Write weights, momentum, running means and progress; a kill in between leaves the previous checkpoint whole.
 
     Raises:
@@ -79,7 +87,7 @@ def check_writable(folder: Path) -> None:
         raise PipelineError("Training checkpoints cannot be written here.", got=error, where=folder) from error
 
 
-def load_checkpoint(folder: Path, learners: Sequence[Learner], about: About) -> Progress:
+def load_checkpoint(folder: Path, learners: Sequence[Resumable], about: About) -> Progress:
     """Put a checkpoint's state in place and return its progress; a fresh start where there is none to use.
 
     A checkpoint of other settings, code, data, classes or initial weights, of another format, or a damaged one is not
@@ -111,7 +119,7 @@ def load_checkpoint(folder: Path, learners: Sequence[Learner], about: About) -> 
     return progress
 
 
-def _state(learners: Sequence[Learner]) -> dict[str, Tensor]:
+def _state(learners: Sequence[Resumable]) -> dict[str, Tensor]:
     """Every tensor that a training goes on from, by name; the learners' own, not copies."""
     return {name: tensor for learner in learners for name, tensor in learner.state().items()}
 

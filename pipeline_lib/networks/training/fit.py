@@ -4,7 +4,7 @@ import csv
 import logging
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,16 +106,21 @@ def write_fitted(networks: Mapping[Path, FaceNetwork], fitted: Fitted, entry: Tr
         save_network(folder, network)
         if folder.name in fitted.classes:
             save_class_weights(folder, fitted.classes[folder.name])
-    columns = list(dict.fromkeys([*FIRST_COLUMNS, *(name for row in fitted.history for name in row)]))
-    with atomic_file(record / "history.csv") as partial, partial.open("w", newline="") as handle:
-        writer = csv.DictWriter(handle, columns, restval="")
-        writer.writeheader()
-        writer.writerows(fitted.history)
+    write_history(record / "history.csv", fitted.history, FIRST_COLUMNS)
     first = next(iter(networks.values()))
     words = describe(first.spec) + (f", taught by {first.taught_by}" if first.taught_by else "")
     about = {"trained": entry.epochs > 0, "arch": first.spec.arch, "description": words}
     of_entry = entry.model_dump(include={"epochs", "head", "checkpoint", "teacher"})
     write_json(record / "metrics.json", {**fitted.figures, **about, **of_entry})
+
+
+def write_history(path: Path, history: list[Row], first_columns: Sequence[str] = ()) -> None:
+    """Write rows as CSV: `first_columns` first, then the others as they come; empty where a row lacks one."""
+    columns = list(dict.fromkeys([*first_columns, *(name for row in history for name in row)]))
+    with atomic_file(path) as partial, partial.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, columns, restval="")
+        writer.writeheader()
+        writer.writerows(history)
 
 
 def forget_training(out: Path) -> None:

@@ -1,0 +1,1 @@
+"""A generator of faces of nobody, for anchors: trained against a discriminator on the training faces."""

@@ -108,7 +108,7 @@ def test_probabilities_do_not_depend_on_the_unit_of_the_score(factor):
 
 
 def test_probability_neither_overflows_nor_leaves_the_unit_interval():
-    found = Calibration(0.0, 5.0, -1.0, "val", 2, 1.0, 1.0, 0.5, "even odds", impostor_scores([0.0]))
+    found = Calibration(0.2, 5.0, -1.0, "val", 2, 1.0, 1.0, 0.5, "even odds", impostor_scores([0.0]))
     values = found.probability([-1e9, -1.0, 0.2, 1.0, 1e9])
     assert values[0] == 0.0
     assert values[2] == 0.5

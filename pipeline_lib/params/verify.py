@@ -28,8 +28,8 @@ class Verify(Section):
 
     `decide`: the threshold on the validation pairs, which the registered model has. even_odds: where the curve passes
     1/2; accuracy, eer: best, or equal errors; {fmr: 0.001}: so few impostor pairs above. `protocols`: those that are not
-    evaluated as kfold, by name. `calibration`: the curve that gives the registered model's probability. `num_bootstrap`: resamples
-    of the people behind each interval; 0 leaves intervals out.
+    evaluated as kfold, by name. `calibration`: the curve that gives the registered model's probability. `num_bootstrap`:
+    resamples of the people behind each interval; 0 leaves intervals out.
     """
 
     decide: Decide

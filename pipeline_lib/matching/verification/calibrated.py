@@ -29,8 +29,8 @@ class Judged(NamedTuple):
 
 
 def with_calibration(metrics: Metrics, table: pa.Table, fits: Fits) -> Metrics:
-    """The metrics (all_metrics of the table) with min_cllr, and of each calibration's kind cllr_<kind> and calibration_error_<kind>
-    (likelihood, reliability); the latter two not on the pairs it was fitted on."""
+    """The metrics (all_metrics of the table) with min_cllr, and of each kind of calibration cllr_<kind> and
+    calibration_error_<kind> (likelihood, reliability); the latter two not on the pairs it was fitted on."""
     found: Metrics = {}
     for protocol, rows in protocol_rows(table):
         part, found[protocol] = table.take(rows), {}

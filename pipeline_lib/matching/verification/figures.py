@@ -45,15 +45,19 @@ class Evaluation:
         except DataError as error:
             raise DataError(f"{error}", where=f"protocol {table['protocol'][0]}, score {score}") from error
         if pc.min(table[score]) == pc.max(table[score]):
-            figures["constant_scores"] = 1.0  # all pairs score the same: the row says so instead of seeming a bad score's
+            figures["constant_scores"] = (
+                1.0  # all pairs score the same: the row says so instead of seeming a bad score's
+            )
         return figures
 
     def correct(self, table: pa.Table, score: str) -> Bools | None:
-        """Whether each pair of such a table was decided right, bool (N,), by kinds whose module has `correct_pairs`; else None."""
+        """Whether each pair was decided right, bool (N,), by kinds whose module has `correct_pairs`; else None."""
         correct_pairs = getattr(self.kind, "correct_pairs", None)
         if correct_pairs is None:
             return None
-        found: Bools = correct_pairs(table[score].to_numpy(), table, self.settings, score_columns(table)[score].is_cosine)
+        found: Bools = correct_pairs(
+            table[score].to_numpy(), table, self.settings, score_columns(table)[score].is_cosine
+        )
         return found
 
 

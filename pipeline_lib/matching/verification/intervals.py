@@ -67,7 +67,9 @@ def with_intervals(
             found[protocol] = {
                 score: {
                     **metrics[protocol][score],
-                    **interval_ends([name for one in parts for name in one.names], np.concatenate(drawn[score], axis=1)),
+                    **interval_ends(
+                        [name for one in parts for name in one.names], np.concatenate(drawn[score], axis=1)
+                    ),
                     "num_identities": resampled[protocol].num_identities,
                 }
                 for score, parts in measures.items()
@@ -86,7 +88,9 @@ def _measures(
         found.append(Resampled(names, lambda weights: resampled_roc(ranked, weights, rates)))
     if correct is not None:
         folds = part["fold"].to_numpy()
-        size = 1 / np.unique(folds, return_counts=True)[1][np.unique(folds, return_inverse=True)[1]]  # a fold counts as any
+        size = (
+            1 / np.unique(folds, return_counts=True)[1][np.unique(folds, return_inverse=True)[1]]
+        )  # a fold counts as any
         found.append(
             Resampled(["accuracy_mean"], lambda weights: (((correct * size) @ weights) / (size @ weights))[None])
         )

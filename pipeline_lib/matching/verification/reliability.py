@@ -50,7 +50,10 @@ def wilson(successes: int, count: int) -> tuple[float, float]:
     share, spread = successes / count, Z * Z / count
     centre = share + spread / 2
     half = np.sqrt(spread * (share * (1 - share) + spread / 4))
-    return max(0.0, float((centre - half) / (1 + spread))), min(1.0, float((centre + half) / (1 + spread)))
+    # The share lies between the ends, whatever their rounding at 0 and 1.
+    return max(0.0, min(share, float((centre - half) / (1 + spread)))), min(
+        1.0, max(share, float((centre + half) / (1 + spread)))
+    )
 
 
 def calibration_error(probabilities: Doubles, genuine: Bools, weights: Doubles) -> Doubles:

@@ -29,18 +29,14 @@ class ResampledPairs:
         rng: equal states give equal resamples.
 
     Raises:
-        NoIntervals: fewer than ten people; or a pair is called genuine whose people have two names, or impostor with one; or a tenth
-            of the resamples holds one class only.
+        NoIntervals: fewer than ten people; or a pair is called genuine whose people have two names, or impostor with one; or a
+            tenth of the resamples holds one class only.
     """
 
-    def __init__(
-        self, people: npt.NDArray[Any], genuine: Bools, num_samples: int, rng: np.random.Generator
-    ) -> None:
+    def __init__(self, people: npt.NDArray[Any], genuine: Bools, num_samples: int, rng: np.random.Generator) -> None:
         names, numbers = np.unique(people, return_inverse=True)
         if len(names) < MIN_IDENTITIES:
-            raise NoIntervals(
-                "Intervals need more people.", got=f"{len(names)} people", allowed=f">= {MIN_IDENTITIES}"
-            )
+            raise NoIntervals("Intervals need more people.", got=f"{len(names)} people", allowed=f">= {MIN_IDENTITIES}")
         self._people, self._genuine = numbers.reshape(people.shape), genuine
         self.num_identities = len(names)
         try:

@@ -109,6 +109,8 @@ def test_page_shows_the_figures_of_all_stages(page: str) -> None:
     text = text_of(page)
     for expected in (
         "95.40 ± 2.00 %",  # the trained network in the headline table
+        "0.951 to 0.999",  # and the interval of its AUC
+        "12.5 %",  # a calibration error
         "raw_pixel",
         "70.0 % accuracy of raw pixels there",
         "The registered score: cosine:rrfnet56",
@@ -148,7 +150,7 @@ def test_number_of_example_pairs_is_kept_and_both_kinds_come_first(data: Path) -
     [
         "ingest/manifest.parquet", "align/rejects.parquet", "train/iresnet/history.csv", "train_region/p56/metrics.json",
         "networks/iresnet/network.json", "verify/metrics.json", "verify/scores.parquet", "verify/roc.csv",
-        "verify/calibration.json", "verify/regions.csv", "region_weights/logistic/weights.json",
+        "verify/calibration.json", "verify/reliability.csv", "verify/regions.csv", "region_weights/logistic/weights.json",
         "region_weights/logistic/weight_map.png", "rerank/apc/ranks.parquet", "rerank/apc/metrics.json",
         "rerank/apc/seconds.parquet",
         "explain/rrfnet56_additive/curves.csv", "explain/rrfnet56_additive/latency.parquet",

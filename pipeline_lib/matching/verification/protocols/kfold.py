@@ -58,8 +58,8 @@ def correct_pairs(values: npt.ArrayLike, pairs: pa.Table, settings: Settings, is
 
 @dataclass(frozen=True)
 class FoldAccuracy:
-    """Accuracies in [0, 1] and thresholds (similarities), float64 (F,), of the folds `folds`, int64 (F,) ascending; `correct`, bool
-    (N,): whether each pair is decided right."""
+    """Accuracies in [0, 1] and thresholds (similarities), float64 (F,), of the folds `folds`, int64 (F,) ascending;
+    `correct`, bool (N,): whether each pair is decided right."""
 
     folds: npt.NDArray[np.int64]
     accuracies: Doubles

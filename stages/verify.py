@@ -30,7 +30,7 @@ def main(
     scores: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
 ) -> None:
-    """Join the score tables; write them, calibrations, metrics, reliability, regions and ROC curves; with no score, empty ones."""
+    """Join the tables of scores; write them, calibrations, figures, reliability and ROC curves; with no score, empty ones."""
     params = read_section("verify", Verify)
     inputs = {"pairs": pairs, "aligned": aligned, "scores": scores}
     with stage_run("verify", params={"verify": params.model_dump()}, inputs=inputs) as run:

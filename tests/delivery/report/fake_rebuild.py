@@ -56,6 +56,7 @@ IMPORTED = {
 }  # fmt: skip
 _WEIGHTS = {
     "num_pairs": 40, "num_cross_validation_folds": 2, "strengths": [1.0], "num_bootstrap": 20, "seed": 0,
+    "fit_on": ["train", "val"], "non_negative": [False],
 }  # fmt: skip
 
 OF_RERANK = {
@@ -186,9 +187,14 @@ def write_regions(data: Path, protocol: str = "synthetic") -> None:
     fit = RegionFit(RegionWeights(list(POSITIONS), np.array([0.7, -0.2]), 0.1, 1.0, {1.0: 0.3}), spread)
     folder = data / "region_weights" / "logistic"
     write_region_fits(folder / "weights.json", {"56": fit})
+    judged = {"held_out_auc": 0.875, "held_out_accuracy": 0.8, "num_negative": 1.0}
+    _json(
+        folder / "metrics.json",
+        {"variant_train": {**judged, "chosen": 0.0}, "variant_val_non_negative": {**judged, "chosen": 1.0}},
+    )
     (folder / "weight_map.png").write_bytes(encode_png(np.zeros((8, 8, 3), np.uint8)))
     kinds = {f"regions:{name}": "position" for name in POSITIONS}
-    kinds |= {"regions:56": "combination", "cosine:iresnet": "network"}
+    kinds |= {"regions:56": "combination", "cosine:iresnet": "network", "regions:56/train": "variant"}
     figures = (0.8125, 0.0125, 0.75, 0.3, 20, 20)
     rows = [(name, kind, score, *figures) for name in (protocol, "val") for score, kind in kinds.items()]
     _csv(data / "verify" / "regions.csv", [REGION_COLUMNS, *rows])

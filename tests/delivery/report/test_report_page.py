@@ -152,7 +152,8 @@ def test_number_of_example_pairs_is_kept_and_both_kinds_come_first(data: Path) -
     [
         "ingest/manifest.parquet", "align/rejects.parquet", "train/iresnet/history.csv", "train_region/p56/metrics.json",
         "networks/iresnet/network.json", "verify/metrics.json", "verify/scores.parquet", "verify/roc.csv",
-        "verify/calibration.json", "verify/reliability.csv", "verify/regions.csv", "region_weights/logistic/weights.json", "region_weights/logistic/metrics.json",
+        "verify/calibration.json", "verify/reliability.csv", "verify/regions.csv", "region_weights/logistic/weights.json",
+        "region_weights/logistic/metrics.json",
         "region_weights/logistic/weight_map.png", "rerank/apc/ranks.parquet", "rerank/apc/metrics.json",
         "rerank/apc/seconds.parquet",
         "explain/rrfnet56_additive/curves.csv", "explain/rrfnet56_additive/latency.parquet",

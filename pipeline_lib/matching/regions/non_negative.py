@@ -1,5 +1,7 @@
 """Logistic regression whose weights are not below 0: no region's likeness speaks against a match."""
 
+from typing import Any
+
 import numpy as np
 
 from pipeline_lib.core.roc import Bools, Doubles
@@ -33,7 +35,7 @@ def fit_non_negative(features: Doubles, genuine: Bools, strength: float, counts:
         loss = strength * scale * np.sum(counts * np.logaddexp(0.0, -margins)) + scale * 0.5 * weights @ weights
         return float(loss), np.append(pulls @ features + scale * weights, pulls.sum())
 
-    bounds = [(0.0, None)] * num + [(None, None)]
-    options = {"maxiter": MAX_STEPS, "maxfun": 10 * MAX_STEPS, "ftol": 1e-15, "gtol": GRADIENT, "maxcor": 20}
+    bounds: list[tuple[float | None, float | None]] = [*[(0.0, None)] * num, (None, None)]
+    options: Any = {"maxiter": MAX_STEPS, "maxfun": 10 * MAX_STEPS, "ftol": 1e-15, "gtol": GRADIENT, "maxcor": 20}
     found = minimize(objective, np.zeros(num + 1), jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     return found[:num], float(found[num])

@@ -55,7 +55,7 @@ IMPORTED = {
     "teacher": "none",
 }  # fmt: skip
 _WEIGHTS = {
-    "num_pairs": 40, "num_cross_validation_folds": 2, "strengths": [1.0], "num_bootstrap": 20, "seed": 0,
+    "num_pairs": 40, "num_cross_validation_folds": 3, "strengths": [1.0], "num_bootstrap": 20, "seed": 0,
     "fit_on": ["train", "val"], "non_negative": [False],
 }  # fmt: skip
 

@@ -24,7 +24,9 @@ def variants_table(
     """
     of_variant = [row for row in rows if row["kind"] == VARIANT]
     protocols = protocols_of({row["protocol"] for row in of_variant})
-    shown, groups, best = [], [], set()
+    shown: list[tuple[str, ...]] = []
+    groups: list[bool] = []
+    best: set[tuple[int, int]] = set()
     try:
         by_name = {(row["score"].rpartition("/")[2], row["protocol"]): row for row in of_variant}
         for entry, found in metrics.items():

@@ -90,7 +90,9 @@ def _is_rate(key: str) -> bool:
 
 def _error(row: Mapping[str, Any], name: str) -> str:
     low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
-    return f"{100 * row[name]:.1f} %" + ("" if low is None else f"\n{100 * low:.1f} to {100 * high:.1f}")
+    return f"{100 * row[name]:.1f} %" + (
+        "" if low is None or high is None else f"\n{100 * low:.1f} to {100 * high:.1f}"
+    )
 
 
 def headline_scores(names: Iterable[str]) -> list[str]:

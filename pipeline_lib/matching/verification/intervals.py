@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipeline_lib.core.roc import Bools, Doubles, ranked_scores
 from pipeline_lib.matching.scores.shared.pairs import PairSet, protocol_rows
-from pipeline_lib.matching.verification.calibrated import CALIBRATION_ERROR, Fits, judged_on
+from pipeline_lib.matching.verification.calibrated import CALIBRATION_ERROR, Fits, Judged, judged_on
 from pipeline_lib.matching.verification.figures import Metrics, evaluation
 from pipeline_lib.matching.verification.reliability import calibration_error
 from pipeline_lib.matching.verification.resampled_pairs import NoIntervals, ResampledPairs, interval_ends
@@ -95,11 +95,9 @@ def _measures(
             Resampled(["accuracy_mean"], lambda weights: (((correct * size) @ weights) / (size @ weights))[None])
         )
     for kind, judged in judged_on(part, score, fits).items():
-        chances = judged.probabilities
-        found.append(
-            Resampled(
-                [f"{CALIBRATION_ERROR}{kind}"],
-                lambda weights, chances=chances: calibration_error(chances, genuine, weights)[None],
-            )
-        )
+        found.append(Resampled([f"{CALIBRATION_ERROR}{kind}"], _error_of(judged, genuine)))
     return found
+
+
+def _error_of(judged: Judged, genuine: Bools) -> Callable[[Doubles], Doubles]:
+    return lambda weights: calibration_error(judged.probabilities, genuine, weights)[None]

@@ -11,8 +11,10 @@ import typer
 from pipeline_lib.core.files import atomic_file, write_json
 from pipeline_lib.matching.scores.shared.pairs import read_pairs
 from pipeline_lib.matching.scores.shared.table import joined, write_scores
+from pipeline_lib.matching.verification.calibrated import KINDS, RELIABILITY_COLUMNS, reliability_rows, with_calibration
 from pipeline_lib.matching.verification.calibration import write_calibrations
 from pipeline_lib.matching.verification.figures import all_calibrations, all_metrics, curve_rows, flat_metrics
+from pipeline_lib.matching.verification.intervals import resampled_protocols, with_intervals
 from pipeline_lib.matching.verification.region_table import REGION_COLUMNS, region_rows
 from pipeline_lib.params.load import read_section
 from pipeline_lib.params.verify import Verify
@@ -28,26 +30,33 @@ def main(
     scores: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
 ) -> None:
-    """Join the score tables, and write scores, calibrations, metrics, regions and ROC curves; with no score, empty ones."""
+    """Join the tables of scores; write them, calibrations, figures, reliability and ROC curves; with no score, empty ones."""
     params = read_section("verify", Verify)
     inputs = {"pairs": pairs, "aligned": aligned, "scores": scores}
     with stage_run("verify", params={"verify": params.model_dump()}, inputs=inputs) as run:
         scorable = read_pairs(pairs, aligned)
         table = joined(scorable.table, sorted(scores.glob("*.parquet")))
-        metrics = all_metrics(table, scorable.num_dropped, params)
-        calibrations = all_calibrations(table, params.decide)
+        fits = {kind: all_calibrations(table, params.decide, kind) for kind in KINDS}
+        metrics = with_calibration(all_metrics(table, scorable.num_dropped, params), table, fits)
+        resampled = resampled_protocols(scorable, params.num_bootstrap)
+        metrics = with_intervals(metrics, table, fits, resampled, params)
+        calibrations = fits[params.calibration]
         if not calibrations:
             log.warning("No score is calibrated: there are no scores, or no pairs of the protocol val.")
         write_scores(out / "scores.parquet", table)
         write_json(out / "metrics.json", metrics)
         write_calibrations(out / "calibration.json", calibrations)
         write_csv(out / "roc.csv", ("protocol", "score", "far", "tar"), curve_rows(table))
+        write_csv(out / "reliability.csv", RELIABILITY_COLUMNS, reliability_rows(table, fits))
         write_csv(out / "regions.csv", REGION_COLUMNS, region_rows(table, metrics, params))
         run.log_metrics(flat_metrics(metrics))
         run.set_tags(
-            {"calibrated_scores": ", ".join(calibrations) or "none: no scores, or no pairs of the protocol val"}
+            {
+                "calibrated_scores": ", ".join(calibrations) or "none: no scores, or no pairs of the protocol val",
+                "protocols_with_intervals": ", ".join(resampled) or "none",
+            }
         )
-        for name in ("metrics.json", "calibration.json", "roc.csv", "regions.csv"):
+        for name in ("metrics.json", "calibration.json", "reliability.csv", "roc.csv", "regions.csv"):
             run.log_artifact(out / name)
 
 

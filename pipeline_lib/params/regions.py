@@ -1,7 +1,7 @@
 """Section `regions`: one network a region of the face (RRFNet, Approach A)."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -17,8 +17,10 @@ class Alone(Section):
 
 
 class RegionWeights(Section):
-    """Logistic regression on training pairs; strengths are C, the inverse L2 weight, chosen by cross-validation.
+    """Logistic regression on pairs; strengths are C, the inverse L2 weight, chosen by cross-validation.
 
+    `fit_on`: pairs of training people (RRFNet), whom the networks remember, or of validation people. `non_negative`: whether
+    weights may be below 0. Of several the one is taken that verifies validation people best (matching.regions.variants).
     `num_bootstrap` resamples of the identities give the weights' standard errors and intervals; two are the fewest with a spread.
     """
 
@@ -27,6 +29,23 @@ class RegionWeights(Section):
     strengths: Annotated[list[AboveZero], Field(min_length=1)]
     num_bootstrap: Annotated[int, Field(ge=2)]
     seed: int
+    fit_on: Annotated[list[Literal["train", "val"]], Field(min_length=1)]
+    non_negative: Annotated[list[bool], Field(min_length=1)]
+
+    @property
+    def chooses(self) -> bool:
+        """Whether there are several ways to fit."""
+        return len(self.fit_on) * len(self.non_negative) > 1
+
+    @model_validator(mode="after")
+    def _validation_people_are_told_apart(self) -> "RegionWeights":
+        if len(set(self.fit_on)) < len(self.fit_on) or len(set(self.non_negative)) < len(self.non_negative):
+            raise ValueError("fit_on or non_negative names something twice")
+        if "val" in self.fit_on and self.num_cross_validation_folds < 3:
+            raise ValueError(
+                "fit_on val needs num_cross_validation_folds of 3 or more: pairs across two are judged by the rest"
+            )
+        return self
 
 
 class Regions(Section):

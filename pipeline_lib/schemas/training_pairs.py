@@ -1,8 +1,8 @@
-"""Pairs of training images, which region weights are fitted on."""
+"""Pairs of images of training or validation people, which region weights are fitted on."""
 
 import pyarrow as pa
 
-# `fold` counts from 0; no identity stands in two of them.
+# `fold` counts from 0 within its split, train or val; no identity stands in two of them.
 TRAINING_PAIRS = pa.schema(
     [
         ("image_a", pa.string()),
@@ -11,5 +11,6 @@ TRAINING_PAIRS = pa.schema(
         ("identity_b", pa.string()),
         ("genuine", pa.bool_()),
         ("fold", pa.int32()),
+        ("split", pa.string()),
     ]
 )

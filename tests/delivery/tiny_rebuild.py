@@ -20,7 +20,15 @@ from stages import (
 )
 
 GROUP = "p56"
-FIT = {"num_pairs": 20, "num_cross_validation_folds": 2, "strengths": [1.0], "num_bootstrap": 2, "seed": 1}
+FIT = {
+    "num_pairs": 20,
+    "num_cross_validation_folds": 2,
+    "strengths": [1.0],
+    "num_bootstrap": 2,
+    "seed": 1,
+    "fit_on": ["train"],
+    "non_negative": [False],
+}
 LID = {"hidden_dim": 8, "num_steps": 5, "batch_size": 4, "learning_rate": 0.001, "decay_steps": [3]}
 DATA = Path("data")
 PARAMS: dict[str, Any] = {

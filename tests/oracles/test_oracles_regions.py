@@ -7,8 +7,9 @@ import pytest
 
 from pipeline_lib.data.patches.grid import unique_regions
 from pipeline_lib.matching.regions.bootstrap import bootstrap_weights
+from pipeline_lib.matching.regions.logistic import fit_logistic
 from pipeline_lib.matching.regions.weight_map import weight_map
-from pipeline_lib.matching.regions.weights import RegionWeights, fit_logistic
+from pipeline_lib.matching.regions.weights import RegionWeights
 
 SPREAD = 0.15
 SHIFTS = np.array([0.0, 0.15, 0.1])

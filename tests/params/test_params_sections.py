@@ -18,7 +18,15 @@ from pipeline_lib.params.train import Train
 from pipeline_lib.params.whole import load_params
 
 LOGISTIC = {
-    "logistic": {"num_pairs": 9, "num_cross_validation_folds": 2, "strengths": [1.0], "num_bootstrap": 2, "seed": 1}
+    "logistic": {
+        "num_pairs": 9,
+        "num_cross_validation_folds": 2,
+        "strengths": [1.0],
+        "num_bootstrap": 2,
+        "seed": 1,
+        "fit_on": ["train"],
+        "non_negative": [True],
+    }
 }
 Change = Callable[[Callable[[Any], None]], Path]
 ALL_PAIRS = {

@@ -19,6 +19,7 @@ BASELINE = "raw_pixel"
 GENUINE, IMPOSTOR = "#0072b2", "#d55e00"
 INK, SOFT = "#1d2329", "#5d6873"
 NUM_BINS = 40
+DET_TICKS = (0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 FLOOR_STYLE: dict[str, Any] = {"color": SOFT, "linestyle": (0, (1, 1)), "linewidth": 1.6}
 
 Curve = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
@@ -45,6 +46,63 @@ def roc_figure(curves: Mapping[str, Curve], num_impostor: int) -> bytes:
     axis.set_xlabel(f"false accept rate ({num_impostor} impostor pairs)")
     axis.set_ylabel("true accept rate")
     _legend(axis, len(curves), "lower right")
+    return _svg(figure)
+
+
+def det_figure(curves: Mapping[str, Curve], num_genuine: int, num_impostor: int) -> bytes:
+    """Detection error trade-off (Martin et al. 1997): both error rates on probit axes, where normal scores give straight lines.
+
+    Args:
+        curves: as roc_figure's.
+        num_genuine, num_impostor: pairs; the axes end where they resolve no more.
+    """
+    from scipy.special import ndtri
+
+    figure, axis = _one(_width_with_legend(5.4, len(curves)), 4.4)
+    lowest = [1.0 / max(number, 4) for number in (num_impostor, num_genuine)]
+    for number, (name, (far, tar)) in enumerate(curves.items()):
+        errors = [np.clip(rate, low, 1 - low) for rate, low in zip((far, 1 - tar), lowest, strict=True)]
+        style = FLOOR_STYLE if name == BASELINE else {**_style(number), "linewidth": 1.6}
+        axis.plot(*(ndtri(rate) for rate in errors), **style, label=name)
+    for bound, low in ((axis.xaxis, lowest[0]), (axis.yaxis, lowest[1])):
+        ticks = [rate for rate in DET_TICKS if rate >= low]
+        bound.set_ticks([float(ndtri(rate)) for rate in ticks], [f"{100 * rate:g}" for rate in ticks])
+    axis.set(xlim=ndtri([lowest[0], 0.6]), ylim=ndtri([lowest[1], 0.6]))
+    axis.grid(color=SOFT, alpha=0.15)
+    axis.set_xlabel(f"false accept rate, % ({num_impostor} impostor pairs)")
+    axis.set_ylabel(f"false reject rate, % ({num_genuine} genuine pairs)")
+    _legend(axis, len(curves), "best")
+    return _svg(figure)
+
+
+def reliability_figure(panels: Mapping[str, Sequence[tuple[float, float, float, float, int]]]) -> bytes:
+    """Which share of the pairs with a probability is genuine, a panel each, with the shares' intervals and the pairs' numbers.
+
+    Args:
+        panels: title -> bins of (mean probability, share, its interval, pairs).
+    """
+    figure, axes = _several(len(panels), 4.2, 4.0)
+    for axis, (title, bins) in zip(axes, panels.items(), strict=True):
+        chances, shares, lows, highs, counts = (np.array(column) for column in zip(*bins, strict=True))
+        axis.plot([0, 1], [0, 1], **FLOOR_STYLE)
+        axis.errorbar(
+            chances,
+            shares,
+            [shares - lows, highs - shares],
+            color=GENUINE,
+            marker="o",
+            markersize=4,
+            capsize=2,
+            linewidth=1.2,
+        )
+        for chance, high, count in zip(chances, highs, counts, strict=True):
+            axis.annotate(
+                str(count), (chance, high), (0, 3), textcoords="offset points", ha="center", fontsize=7, color=SOFT
+            )
+        axis.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.1))
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("probability")
+    axes[0].set_ylabel("share of genuine pairs")
     return _svg(figure)
 
 

@@ -30,8 +30,10 @@ class Table:
     best: frozenset[tuple[int, int]] = frozenset()
 
 
-def headline_table(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
+def headline_table(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]], with_intervals: bool = False) -> Table:
     """Verification figures, one row a protocol and score, from the content of data/verify/metrics.json.
+
+    `with_intervals`: a figure that has one has it on a second line of its cell.
 
     TAR columns appear for every FAR that some row has; a row whose impostors cannot resolve one shows a dash. Of the
     combinations of regions the widest is shown; region_table has them all.
@@ -40,7 +42,7 @@ def headline_table(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Ta
         DataError: a row lacks one of the figures every row has.
     """
     rates = sorted(
-        {key for scores in metrics.values() for row in scores.values() for key in row if key.startswith("tar@")},
+        {key for scores in metrics.values() for row in scores.values() for key in row if _is_rate(key)},
         key=lambda key: -float(key.removeprefix("tar@")),
     )
     columns = (
@@ -56,9 +58,41 @@ def headline_table(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Ta
     for protocol in protocols_of(metrics):
         scores = metrics[protocol]
         for number, score in enumerate(sorted(headline_scores(scores), key=_score_rank)):
-            rows.append(_headline_row(protocol, score, scores[score], rates))
+            rows.append(_headline_row(protocol, score, scores[score], rates, with_intervals))
             groups.append(number == 0)
     return Table(columns, tuple(rows), tuple(groups))
+
+
+def calibration_table(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table | None:
+    """How well each calibration holds where it was not fitted, one row a protocol and score; None where there is none."""
+    kinds = ("logistic", "isotonic")
+    columns = (
+        "protocol",
+        "score",
+        "min Cllr",
+        *(f"Cllr, {kind}" for kind in kinds),
+        *(f"error, {kind}" for kind in kinds),
+    )
+    rows, groups = [], []
+    for protocol in protocols_of(metrics):
+        scores = {name: row for name, row in metrics[protocol].items() if all(f"cllr_{kind}" in row for kind in kinds)}
+        for number, score in enumerate(sorted(headline_scores(scores), key=_score_rank)):
+            row = scores[score]
+            costs = (f"{row[name]:.3f}" for name in ("min_cllr", *(f"cllr_{kind}" for kind in kinds)))
+            rows.append((protocol, score, *costs, *(_error(row, f"calibration_error_{kind}") for kind in kinds)))
+            groups.append(number == 0)
+    return Table(columns, tuple(rows), tuple(groups)) if rows else None
+
+
+def _is_rate(key: str) -> bool:
+    return key.startswith("tar@") and not key.endswith(("_low", "_high"))
+
+
+def _error(row: Mapping[str, Any], name: str) -> str:
+    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    return f"{100 * row[name]:.1f} %" + (
+        "" if low is None or high is None else f"\n{100 * low:.1f} to {100 * high:.1f}"
+    )
 
 
 def headline_scores(names: Iterable[str]) -> list[str]:
@@ -90,15 +124,33 @@ def as_text(table: Table) -> str:
     return "\n".join([shown[0], "-" * max(len(line) for line in shown), *shown[1:]])
 
 
-def _headline_row(protocol: str, score: str, row: Mapping[str, Any], rates: Sequence[str]) -> tuple[str, ...]:
+def _headline_row(
+    protocol: str, score: str, row: Mapping[str, Any], rates: Sequence[str], with_intervals: bool
+) -> tuple[str, ...]:
+    def cell(name: str, shown: str, percent: bool) -> str:
+        if not with_intervals or f"{name}_low" not in row:
+            return shown
+        ends = (row[f"{name}_low"], row[f"{name}_high"])
+        return shown + "\n" + " to ".join(f"{100 * end:.1f}" if percent else f"{end:.3f}" for end in ends)
+
     try:
         accuracy = f"{100 * row['accuracy_mean']:.2f} ± {100 * row['accuracy_std']:.2f} %"
         pairs = f"{int(row['num_genuine'])} + {int(row['num_impostor'])}"
         area, equal_error = f"{row['auc']:.4f}", f"{100 * row['eer']:.2f} %"
     except KeyError as error:
         raise DataError("Verification metrics lack a figure.", got=f"{protocol} / {score} without {error}") from error
-    tars = (NO_FIGURE if row.get(key) is None else f"{100 * row[key]:.2f} %" for key in rates)
-    return (protocol, score, accuracy, area, equal_error, *tars, pairs)
+    tars = (NO_FIGURE if row.get(key) is None else cell(key, f"{100 * row[key]:.2f} %", percent=True) for key in rates)
+    if with_intervals and "num_identities" in row:
+        pairs += f"\n{int(row['num_identities'])} people"
+    return (
+        protocol,
+        f"{score} (constant: tells nothing)" if row.get("constant_scores") else score,
+        cell("accuracy_mean", accuracy, percent=True),
+        cell("auc", area, percent=False),
+        cell("eer", equal_error, percent=True),
+        *tars,
+        pairs,
+    )
 
 
 def _score_rank(score: str) -> tuple[int, str]:

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.matching.regions.weights import Bools, Doubles, RegionWeights, Rows, fit_logistic
+from pipeline_lib.matching.regions.logistic import fit_logistic
+from pipeline_lib.matching.regions.weights import Bools, Doubles, RegionWeights, Rows
 
 PERCENTILES = (2.5, 97.5)
 MAX_REDRAWN_SHARE = 0.1
@@ -79,12 +80,13 @@ def bootstrap_weights(
         counts = times[numbers[:, 0]] * np.where(genuine, 1, times[numbers[:, 1]])
         kept = counts > 0
         if genuine[kept].any() and not genuine[kept].all():
-            samples.append(fit_logistic(values[kept], genuine[kept], found.strength, counts[kept].astype(float))[0])
+            own = counts[kept].astype(float)
+            samples.append(fit_logistic(values[kept], genuine[kept], found.strength, own, found.non_negative)[0])
             continue
         num_redrawn += 1
         if num_redrawn > MAX_REDRAWN_SHARE * num_samples:
             got = f"{num_redrawn} of {num_redrawn + len(samples)} resamples of {len(names)} identities"
-            problem = "Resamples of the training identities hold a single class; there are too few identities."
+            problem = "Resamples of the identities hold a single class; there are too few identities."
             allowed = f"at most {MAX_REDRAWN_SHARE:.0%} of num_bootstrap ({num_samples})"
             raise DataError(problem, got=got, allowed=allowed, where="regions.weights")
     drawn = np.stack(samples)

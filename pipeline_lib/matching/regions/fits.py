@@ -1,7 +1,7 @@
 """The combinations of regions (RRFNet, Table II): which there are, their fits, and the file of all of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,13 @@ import numpy.typing as npt
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.core.files import read_json, write_json
 from pipeline_lib.data.patches.grid import SIZES_PX, Region, parse_region
-from pipeline_lib.data.sources.shared.training_pairs import PairLabels
 from pipeline_lib.matching.regions.bootstrap import Uncertainty, bootstrap_weights
-from pipeline_lib.matching.regions.weights import RegionWeights, fit_region_weights
+from pipeline_lib.matching.regions.variants import TRAIN, SplitPairs, Variant, fit_variant
+from pipeline_lib.matching.regions.weights import RegionWeights
+from pipeline_lib.matching.regions.weights_json import in_order, weights_as_json, weights_from_json
 
 BOTH_SIZES = "_".join(map(str, SIZES_PX))
+PAPER = Variant(TRAIN, non_negative=False)
 COMBINATIONS = (*map(str, SIZES_PX), BOTH_SIZES)
 
 
@@ -62,24 +64,24 @@ def reading_order(positions: Iterable[str]) -> list[Region]:
 
 def fit_combinations(
     positions: Sequence[str],
-    cosines: npt.ArrayLike,
-    pairs: PairLabels,
+    pairs: SplitPairs,
     strengths: Sequence[float],
     num_bootstrap: int,
     rng: np.random.Generator,
+    variant: Variant = PAPER,
 ) -> dict[str, RegionFit]:
-    """Fit every combination (fit_region_weights) and bootstrap it (bootstrap_weights), each with draws of its own.
+    """Fit every combination (fit_variant) and bootstrap it (bootstrap_weights), each with draws of its own.
 
     Args:
         positions: K names.
-        cosines: (N, K), S_local of the pairs.
-        pairs: N of them.
+        pairs: of variant.fit_on's split, with their S_local, (N, K).
         strengths, num_bootstrap, rng: see the two functions.
+        variant: how they are fitted.
 
     Raises:
         DataError: see the two functions; names the combination.
     """
-    values = np.asarray(cosines, np.float64)
+    values, labels = pairs.cosines, pairs.labels
     if values.ndim != 2 or values.shape[1] != len(positions):
         raise DataError("Cosines and positions differ in number.", got=values.shape, allowed=f"(N, {len(positions)})")
     chosen = combinations(positions)
@@ -87,8 +89,8 @@ def fit_combinations(
     for (name, members), own_rng in zip(chosen.items(), rng.spawn(len(chosen)), strict=True):
         columns = values[:, [positions.index(member) for member in members]]
         try:
-            weights = fit_region_weights(members, columns, pairs.genuine, pairs.folds, strengths)
-            spread = bootstrap_weights(weights, columns, pairs.genuine, pairs.people, num_bootstrap, own_rng)
+            weights = fit_variant(variant, members, replace(pairs, cosines=columns), strengths)
+            spread = bootstrap_weights(weights, columns, labels.genuine, labels.people, num_bootstrap, own_rng)
         except DataError as error:
             raise DataError(f"{error}", where=f"combination {name}") from error
         fits[name] = RegionFit(weights, spread)
@@ -96,24 +98,24 @@ def fit_combinations(
 
 
 def fit_summary(
-    positions: Sequence[str], cosines: npt.ArrayLike, pairs: PairLabels, fits: Mapping[str, RegionFit]
+    positions: Sequence[str], pairs: SplitPairs, fits: Mapping[str, RegionFit]
 ) -> dict[str, dict[str, float]]:
     """{combination: figures} of fits to these pairs (as fit_combinations); no weights, of which there are too many to list.
 
-    num_pairs, num_identities, num_redrawn; strength, held_out_log_loss; training_accuracy in [0, 1].
+    num_pairs, num_identities, num_redrawn; strength, held_out_log_loss; fitted_accuracy in [0, 1] on the pairs fitted on.
     """
-    values, num_identities = np.asarray(cosines, np.float64), len(np.unique(pairs.people))
+    labels, num_identities = pairs.labels, len(np.unique(pairs.labels.people))
     summary = {}
     for name, fit in fits.items():
         weights = fit.weights
-        scores = weights.score(values[:, [positions.index(member) for member in weights.positions]])
+        scores = weights.score(pairs.cosines[:, [positions.index(member) for member in weights.positions]])
         summary[name] = {
-            "num_pairs": len(pairs.genuine),
+            "num_pairs": len(labels.genuine),
             "num_identities": num_identities,
             "num_redrawn": fit.uncertainty.num_redrawn,
             "strength": weights.strength,
             "held_out_log_loss": weights.log_losses[weights.strength],
-            "training_accuracy": float(np.mean((scores + weights.intercept > 0) == pairs.genuine)),
+            "fitted_accuracy": float(np.mean((scores + weights.intercept > 0) == labels.genuine)),
         }
     return summary
 
@@ -159,29 +161,16 @@ def _as_json(fit: RegionFit) -> dict[str, Any]:
         return dict(zip(weights.positions, values.tolist(), strict=True))
 
     return {
-        "weights": by_position(weights.weights),
+        **weights_as_json(weights),
         "standard_errors": by_position(spread.standard_errors),
         "intervals": by_position(spread.intervals),
-        "intercept": weights.intercept,
-        "strength": weights.strength,
-        "log_losses": {f"{strength:g}": loss for strength, loss in weights.log_losses.items()},
         "num_bootstrap": spread.num_samples,
         "num_redrawn": spread.num_redrawn,
     }
 
 
 def _from_json(raw: Mapping[str, Any], members: list[str]) -> RegionFit:
-    columns = {}
-    for key, shape in (
-        ("weights", (len(members),)),
-        ("standard_errors", (len(members),)),
-        ("intervals", (len(members), 2)),
-    ):
-        values = np.array([raw[key][name] for name in members], np.float64)
-        if values.shape != shape or len(raw[key]) != len(members) or not np.isfinite(values).all():
-            raise ValueError(f"{key} of {sorted(raw[key])}")
-        columns[key] = values
-    losses = {float(strength): float(loss) for strength, loss in raw["log_losses"].items()}
-    weights = RegionWeights(members, columns["weights"], float(raw["intercept"]), float(raw["strength"]), losses)
-    num_samples, num_redrawn = int(raw["num_bootstrap"]), int(raw["num_redrawn"])
-    return RegionFit(weights, Uncertainty(columns["standard_errors"], columns["intervals"], num_samples, num_redrawn))
+    errors = in_order(raw["standard_errors"], members)
+    intervals = in_order(raw["intervals"], members, (2,))
+    spread = Uncertainty(errors, intervals, int(raw["num_bootstrap"]), int(raw["num_redrawn"]))
+    return RegionFit(weights_from_json(raw, members), spread)

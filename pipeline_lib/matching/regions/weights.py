@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.matching.regions.held_out import HeldOut
+from pipeline_lib.matching.regions.logistic import fit_logistic
 
 Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
-CONSTANT_BELOW = 1e-6
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class RegionWeights:
         intercept: the regression's bias; a constant, so no part of the score.
         strength: C, the inverse of the L2 penalty's weight, that cross-validation chose.
         log_losses: mean log-loss of the held-out folds by strength.
+        non_negative: whether no weight may be below 0.
+        held_out: of weights fitted on validation people, what scores those people's pairs; else None.
     """
 
     positions: list[str]
@@ -31,6 +34,8 @@ class RegionWeights:
     intercept: float
     strength: float
     log_losses: dict[float, float]
+    non_negative: bool = False
+    held_out: HeldOut | None = None
 
     def score(self, cosines: npt.ArrayLike) -> Doubles:
         """S_global, float64 (N,), of the regions' cosines (N, K) in the order of `positions`.
@@ -46,7 +51,12 @@ class RegionWeights:
 
 
 def fit_region_weights(
-    positions: Sequence[str], cosines: npt.ArrayLike, genuine: Bools, folds: Rows, strengths: Sequence[float]
+    positions: Sequence[str],
+    cosines: npt.ArrayLike,
+    genuine: Bools,
+    folds: Rows,
+    strengths: Sequence[float],
+    non_negative: bool = False,
 ) -> RegionWeights:
     """Weights of the regions by logistic regression with a bias on standardised cosines (RRFNet III-A).
 
@@ -59,6 +69,7 @@ def fit_region_weights(
         cosines: (N, K), S_local of each pair (RRFNet, eq. 1).
         genuine, folds: bool (N,), int64 (N,); no identity in two folds (draw_training_pairs).
         strengths: candidates for C, the inverse of the penalty's weight; a single one is taken as it is.
+        non_negative: no weight may be below 0 (fit_non_negative).
 
     Raises:
         DataError: shapes differ, a value is NaN or infinite, a position stands twice, or a fold (or the rest without
@@ -71,36 +82,15 @@ def fit_region_weights(
         held_out = []
         for fold in np.unique(folds):
             rest = folds != fold
-            weights, intercept = fit_logistic(values[rest], genuine[rest], strength, np.ones(int(rest.sum())))
+            weights, intercept = fit_logistic(
+                values[rest], genuine[rest], strength, np.ones(int(rest.sum())), non_negative
+            )
             logits = values[folds == fold] @ weights + intercept
             held_out.append(np.logaddexp(0.0, np.where(genuine[folds == fold], -logits, logits)))
         log_losses[strength] = float(np.concatenate(held_out).mean())
     best = min(log_losses, key=log_losses.__getitem__)
-    weights, intercept = fit_logistic(values, genuine, best, np.ones(len(values)))
-    return RegionWeights(list(positions), weights, intercept, best, log_losses)
-
-
-def fit_logistic(cosines: Doubles, genuine: Bools, strength: float, counts: Doubles) -> tuple[Doubles, float]:
-    """Weights and intercept of one regression, for cosines as they are.
-
-        minimise ½‖w'‖² + C·Σ_n counts_n·log(1 + exp(-y_n(w'·z_n + b))),  z = (cosines - mean)/σ,  y = ±1
-
-    Args:
-        cosines: (N, K), finite.
-        genuine: bool (N,), both classes.
-        strength: C.
-        counts: (N,), positive; how often each pair counts, in the mean and σ too, as if its row stood there so often.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    mean = np.average(cosines, axis=0, weights=counts)
-    spread = np.sqrt(np.average((cosines - mean) ** 2, axis=0, weights=counts))
-    # A region that never varies beyond the rounding of float32 cosines must not be blown up to one that does.
-    spread = np.where(spread > CONSTANT_BELOW, spread, 1.0)
-    model = LogisticRegression(C=strength, tol=1e-8, max_iter=1000)
-    model.fit((cosines - mean) / spread, genuine, sample_weight=counts)
-    weights = model.coef_[0] / spread
-    return weights, float(model.intercept_[0] - weights @ mean)
+    weights, intercept = fit_logistic(values, genuine, best, np.ones(len(values)), non_negative)
+    return RegionWeights(list(positions), weights, intercept, best, log_losses, non_negative)
 
 
 def _check(positions: Sequence[str], cosines: Doubles, genuine: Bools, folds: Rows) -> None:

@@ -1,4 +1,4 @@
-"""From a similarity to a probability and a decision: one logistic curve, fitted on validation pairs, gives both."""
+"""From a similarity to a probability and a decision: one rising curve, fitted on validation pairs, gives both."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -12,18 +12,20 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import read_json, write_json
 from pipeline_lib.core.roc import Doubles, area_under, check_scores, equal_error_rate, roc_curve
 from pipeline_lib.matching.verification.impostors import ImpostorScores, impostor_scores
+from pipeline_lib.matching.verification.isotonic_curve import Points, fit_isotonic_curve, log_odds_on, score_at
+from pipeline_lib.matching.verification.logistic_curve import fit_logistic_curve, sigmoid
 from pipeline_lib.matching.verification.threshold import best_threshold
-from pipeline_lib.params.verify import Decide, Fmr
+from pipeline_lib.params.verify import CalibrationKind, Decide, Fmr
 
-MAX_NEWTON_STEPS = 100
-MIN_STEEPNESS = (
-    1e-6  # of the logit, a standard deviation of the scores: what a mean gradient of 1e-9 leaves of a slope of 0
-)
+ABOVE_HALF = float(np.nextafter(0.5, 1.0))
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """P(genuine | score) = 1/(1 + exp(-(slope·score + intercept))), slope >= 0; a match where score > threshold.
+    """P(genuine | score) = 1/(1 + exp(-(rise(score) + intercept))); a match where score > threshold.
+
+    rise is slope·score, slope >= 0 (logistic), or the curve through `points`, which goes on beyond them with the slope of the
+    logistic one (isotonic); at slope 0 there are no points.
 
     P is 1/2 at the threshold, so a match has more and no match has at most that (fit_calibration says what holds at slope 0).
     It holds where a share `prior` of the pairs is genuine beforehand: a stricter threshold is the one for rarer genuine pairs.
@@ -41,10 +43,25 @@ class Calibration:
     prior: float
     decided_by: str
     impostors: ImpostorScores
+    points: Points = ()
+
+    def rise(self, scores: npt.ArrayLike) -> Doubles:
+        """What the log odds owe to the score, float64, of scores of any shape: strictly rising unless the slope is 0."""
+        if self.points:
+            return log_odds_on(self.points, self.slope, scores)
+        return np.asarray(self.slope * np.asarray(scores, np.float64))
+
+    def log_ratio(self, scores: npt.ArrayLike) -> Doubles:
+        """ln P(score | genuine) / P(score | impostor), which no threshold and no prior moves."""
+        return np.asarray(self.rise(scores) + self.intercept - np.log(self.prior / (1 - self.prior)))
 
     def probability(self, scores: npt.ArrayLike) -> Doubles:
         """Probability that the pair is genuine, float64 in [0, 1], of scores of any shape."""
-        return _sigmoid(self.slope * np.asarray(scores, np.float64) + self.intercept)
+        found = sigmoid(self.rise(scores) + self.intercept)
+        if not self.slope:
+            return found
+        # Next to the threshold rounding would say 1/2 of a match, or more of none.
+        return np.where(self.matches(scores), np.maximum(found, ABOVE_HALF), np.minimum(found, 0.5))
 
     def matches(self, scores: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether each score is above the threshold: the one definition of a match."""
@@ -75,8 +92,8 @@ class Calibration:
             raise DataError(
                 "This score tells nothing of the pairs it was calibrated on, at no threshold.", got=f"AUC {self.auc}"
             )
-        moved = -self.slope * threshold
-        prior = float(_sigmoid(np.array(moved - self.intercept + np.log(self.prior / (1 - self.prior)))))
+        moved = -float(self.rise(threshold))
+        prior = float(sigmoid(np.array(moved - self.intercept + np.log(self.prior / (1 - self.prior)))))
         return replace(self, threshold=threshold, intercept=moved, prior=prior, decided_by=decided_by)
 
     def deciding(self, fmr: float | None, threshold: float | None) -> "Calibration":
@@ -105,18 +122,21 @@ class Calibration:
 
 
 def fit_calibration(
-    scores: npt.ArrayLike, genuine: npt.ArrayLike, protocol: str, decide: Decide = "even_odds"
+    scores: npt.ArrayLike,
+    genuine: npt.ArrayLike,
+    protocol: str,
+    decide: Decide = "even_odds",
+    kind: CalibrationKind = "logistic",
 ) -> Calibration:
-    """Fit a logistic curve (Platt 1999) on pairs, and choose the threshold.
+    """Fit a curve on pairs, and choose the threshold.
 
-    The curve minimises the cross-entropy to the targets (G+1)/(G+2) for the G genuine and 1/(I+2) for the I impostor
-    pairs: Platt's regularisation, which keeps the slope finite on separable scores. Newton's method with step halving,
-    on standardised scores. More alike is never less probable: where the minimum has a slope below 0 (as with an AUC below
-    1/2), that at slope 0 is taken. The score then tells nothing, P is everywhere the mean target, and the threshold refuses
-    all of the pairs, or accepts them where P is above 1/2.
+    The curve follows the targets (G+1)/(G+2) for the G genuine and 1/(I+2) for the I impostor pairs: Platt's regularisation,
+    which keeps it finite on separable scores; see fit_logistic_curve and fit_isotonic_curve. More alike is never less
+    probable: where the logistic slope is 0 (as with an AUC below 1/2), the score tells nothing by either kind, P is everywhere
+    the mean target, and the threshold refuses all of the pairs, or accepts them where P is above 1/2.
 
     The curve holds where genuine and impostor pairs are as frequent as here. `decide` "even_odds" leaves it, with the threshold
-    where P is 1/2. Any other threshold t (docs/methods.md) moves the curve: intercept = -slope·t, which is the curve at the prior
+    where P is 1/2. Any other threshold t (docs/methods.md) moves the curve: intercept = -rise(t), which is the curve at the prior
     log odds that make P 1/2 at t, so decision and probability never contradict each other.
 
     Args:
@@ -124,16 +144,22 @@ def fit_calibration(
         genuine: bool (N,).
         protocol: name of the pairs' protocol, kept with the result.
         decide: see params.verify; where slope is 0, it is not looked at.
+        kind: of the curve.
 
     Raises:
         DataError: see check_scores; the impostor pairs are too few for the false-match rate.
     """
     values, labels = check_scores(scores, genuine)
-    slope, intercept, threshold = _fit_logistic(values, labels)
+    slope, intercept, threshold = fit_logistic_curve(values, labels)
+    points: Points = ()
+    if kind == "isotonic" and slope:
+        points = fit_isotonic_curve(values, labels)
+        threshold = score_at(points, slope, 0.0)
+        intercept = -float(log_odds_on(points, slope, threshold))  # 0 up to rounding
     roc, tail = roc_curve(values, labels), impostor_scores(values[~labels])
     share = float(labels.mean())
     found = Calibration(
-        threshold, slope, intercept, protocol, len(values), area_under(roc), 0.0, share, "even odds", tail
+        threshold, slope, intercept, protocol, len(values), area_under(roc), 0.0, share, "even odds", tail, points
     )
     if slope and decide != "even_odds":
         if isinstance(decide, Fmr):
@@ -159,48 +185,12 @@ def read_calibrations(path: Path) -> dict[str, Calibration]:
     raw = read_json(path)
     try:
         return {name: _calibration(fields) for name, fields in raw.items()}
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError("A calibration file has other keys; run the verify stage.", got=error, where=path) from error
 
 
 def _calibration(fields: Mapping[str, Any]) -> Calibration:
     table = fields["impostors"]
     columns = {name: tuple(table[name]) for name in ("false_matches", "thresholds")}
-    return Calibration(**{**fields, "impostors": ImpostorScores(**{**table, **columns})})
-
-
-def _fit_logistic(values: Doubles, labels: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
-    """Slope, intercept and threshold."""
-    num_genuine, num_impostor = int(labels.sum()), int((~labels).sum())
-    targets = np.where(labels, (num_genuine + 1) / (num_genuine + 2), 1 / (num_impostor + 2))
-    centre, spread = float(values.mean()), float(values.std()) or 1.0  # all scores equal: the slope stays 0
-    design = np.stack([(values - centre) / spread, np.ones(len(values))], axis=1)
-    weights = np.zeros(2)
-    loss = _cross_entropy(design @ weights, targets)
-    for _ in range(MAX_NEWTON_STEPS):
-        probabilities = _sigmoid(design @ weights)
-        gradient = design.T @ (probabilities - targets)
-        if np.abs(gradient).max() <= 1e-9 * len(
-            values
-        ):  # nine digits of a mean gradient: far beyond what a report shows
-            break
-        curvature = (design.T * (probabilities * (1 - probabilities))) @ design + 1e-12 * np.eye(2)
-        step = np.linalg.solve(curvature, gradient)
-        while (lower := _cross_entropy(design @ (weights - step), targets)) > loss and np.abs(step).max() > 1e-15:
-            step = step / 2
-        weights, loss = weights - step, lower
-    steepness, height = weights.tolist()
-    if steepness > MIN_STEEPNESS:
-        slope = steepness / spread
-        return slope, height - slope * centre, centre - height / slope
-    mean = float(targets.mean())
-    nobody, everybody = float(values.max()), float(np.nextafter(values.min(), -np.inf))
-    return 0.0, float(np.log(mean / (1 - mean))), everybody if mean > 0.5 else nobody
-
-
-def _cross_entropy(logits: Doubles, targets: Doubles) -> float:
-    return float(np.sum(np.logaddexp(0.0, logits) - targets * logits))
-
-
-def _sigmoid(logits: Doubles) -> Doubles:
-    return 0.5 * (1.0 + np.tanh(0.5 * logits))  # no overflow at either end
+    points = tuple((float(score), float(log_odds)) for score, log_odds in fields.get("points", ()))  # none of old ones
+    return Calibration(**{**fields, "impostors": ImpostorScores(**{**table, **columns}), "points": points})

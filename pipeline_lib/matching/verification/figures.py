@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.kinds import kind_settings
-from pipeline_lib.core.roc import roc_curve, thinned
+from pipeline_lib.core.roc import Bools, roc_curve, thinned
 from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.matching.scores.shared.pairs import protocol_rows
 from pipeline_lib.matching.scores.shared.table import headline, score_columns
 from pipeline_lib.matching.verification.calibration import Calibration, fit_calibration
-from pipeline_lib.params.verify import Decide, Protocol, Verify
+from pipeline_lib.params.verify import CalibrationKind, Decide, Protocol, Verify
 
 KINDS = "matching.verification.protocols"
 KFOLD = Protocol(kind="kfold")
@@ -44,7 +44,21 @@ class Evaluation:
             )
         except DataError as error:
             raise DataError(f"{error}", where=f"protocol {table['protocol'][0]}, score {score}") from error
+        if pc.min(table[score]) == pc.max(table[score]):
+            figures["constant_scores"] = (
+                1.0  # all pairs score the same: the row says so instead of seeming a bad score's
+            )
         return figures
+
+    def correct(self, table: pa.Table, score: str) -> Bools | None:
+        """Whether each pair was decided right, bool (N,), by kinds whose module has `correct_pairs`; else None."""
+        correct_pairs = getattr(self.kind, "correct_pairs", None)
+        if correct_pairs is None:
+            return None
+        found: Bools = correct_pairs(
+            table[score].to_numpy(), table, self.settings, score_columns(table)[score].is_cosine
+        )
+        return found
 
 
 def evaluation(protocol: str, params: Verify) -> Evaluation:
@@ -75,8 +89,10 @@ def all_metrics(table: pa.Table, num_dropped: Mapping[str, int], params: Verify)
     return metrics
 
 
-def all_calibrations(table: pa.Table, decide: Decide, protocol: str = VALIDATION) -> dict[str, Calibration]:
-    """Threshold and logistic curve of every score, on the pairs of one protocol; none where it has no pairs.
+def all_calibrations(
+    table: pa.Table, decide: Decide, kind: CalibrationKind = "logistic", protocol: str = VALIDATION
+) -> dict[str, Calibration]:
+    """Threshold and curve of every score, on the pairs of one protocol; none where it has no pairs.
 
     Raises:
         DataError: see fit_calibration.
@@ -85,7 +101,7 @@ def all_calibrations(table: pa.Table, decide: Decide, protocol: str = VALIDATION
     if not part.num_rows:
         return {}
     genuine = _numpy(part, "genuine")
-    return {score: fit_calibration(_numpy(part, score), genuine, protocol, decide) for score in headline(table)}
+    return {score: fit_calibration(_numpy(part, score), genuine, protocol, decide, kind) for score in headline(table)}
 
 
 def curve_rows(table: pa.Table) -> list[tuple[str, str, float, float]]:
@@ -101,12 +117,14 @@ def curve_rows(table: pa.Table) -> list[tuple[str, str, float, float]]:
 
 
 def flat_metrics(metrics: Metrics) -> dict[str, float]:
-    """{"<protocol>/<score>/<figure>": value}; "tar@0.01" becomes "tar_at_0.01", for MLflow allows no @ in a name."""
+    """{"<protocol>/<score>/<figure>": value} without the ends of intervals, which metrics.json has; "tar@0.01" becomes
+    "tar_at_0.01", for MLflow allows no @ in a name."""
     return {
         f"{protocol}/{score}/{figure}".replace("@", "_at_"): value
         for protocol, by_score in metrics.items()
         for score, figures in by_score.items()
         for figure, value in figures.items()
+        if not figure.endswith(("_low", "_high"))
     }
 
 

@@ -12,12 +12,13 @@ from pipeline_lib.params.verify import Verify
 
 REGION_FIGURES = ("accuracy_mean", "accuracy_std", "auc", "eer", "num_genuine", "num_impostor")
 REGION_COLUMNS = ("protocol", "kind", "score", *REGION_FIGURES)
-POSITION, COMBINATION, NETWORK = "position", "combination", "network"
+POSITION, COMBINATION, VARIANT, NETWORK = "position", "combination", "variant", "network"
 REGIONS_KIND, NETWORK_KIND = "regions", "cosine"
 
 
 def region_rows(table: pa.Table, metrics: Metrics, params: Verify) -> Iterator[tuple[str | float, ...]]:
-    """Rows of REGION_COLUMNS, protocol by protocol in the order of the paper: regions by size and row, combinations, networks.
+    """Rows of REGION_COLUMNS, protocol by protocol in the order of the paper: regions by size and row, combinations, networks;
+    then the ways in which the widest combination was fitted, columns <entry>:<combination>/<variant>.
 
     Of the networks those that see the whole face are the paper's 112x112 receptive field; a reader picks them. There are no
     rows without a single region, and none of a protocol whose kind has other figures: the table's are those of k folds.
@@ -32,7 +33,8 @@ def region_rows(table: pa.Table, metrics: Metrics, params: Verify) -> Iterator[t
     """
     columns = score_columns(table)
     regions = [name for name, column in columns.items() if column.kind == REGIONS_KIND]
-    alone = _in_reading_order([name for name in regions if not columns[name].in_headline])
+    beside = [name for name in regions if not columns[name].in_headline]
+    alone = _in_reading_order([name for name in beside if "/" not in name])
     if not alone:
         return
     together = {name: COMBINATION for name in regions if columns[name].in_headline}
@@ -41,6 +43,7 @@ def region_rows(table: pa.Table, metrics: Metrics, params: Verify) -> Iterator[t
         part, judged = table.take(rows), evaluation(protocol, params)
         found = [(POSITION, score, judged.figures(part, score)) for score in alone]
         found += [(kind, score, metrics[protocol][score]) for score, kind in together.items()]
+        found += [(VARIANT, score, judged.figures(part, score)) for score in beside if "/" in score]
         for kind, score, figures in found:
             if set(REGION_FIGURES) <= set(figures):
                 yield _row(protocol, kind, score, figures)

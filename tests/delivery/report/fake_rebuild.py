@@ -16,6 +16,7 @@ from pipeline_lib.delivery.report.chapter import About, Provenance
 from pipeline_lib.matching.regions.bootstrap import Uncertainty
 from pipeline_lib.matching.regions.fits import RegionFit, write_region_fits
 from pipeline_lib.matching.regions.weights import RegionWeights
+from pipeline_lib.matching.verification.calibrated import RELIABILITY_COLUMNS
 from pipeline_lib.matching.verification.region_table import REGION_COLUMNS
 from pipeline_lib.networks.backbones.shared.build import network_spec
 from pipeline_lib.params.load import read_yaml
@@ -54,7 +55,8 @@ IMPORTED = {
     "teacher": "none",
 }  # fmt: skip
 _WEIGHTS = {
-    "num_pairs": 40, "num_cross_validation_folds": 2, "strengths": [1.0], "num_bootstrap": 20, "seed": 0,
+    "num_pairs": 40, "num_cross_validation_folds": 3, "strengths": [1.0], "num_bootstrap": 20, "seed": 0,
+    "fit_on": ["train", "val"], "non_negative": [False],
 }  # fmt: skip
 
 OF_RERANK = {
@@ -155,6 +157,10 @@ def write_verification(
     for row in metrics.values():
         if "cosine:rrfnet56" in row:
             row["cosine:rrfnet56"] |= {"accuracy_mean": 0.954, "auc": 0.987, "tar@0.1": 0.9}
+            row["cosine:rrfnet56"] |= {"auc_low": 0.951, "auc_high": 0.999, "tar@0.1_low": 0.81, "tar@0.1_high": 0.97}
+    judged = {f"{name}_{kind}": 0.125 for name in ("cllr", "calibration_error") for kind in ("logistic", "isotonic")}
+    for figures in metrics[protocol].values():
+        figures |= {"min_cllr": 0.0625, **judged}
     _json(folder / "metrics.json", metrics)
     fitted = {
         "threshold": 0.4,
@@ -169,6 +175,10 @@ def write_verification(
     curve = [(name, score, far, far**0.3) for name in metrics for score in scores for far in (0.0, 0.1, 0.5, 1.0)]
     _csv(folder / "roc.csv", [("protocol", "score", "far", "tar"), *curve])
     _csv(folder / "regions.csv", [REGION_COLUMNS])
+    bins = [
+        (protocol, score, "logistic", *found) for score in scores for found in [(0.0, 0.1, 30, 1, 0.05, 0.03, 0.0, 0.2)]
+    ]
+    _csv(folder / "reliability.csv", [RELIABILITY_COLUMNS, *bins])
 
 
 def write_regions(data: Path, protocol: str = "synthetic") -> None:
@@ -177,9 +187,14 @@ def write_regions(data: Path, protocol: str = "synthetic") -> None:
     fit = RegionFit(RegionWeights(list(POSITIONS), np.array([0.7, -0.2]), 0.1, 1.0, {1.0: 0.3}), spread)
     folder = data / "region_weights" / "logistic"
     write_region_fits(folder / "weights.json", {"56": fit})
+    judged = {"held_out_auc": 0.875, "held_out_accuracy": 0.8, "num_negative": 1.0}
+    _json(
+        folder / "metrics.json",
+        {"variant_train": {**judged, "chosen": 0.0}, "variant_val_non_negative": {**judged, "chosen": 1.0}},
+    )
     (folder / "weight_map.png").write_bytes(encode_png(np.zeros((8, 8, 3), np.uint8)))
     kinds = {f"regions:{name}": "position" for name in POSITIONS}
-    kinds |= {"regions:56": "combination", "cosine:iresnet": "network"}
+    kinds |= {"regions:56": "combination", "cosine:iresnet": "network", "regions:56/train": "variant"}
     figures = (0.8125, 0.0125, 0.75, 0.3, 20, 20)
     rows = [(name, kind, score, *figures) for name in (protocol, "val") for score, kind in kinds.items()]
     _csv(data / "verify" / "regions.csv", [REGION_COLUMNS, *rows])

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline_lib.delivery.report.figures import COLOURS, DASHES, loss_figure
+from pipeline_lib.delivery.report.figures import COLOURS, DASHES, det_figure, loss_figure, reliability_figure
 
 LINE = re.compile(
     r'style="fill: none; (?:stroke-dasharray: ([^;]*); [^"]*)?stroke: (#[0-9a-f]{6})[^"]*stroke-width: 1\.4'
@@ -36,3 +36,19 @@ def test_neighbours_differ_without_colour() -> None:
 
 def test_many_lines_have_their_legend_beside_the_axes() -> None:
     assert drawn(9)[1] > drawn(8)[1] + 100
+
+
+def test_det_axes_are_in_per_cent_and_end_where_the_pairs_do() -> None:
+    far = np.array([0.0, 0.001, 0.3, 1.0])
+    svg = det_figure({"a": (far, far**0.2), "raw_pixel": (far, far)}, 40, 300).decode()
+    assert "<!-- 0.5 -->" in svg  # of 300 impostors
+    assert "<!-- 0.1 -->" not in svg
+    assert "<!-- false reject rate, % (40 genuine pairs) -->" in svg
+    assert svg == det_figure({"a": (far, far**0.2), "raw_pixel": (far, far)}, 40, 300).decode()
+    assert "nan" not in svg
+
+
+def test_a_reliability_panel_has_its_bins_numbers() -> None:
+    svg = reliability_figure({"logistic": [(0.05, 0.0, 0.0, 0.1, 31), (0.95, 1.0, 0.8, 1.0, 7)]}).decode()
+    assert "<!-- 31 -->" in svg
+    assert "<!-- 7 -->" in svg

@@ -109,12 +109,16 @@ def test_page_shows_the_figures_of_all_stages(page: str) -> None:
     text = text_of(page)
     for expected in (
         "95.40 ± 2.00 %",  # the trained network in the headline table
+        "0.951 to 0.999",  # and the interval of its AUC
+        "12.5 %",  # a calibration error
         "raw_pixel",
         "70.0 % accuracy of raw pixels there",
         "The registered score: cosine:rrfnet56",
         "81.25 ± 1.25 +0.70 ± 0.05",  # a region's accuracy on val and its weight
         "eye, nose and cheek",
         "combined: regions:56",
+        "logistic training people any sign 0.8750 80.00 % 1 0.7500, 81.25 %",
+        "logistic validation people none below 0 0.8750 80.00 % 1 – –",
         "apc: iresnet, emd, the first 8",
         "apc emd: apc weights, alpha 0.7, native grid, the first 8",
         "4,000 4",  # 8 pairs in 4 ms on each of 2 threads
@@ -148,7 +152,8 @@ def test_number_of_example_pairs_is_kept_and_both_kinds_come_first(data: Path) -
     [
         "ingest/manifest.parquet", "align/rejects.parquet", "train/iresnet/history.csv", "train_region/p56/metrics.json",
         "networks/iresnet/network.json", "verify/metrics.json", "verify/scores.parquet", "verify/roc.csv",
-        "verify/calibration.json", "verify/regions.csv", "region_weights/logistic/weights.json",
+        "verify/calibration.json", "verify/reliability.csv", "verify/regions.csv", "region_weights/logistic/weights.json",
+        "region_weights/logistic/metrics.json",
         "region_weights/logistic/weight_map.png", "rerank/apc/ranks.parquet", "rerank/apc/metrics.json",
         "rerank/apc/seconds.parquet",
         "explain/rrfnet56_additive/curves.csv", "explain/rrfnet56_additive/latency.parquet",

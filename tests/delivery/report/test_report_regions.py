@@ -12,6 +12,7 @@ from pipeline_lib.core.geometry import TEMPLATE
 from pipeline_lib.data.patches.grid import unique_regions
 from pipeline_lib.delivery.report.chapters.regions import widest_fit
 from pipeline_lib.delivery.report.region_table import regions_table
+from pipeline_lib.delivery.report.region_variants import variants_table
 from pipeline_lib.matching.regions import face_outline
 from pipeline_lib.matching.regions.bootstrap import Uncertainty
 from pipeline_lib.matching.regions.fits import RegionFit, combinations, write_region_fits
@@ -159,3 +160,27 @@ def test_table_refusals() -> None:
         )
     with pytest.raises(DataError, match=r"no weight[\s\S]*p56_x28_y0"):
         regions_table([*rows, row("regions:p56_x28_y0", "position", 0.9)], fits)
+
+
+def test_ways_to_fit_are_a_row_each_and_the_chosen_one_is_marked() -> None:
+    figures = {"held_out_auc": 0.5, "held_out_accuracy": 0.25, "num_negative": 3.0}
+    metrics = {
+        "a": {
+            "28_56": {"strength": 1.0},
+            "variant_train": {**figures, "chosen": 0.0},
+            "variant_val": {**figures, "chosen": 1.0},
+        },
+        "alone": {"variant_train": {"chosen": 1.0}},
+    }
+    rows = [{**row("a:28_56/val", "variant", 0.75, protocol), "auc": "0.875"} for protocol in ("val", "lfw")]
+    table = variants_table([*rows, row("a:28_56", "combination", 0.5)], metrics)
+    assert table is not None
+    assert table.rows == (
+        ("a", "training people", "any sign", "0.5000", "25.00 %", "3", "–", "–"),
+        ("a", "validation people", "any sign", "0.5000", "25.00 %", "3", "0.8750, 75.00 %", "0.8750, 75.00 %"),
+    )
+    assert table.best == {(1, 2)}
+    assert variants_table(rows, {"alone": metrics["alone"]}) is None
+    del metrics["a"]["variant_val"]["held_out_auc"]
+    with pytest.raises(DataError, match="held_out_auc"):
+        variants_table(rows, metrics)

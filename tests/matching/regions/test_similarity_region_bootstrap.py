@@ -36,7 +36,10 @@ def test_golden_counts_of_one_resample(monkeypatch):
     """Identities 7, 8, 9 come 2, 1 and 0 times: their genuine pairs count 2, 1, 0, and 7 meets 8 in 2·1 pairs."""
     seen = []
 
-    def fit(cosines: np.ndarray, genuine: np.ndarray, strength: float, counts: np.ndarray) -> tuple[np.ndarray, float]:
+    def fit(
+        cosines: np.ndarray, genuine: np.ndarray, strength: float, counts: np.ndarray, non_negative: bool
+    ) -> tuple[np.ndarray, float]:
+        assert not non_negative
         seen.append((cosines[:, 0].tolist(), genuine.tolist(), strength, counts.tolist()))
         return np.array([float(len(seen)), 2.0 * len(seen)]), 0.0
 

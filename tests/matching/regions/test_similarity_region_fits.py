@@ -20,6 +20,7 @@ from pipeline_lib.matching.regions.fits import (
     widest_combination,
     write_region_fits,
 )
+from pipeline_lib.matching.regions.variants import SplitPairs
 from pipeline_lib.matching.regions.weights import RegionWeights, fit_region_weights
 
 POSITIONS = ["p56_x0_y28", "p28_x14_y28", "p56_x28_y28"]  # mixed, as two groups may come
@@ -34,6 +35,11 @@ def planted(num: int, rng: np.random.Generator) -> tuple[np.ndarray, PairLabels]
     people = np.stack([a, b], axis=1) + 10 * folds[:, None]
     cosines = rng.normal(size=(num, 3)) * 0.2 + genuine[:, None] * [0.1, 0.0, 0.2]
     return cosines.astype(np.float32), PairLabels(genuine, folds, people)
+
+
+def of(cosines: np.ndarray, pairs: PairLabels) -> SplitPairs:
+    """Them, their people named after their numbers."""
+    return SplitPairs(cosines.astype(np.float64), pairs, [(f"id{a}", f"id{b}") for a, b in pairs.people])
 
 
 def test_combinations_of_the_paper():
@@ -77,7 +83,7 @@ def test_reading_order_is_the_papers():
 
 def test_every_combination_is_fitted_to_its_own_columns():
     cosines, pairs = planted(400, np.random.default_rng(0))
-    fits = fit_combinations(POSITIONS, cosines, pairs, [0.1, 1.0], 6, np.random.default_rng(1))
+    fits = fit_combinations(POSITIONS, of(cosines, pairs), [0.1, 1.0], 6, np.random.default_rng(1))
     assert list(fits) == ["28", "56", "28_56"]
     for name, columns in (("28", [1]), ("56", [0, 2]), ("28_56", [0, 1, 2])):
         members = [POSITIONS[column] for column in columns]
@@ -86,19 +92,19 @@ def test_every_combination_is_fitted_to_its_own_columns():
         assert fits[name].weights.positions == members
         assert fits[name].uncertainty.intervals.shape == (len(columns), 2)
         assert fits[name].uncertainty.num_samples == 6
-    again = fit_combinations(POSITIONS, cosines, pairs, [0.1, 1.0], 6, np.random.default_rng(1))
+    again = fit_combinations(POSITIONS, of(cosines, pairs), [0.1, 1.0], 6, np.random.default_rng(1))
     np.testing.assert_array_equal(fits["28_56"].uncertainty.intervals, again["28_56"].uncertainty.intervals)
 
 
 def test_summary_and_flat_figures():
     cosines, pairs = planted(400, np.random.default_rng(0))
-    fits = fit_combinations(POSITIONS, cosines, pairs, [1.0], 4, np.random.default_rng(1))
-    summary = fit_summary(POSITIONS, cosines, pairs, fits)
+    fits = fit_combinations(POSITIONS, of(cosines, pairs), [1.0], 4, np.random.default_rng(1))
+    summary = fit_summary(POSITIONS, of(cosines, pairs), fits)
     wide = fits["28_56"].weights
     accepted = cosines.astype(float) @ wide.weights + wide.intercept > 0
     assert summary["28_56"] == {
         "num_pairs": 400, "num_identities": 20, "num_redrawn": 0, "strength": 1.0,
-        "held_out_log_loss": wide.log_losses[1.0], "training_accuracy": np.mean(accepted == pairs.genuine),
+        "held_out_log_loss": wide.log_losses[1.0], "fitted_accuracy": np.mean(accepted == pairs.genuine),
     }  # fmt: skip
     assert set(summary) == set(fits)
     figures = weight_figures(fits)
@@ -110,11 +116,11 @@ def test_summary_and_flat_figures():
 def test_errors_name_the_combination():
     cosines, pairs = planted(400, np.random.default_rng(0))
     with pytest.raises(DataError, match=r"\(400, 3\)[\s\S]*\(N, 2\)"):
-        fit_combinations(POSITIONS[:2], cosines, pairs, [1.0], 4, np.random.default_rng(1))
+        fit_combinations(POSITIONS[:2], of(cosines, pairs), [1.0], 4, np.random.default_rng(1))
     broken = cosines.copy()
     broken[7, 2] = np.nan
     with pytest.raises(DataError, match=r"NaN[\s\S]*pairs \[7\][\s\S]*combination 56"):
-        fit_combinations(POSITIONS, broken, pairs, [1.0], 4, np.random.default_rng(1))
+        fit_combinations(POSITIONS, of(broken, pairs), [1.0], 4, np.random.default_rng(1))
 
 
 def fit(members: list[str], first: float) -> RegionFit:

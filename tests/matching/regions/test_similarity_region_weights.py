@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.matching.regions.weights import RegionWeights, fit_logistic, fit_region_weights
+from pipeline_lib.matching.regions.logistic import fit_logistic
+from pipeline_lib.matching.regions.weights import RegionWeights, fit_region_weights
 
 POSITIONS = ["p28_x0_y0", "p28_x14_y28", "p56_x28_y28"]  # both sizes in one set
 

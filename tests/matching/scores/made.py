@@ -14,6 +14,7 @@ from pipeline_lib.matching.anchors.shared.anchors import ANCHORS_FILE, Anchors, 
 from pipeline_lib.matching.dam.lid import LID_FOLDER, fit_lid, write_lid
 from pipeline_lib.matching.regions.bootstrap import Uncertainty
 from pipeline_lib.matching.regions.fits import RegionFit, write_region_fits
+from pipeline_lib.matching.regions.variants import VariantFit, write_variants
 from pipeline_lib.matching.regions.weights import RegionWeights
 from pipeline_lib.matching.scores.shared.columns import open_entry, scored_columns
 from pipeline_lib.matching.scores.shared.reads import reads_below
@@ -110,6 +111,7 @@ def write_data(data: Path) -> Path:
         "28_56": region_fit(p56_x0_y28=3.0, p28_x14_y0=-1.0),
     }
     write_region_fits(data / "region_weights/logistic/weights.json", fits)
+    write_variants(data / "region_weights/logistic/variants.json", {"train": VariantFit(fits["28_56"].weights, {})})
     vectors = unit(rng.normal(size=(6, 6)))
     names = [f"t{i}" for i in range(6)], [f"train{i}" for i in range(6)]
     write_anchors(data / "anchors/real" / ANCHORS_FILE, Anchors(*names, vectors, "net", 1.0, 3, "real", STATE))

@@ -1,4 +1,4 @@
-"""Threshold and logistic curve on validation pairs."""
+"""Threshold and curve, logistic or isotonic, on validation pairs."""
 
 import json
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.matching.verification.calibrated import KINDS
 from pipeline_lib.matching.verification.calibration import (
     Calibration,
     fit_calibration,
@@ -58,14 +59,15 @@ def test_equal_scores_give_the_base_rate():
     assert not fewer_genuine.matches(0.25)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shift", [1.0, 0.2, 0.0, -0.2, -1.0])
 @pytest.mark.parametrize("seed", range(4))
-def test_decision_and_probability_agree(seed, shift):
+def test_decision_and_probability_agree(seed, shift, kind):
     """A match is above 1/2 and no match at most that, and more alike is never less probable, whatever the AUC."""
     rng = np.random.default_rng(seed)
     genuine = np.arange(120) < 60
     scores = rng.normal(size=120) * np.where(genuine, 1.5, 1.0) + shift * genuine
-    found = fit_calibration(scores, genuine, "val")
+    found = fit_calibration(scores, genuine, "val", kind=kind)
     shown = np.sort(np.concatenate([scores, rng.uniform(scores.min(), scores.max(), 500)]))
     probabilities, matches = found.probability(shown), found.matches(shown)
     assert (np.diff(probabilities) >= 0).all()
@@ -106,7 +108,7 @@ def test_probabilities_do_not_depend_on_the_unit_of_the_score(factor):
 
 
 def test_probability_neither_overflows_nor_leaves_the_unit_interval():
-    found = Calibration(0.0, 5.0, -1.0, "val", 2, 1.0, 1.0, 0.5, "even odds", impostor_scores([0.0]))
+    found = Calibration(0.2, 5.0, -1.0, "val", 2, 1.0, 1.0, 0.5, "even odds", impostor_scores([0.0]))
     values = found.probability([-1e9, -1.0, 0.2, 1.0, 1e9])
     assert values[0] == 0.0
     assert values[2] == 0.5
@@ -128,7 +130,13 @@ def test_round_trip_and_damaged_files(tmp_path):
     assert read_calibrations(path) == {"cosine:net": found}
     fields = json.loads(path.read_text())["cosine:net"]
     figures = {"threshold", "slope", "intercept", "protocol", "num_pairs", "auc", "accuracy", "prior"}
-    assert set(fields) == figures | {"decided_by", "impostors"}
+    assert set(fields) == figures | {"decided_by", "impostors", "points"}
+    stepped = fit_calibration(*drawn(), "val", kind="isotonic")
+    write_calibrations(path, {"cosine:net": stepped})
+    assert read_calibrations(path) == {"cosine:net": stepped}
+    del fields["points"]  # of an earlier version
+    path.write_text(json.dumps({"cosine:net": fields}))
+    assert read_calibrations(path) == {"cosine:net": found}
     for damaged in ('{"cosine:net": {"threshold": 1}}', "[1]"):
         path.write_text(damaged)
         with pytest.raises(DataError, match="other keys"):
@@ -141,11 +149,12 @@ def drawn(num: int = 400, seed: int = 3):
     return rng.normal(0.3 * genuine, 0.15), genuine
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("decide", ["accuracy", "eer", Fmr(fmr=0.1), Fmr(fmr=0.005)])
-def test_another_threshold_takes_the_probability_with_it(decide):
+def test_another_threshold_takes_the_probability_with_it(decide, kind):
     """P is 1/2 at it, and its odds are those of the even-odds curve times the prior's."""
     scores, genuine = drawn()
-    even, found = (fit_calibration(scores, genuine, "val", how) for how in ("even_odds", decide))
+    even, found = (fit_calibration(scores, genuine, "val", how, kind) for how in ("even_odds", decide))
     assert found.probability(found.threshold) == 0.5
     assert (found.probability(scores)[found.matches(scores)] > 0.5).all()
     assert found.accuracy == np.mean(found.matches(scores) == genuine)
@@ -154,6 +163,7 @@ def test_another_threshold_takes_the_probability_with_it(decide):
     # 1e-9: the odds of probabilities up to 1 - 1e-6, in doubles
     np.testing.assert_allclose(odds, even_odds * found.prior / (1 - found.prior), rtol=1e-9)
     assert (found.threshold > even.threshold) == (found.prior < even.prior)
+    np.testing.assert_allclose(found.log_ratio(shown), even.log_ratio(shown), rtol=0, atol=1e-9)
 
 
 def test_the_best_threshold_s_accuracy_is_the_best_and_equal_errors_are_equal():

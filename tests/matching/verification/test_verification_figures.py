@@ -80,11 +80,12 @@ def test_metrics_by_protocol_and_score(table):
         "num_dropped": 3,
     }
     assert metrics["lfw"]["raw_pixel"]["auc"] == 0.5
+    assert metrics["lfw"]["raw_pixel"]["constant_scores"] == 1.0  # 0 everywhere; the row says so
     assert metrics["lfw"]["raw_pixel"]["accuracy_mean"] == 0.5
     assert metrics["val"]["raw_pixel"]["auc"] == 1.0
     flat = flat_metrics(metrics)
     assert flat["lfw/cosine:net/tar_at_0.1"] == 1.0
-    assert len(flat) == 4 * 8
+    assert len(flat) == 4 * 8 + 1
 
 
 def test_an_error_names_protocol_and_score(table):

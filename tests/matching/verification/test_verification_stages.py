@@ -16,6 +16,7 @@ from pipeline_lib.core.tables import read_table, table_from_rows, write_table
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.matching.regions.fits import read_region_fits
+from pipeline_lib.matching.regions.variants import read_variants
 from pipeline_lib.matching.scores.shared.table import read_scores, score_columns
 from pipeline_lib.matching.verification.calibration import read_calibrations
 from pipeline_lib.networks.backbones.shared.build import build_network, network_spec
@@ -27,7 +28,7 @@ from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 from stages import build_anchors, draw_region_pairs, embed, embed_regions, fit_region_weights, score, verify
 
-SPLITS = {"train": range(12), "val": range(12, 17), "test": range(17, 22)}
+SPLITS = {"train": range(12), "val": range(12, 21), "test": range(21, 26)}
 IMAGES_PER_IDENTITY = 3
 POSITIONS = {"p28": "p28_x14_y28", "p56_x28_y28": "p56_x28_y28"}  # by folder: a group of one, and one that stands alone
 COMBINATIONS = ["regions:28", "regions:56", "regions:28_56"]
@@ -84,7 +85,7 @@ def write_pairs(path: Path) -> None:
             for fold in (0, 1):
                 rows.append((protocol, fold, f"i{identity}n{fold}", f"i{identity}n2", True))
                 rows.append((protocol, fold, f"i{identity}n{fold}", f"i{other}n{fold}", False))
-    rows.append(("synthetic", 1, "i17n0", "unaligned", False))
+    rows.append(("synthetic", 1, "i21n0", "unaligned", False))
     keys = ("protocol", "fold", "image_a", "image_b", "genuine")
     write_table(path, table_from_rows([dict(zip(keys, row, strict=True)) for row in rows], PAIRS), PAIRS)
 
@@ -156,8 +157,9 @@ def test_scores_hold_the_pairs_and_a_column_each(built):
     table = read_scores(built / "data/verify/scores.parquet")
     cosines = [f"{kind}:{network}" for kind in ("cosine", "cosine_centred") for network in NETWORKS]
     single = [f"regions:{name}" for name in POSITIONS.values()]
+    single += [f"regions:28_56/{way}" for way in ("train", "train_non_negative", "val", "val_non_negative")]
     assert table.column_names == [*PAIRS.names, *cosines, "dam:r", "dam:l", "raw_pixel", *COMBINATIONS, *single]
-    assert table.num_rows == 40
+    assert table.num_rows == 56
     assert [name for name, column in score_columns(table).items() if not column.in_headline] == single
     for name in score_columns(table):
         assert str(table.schema.field(name).type) == "float"
@@ -192,6 +194,7 @@ def test_table_of_regions_is_that_of_the_scores(built):
         *(f"regions:{name}" for name in POSITIONS.values()),
         *COMBINATIONS,
         *(f"cosine:{name}" for name in NETWORKS),
+        *(f"regions:28_56/{way}" for way in ("train", "train_non_negative", "val", "val_non_negative")),
     ]
     assert [row["score"] for row in rows if row["protocol"] == "synthetic"] == order
     assert {row["protocol"] for row in rows} == {"val", "synthetic"}
@@ -221,9 +224,20 @@ def test_anchors_and_weights(built):
     assert list(fits) == parts
     assert {fit.uncertainty.num_samples for fit in fits.values()} == {4}
     metrics = read_json(built / "data/region_weights/logistic/metrics.json")
-    assert set(metrics) == set(parts)
-    assert metrics["28_56"]["training_accuracy"] > 0.7
+    ways = ["train", "train_non_negative", "val", "val_non_negative"]
+    assert set(metrics) == {*parts, *(f"variant_{way}" for way in ways)}
+    chosen = [way for way in ways if metrics[f"variant_{way}"]["chosen"]]
+    assert chosen == [max(ways, key=lambda way: metrics[f"variant_{way}"]["held_out_auc"])]
+    variants = read_variants(built / "data/region_weights/logistic/variants.json")
+    assert list(variants) == sorted(ways)
+    np.testing.assert_array_equal(variants[chosen[0]].weights, fits["28_56"].weights.weights)
+    assert metrics["28_56"]["fitted_accuracy"] > 0.7
     assert not [key for row in metrics.values() for key in row if key.startswith("weight")]
+    with (built / "data/verify/regions.csv").open() as handle:
+        rows = [row for row in csv.DictReader(handle) if row["kind"] == "variant"]
+    assert [row["score"] for row in rows if row["protocol"] == "val"] == [
+        f"regions:28_56/{way}" for way in sorted(ways)
+    ]
     assert (built / "data/region_weights/logistic/weight_map.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -242,7 +256,11 @@ def test_weights_and_their_errors_are_in_mlflow(built, monkeypatch):
         logged = [run.data.metrics[f"{name}/standard_error.{position}"] for position in fit.weights.positions]
         assert logged == fit.uncertainty.standard_errors.tolist()
         assert run.data.metrics[f"{name}/weight.{fit.weights.positions[0]}"] == fit.weights.weights[0]
-    assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"weights.json", "weight_map.png"}
+    assert {item.path for item in client.list_artifacts(run.info.run_id)} == {
+        "weights.json",
+        "variants.json",
+        "weight_map.png",
+    }
 
 
 @pytest.mark.parametrize(
@@ -282,7 +300,7 @@ def test_verify_works_with_the_scores_there_are(built, monkeypatch, tmp_path, na
         shutil.copy(built / f"data/scores/{name}.parquet", scores)
     run_verify(scores=scores, out=tmp_path / "out")
     table, whole = (read_scores(folder / "scores.parquet") for folder in (tmp_path / "out", built / "data/verify"))
-    assert table.num_rows == 40
+    assert table.num_rows == 56
     assert set(score_columns(table)) == {name for name in score_columns(whole) if name.partition(":")[0] in names}
     metrics, everything = (read_json(folder / "metrics.json") for folder in (tmp_path / "out", built / "data/verify"))
     assert metrics == {
@@ -293,7 +311,9 @@ def test_verify_works_with_the_scores_there_are(built, monkeypatch, tmp_path, na
     with (tmp_path / "out/regions.csv").open() as handle:
         kinds = {row["kind"] for row in csv.DictReader(handle)}
     assert kinds == (
-        {"position", "combination"} | ({"network"} if "cosine" in names else set()) if "regions" in names else set()
+        {"position", "combination", "variant"} | ({"network"} if "cosine" in names else set())
+        if "regions" in names
+        else set()
     )
 
 

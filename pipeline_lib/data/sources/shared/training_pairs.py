@@ -1,7 +1,8 @@
-"""The pairs of training images that region weights are learned from."""
+"""The pairs of images that region weights are learned from: of training people, or of validation people."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ from pipeline_lib.schemas.training_pairs import TRAINING_PAIRS
 
 Bools = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
+PEOPLE_A_FOLD = {"train": 2, "val": 3}  # of two, many a resample of few validation people would hold no impostor pair
+WORDS = {"train": "training", "val": "validation"}
 
 
 @dataclass(frozen=True)
@@ -33,16 +36,17 @@ def draw_training_pairs(
     num_pairs: int,
     num_folds: int,
     rng: np.random.Generator,
+    split: Literal["train", "val"] = "train",
 ) -> pa.Table:
-    """Draw pairs of training images, half genuine, half impostor, in folds of disjoint identities.
+    """Draw pairs of a split's images, half genuine, half impostor, in folds of disjoint identities.
 
-    The training identities are dealt to the folds at random, those with two images or more first, so that each fold gets
+    The split's identities are dealt to the folds at random, those with two images or more first, so that each fold gets
     its share of them; a fold's pairs are of its own identities. A genuine pair is of an identity drawn uniformly among
     those with two images, and two of its images; an impostor pair is of two identities and one image of each. Pairs are
     drawn independently, so one may come twice.
 
     Args:
-        image_ids, identities, splits: N, of the images; only those of split "train" are drawn.
+        image_ids, identities, splits: N, of the images; only those of `split` are drawn.
         num_pairs: about how many; num_folds times the nearest even number below num_pairs / num_folds, at least 2.
         num_folds: at least 2.
         rng: the identities are sorted first, so equal sets of images give equal pairs.
@@ -51,22 +55,25 @@ def draw_training_pairs(
         A table of schemas.training_pairs.TRAINING_PAIRS.
 
     Raises:
-        DataError: a training identity is also in another split (names it); too few identities or images for the folds.
+        DataError: an identity is also in another split (names it); too few identities or images for the folds.
     """
     rows_of: dict[str, list[int]] = {}
-    for row, (identity, split) in enumerate(zip(identities, splits, strict=True)):
-        if split == "train":
+    for row, (identity, own_split) in enumerate(zip(identities, splits, strict=True)):
+        if own_split == split:
             rows_of.setdefault(identity, []).append(row)
-    others = {identity for identity, split in zip(identities, splits, strict=True) if split != "train"}
+    others = {identity for identity, own_split in zip(identities, splits, strict=True) if own_split != split}
     shared = sorted(others & set(rows_of))
     if shared:
-        raise DataError("Region weights may see training identities only.", got=shared[:10], allowed="no test identity")
-    several = sorted(name for name, rows in rows_of.items() if len(rows) > 1)
-    if len(rows_of) < 2 * num_folds or len(several) < num_folds:
         raise DataError(
-            "There are too few training identities.",
+            f"Region weights may see {WORDS[split]} identities only.", got=shared[:10], allowed="no other's"
+        )
+    several = sorted(name for name, rows in rows_of.items() if len(rows) > 1)
+    least = PEOPLE_A_FOLD[split]
+    if len(rows_of) < least * num_folds or len(several) < num_folds:
+        raise DataError(
+            f"There are too few {WORDS[split]} identities.",
             got=f"{len(rows_of)}, {len(several)} of them with two images or more",
-            allowed=f"at least two for each of {num_folds} folds, one of the two with two images",
+            allowed=f"at least {least} for each of {num_folds} folds, one of them with two images",
             where="regions.weights: num_cross_validation_folds",
         )
     names = [*rng.permutation(several), *rng.permutation(sorted(rows_of.keys() - set(several)))]
@@ -79,7 +86,7 @@ def draw_training_pairs(
     pairs, genuine, folds = (np.concatenate(column) for column in zip(*parts, strict=True))
     (a, b) = pairs.T
     columns = [np.asarray(names, object)[rows] for names in (image_ids, identities) for rows in (a, b)]
-    return pa.table([*columns, genuine, folds.astype(np.int32)], schema=TRAINING_PAIRS)
+    return pa.table([*columns, genuine, folds.astype(np.int32), [split] * len(genuine)], schema=TRAINING_PAIRS)
 
 
 def pair_labels(pairs: pa.Table) -> PairLabels:

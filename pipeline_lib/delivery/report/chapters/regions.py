@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline_lib.core.files import read_json
 from pipeline_lib.delivery.report.chapter import About, of_params, subfolders
 from pipeline_lib.delivery.report.html import data_uri
 from pipeline_lib.delivery.report.inputs import Rows, read_csv, read_picture
 from pipeline_lib.delivery.report.region_table import regions_table
+from pipeline_lib.delivery.report.region_variants import variants_table
 from pipeline_lib.matching.regions.fits import RegionFit, read_region_fits
-from pipeline_lib.matching.verification.region_table import NETWORK, POSITION
+from pipeline_lib.matching.verification.region_table import NETWORK, POSITION, VARIANT
 
 ORDER = 40
 TITLE = "Regions"
@@ -18,10 +20,11 @@ NEEDS = ("verify",)
 
 @dataclass(frozen=True)
 class Regions:
-    """Rows of data/verify/regions.csv; of every entry of regions.weights the widest combination, and all drawn."""
+    """Rows of data/verify/regions.csv; of every entry of regions.weights the widest combination, metrics.json, and all drawn."""
 
     rows: Rows
     fits: Mapping[str, RegionFit]
+    metrics: Mapping[str, Mapping[str, Mapping[str, float]]]
     weight_maps: Mapping[str, bytes]
 
 
@@ -38,6 +41,7 @@ def read(data: Path) -> Regions | None:
     return Regions(
         rows=rows,
         fits={name: widest_fit(folder / "weights.json") for name, folder in folders.items()},
+        metrics={name: read_json(folder / "metrics.json") for name, folder in folders.items()},
         weight_maps={name: read_picture(folder / "weight_map.png") for name, folder in folders.items()},
     )
 
@@ -52,8 +56,9 @@ def show(found: Regions, about: About) -> dict[str, object]:
     entries, networks = about.params.regions.weights, about.params.networks
     maps = of_params(found.weight_maps, entries)
     whole = {f"cosine:{name}" for name, network in networks.items() if network.patches is None}
-    rows = [row for row in found.rows if row["kind"] != NETWORK or row["score"] in whole]
+    rows = [row for row in found.rows if row["kind"] not in (NETWORK, VARIANT) or row["score"] in whole]
     return {
         "regions": regions_table(rows, of_params(found.fits, entries)),
+        "variants": variants_table(found.rows, of_params(found.metrics, entries)),
         "weight_maps": {name: data_uri(picture) for name, picture in maps.items()},
     }

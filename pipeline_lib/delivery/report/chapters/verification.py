@@ -16,8 +16,8 @@ from pipeline_lib.delivery.report import figures
 from pipeline_lib.delivery.report.chapter import About
 from pipeline_lib.delivery.report.figures import BASELINE, Curve
 from pipeline_lib.delivery.report.html import svg_uri
-from pipeline_lib.delivery.report.inputs import read_curves, read_pair_scores
-from pipeline_lib.delivery.report.tables import headline_scores, headline_table, protocols_of
+from pipeline_lib.delivery.report.inputs import Rows, columns, read_csv, read_curves, read_pair_scores
+from pipeline_lib.delivery.report.tables import calibration_table, headline_scores, headline_table, protocols_of
 
 ORDER = 20
 TITLE = "Verification"
@@ -26,7 +26,8 @@ NEEDS = ("verify",)
 
 @dataclass(frozen=True)
 class Verification:
-    """Figures by protocol and score, the pairs' scores, ROC curves by protocol and score, and the registered model.
+    """Figures by protocol and score, the pairs' scores, ROC curves by protocol and score, rows of reliability.csv, and the
+    registered model.
 
     `calibration`: empty where there were no validation pairs. `registered`: of data/register/registered.json; None where
     the stage has not run.
@@ -35,6 +36,7 @@ class Verification:
     metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]
     scores: pa.Table
     roc: Mapping[str, Mapping[str, Curve]]
+    reliability: Rows
     calibration: Mapping[str, Mapping[str, Any]]
     registered: Mapping[str, Any] | None
 
@@ -49,6 +51,7 @@ def read(data: Path) -> Verification:
         metrics=read_json(folder / "metrics.json"),
         scores=read_pair_scores(folder / "scores.parquet"),
         roc=roc,
+        reliability=read_csv(folder / "reliability.csv"),
         calibration=read_json(folder / "calibration.json"),
         registered=read_json(registered) if registered.is_file() else None,
     )
@@ -60,7 +63,10 @@ def show(found: Verification, about: About) -> dict[str, object]:
     Raises:
         DataError: the files do not agree on which scores there are.
     """
-    values: dict[str, object] = {"registered": found.registered, "headline": headline_table(found.metrics)}
+    values: dict[str, object] = {
+        "registered": found.registered,
+        "headline": headline_table(found.metrics, with_intervals=True),
+    }
     score = _shown_score(found)
     if score is None:
         return {**values, "score": None}
@@ -76,7 +82,9 @@ def show(found: Verification, about: About) -> dict[str, object]:
         "protocol": protocol,
         "calibration": _calibrations(found).get(score),
         "histograms": svg_uri(_histograms(found, protocol, score)),
-        "rocs": [(name, svg_uri(_roc(found, name))) for name in protocols_of(found.roc)],
+        "rocs": [(name, svg_uri(_roc(found, name)), svg_uri(_det(found, name))) for name in protocols_of(found.roc)],
+        "calibrations": calibration_table(found.metrics),
+        "reliability": [(name, svg_uri(picture)) for name, picture in _reliability(found, score).items()],
     }
 
 
@@ -137,8 +145,38 @@ def _histograms(found: Verification, protocol: str, score: str) -> bytes:
 
 
 def _roc(found: Verification, protocol: str) -> bytes:
+    return figures.roc_figure(_drawn(found, protocol), _most(found, protocol, "num_impostor"))
+
+
+def _det(found: Verification, protocol: str) -> bytes:
+    counts = (_most(found, protocol, name) for name in ("num_genuine", "num_impostor"))
+    return figures.det_figure(_drawn(found, protocol), *counts)
+
+
+def _drawn(found: Verification, protocol: str) -> dict[str, Curve]:
     curves = found.roc[protocol]
     # The mean-centred cosines lie on the plain ones to within a line's width; the table has their figures.
     shown = {name: curves[name] for name in headline_scores(curves) if not name.startswith("cosine_centred:")}
-    impostors = {int(row["num_impostor"]) for row in found.metrics.get(protocol, {}).values()}
-    return figures.roc_figure(shown or dict(curves), max(impostors, default=0))
+    return shown or dict(curves)
+
+
+def _most(found: Verification, protocol: str, count: str) -> int:
+    return max((int(row[count]) for row in found.metrics.get(protocol, {}).values() if count in row), default=0)
+
+
+def _reliability(found: Verification, score: str) -> dict[str, bytes]:
+    """By protocol; a panel a kind of calibration."""
+    panels: dict[str, dict[str, Rows]] = {}
+    for row in found.reliability:
+        if row["score"] == score:
+            panels.setdefault(row["protocol"], {}).setdefault(row["calibration"], []).append(row)
+    names = ("probability", "share", "share_low", "share_high", "num_pairs")
+    return {
+        protocol: figures.reliability_figure(
+            {
+                kind: [(*bin_[:4], int(bin_[4])) for bin_ in zip(*columns(rows, names, "reliability.csv"), strict=True)]
+                for kind, rows in by_kind.items()
+            }
+        )
+        for protocol, by_kind in panels.items()
+    }

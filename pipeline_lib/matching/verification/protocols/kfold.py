@@ -38,9 +38,8 @@ def evaluate(
     Raises:
         DataError: see roc.check_scores and cosine_fold_accuracy.
     """
-    genuine, folds = pairs["genuine"].to_numpy(), pairs["fold"].to_numpy()
-    by_folds = (cosine_fold_accuracy if is_cosine else score_fold_accuracy)(values, genuine, folds)
-    roc = roc_curve(values, genuine)
+    by_folds = _by_folds(values, pairs, is_cosine)
+    roc = roc_curve(values, pairs["genuine"].to_numpy())
     return {
         "accuracy_mean": by_folds.mean,
         "accuracy_std": by_folds.std,
@@ -52,13 +51,20 @@ def evaluate(
     }
 
 
+def correct_pairs(values: npt.ArrayLike, pairs: pa.Table, settings: Settings, is_cosine: bool) -> Bools:
+    """Whether each pair is decided right at its fold's threshold, bool (N,); arguments and errors as evaluate's."""
+    return _by_folds(values, pairs, is_cosine).correct
+
+
 @dataclass(frozen=True)
 class FoldAccuracy:
-    """Accuracies in [0, 1] and thresholds (similarities), float64 (F,), of the folds `folds`, int64 (F,) ascending."""
+    """Accuracies in [0, 1] and thresholds (similarities), float64 (F,), of the folds `folds`, int64 (F,) ascending;
+    `correct`, bool (N,): whether each pair is decided right."""
 
     folds: npt.NDArray[np.int64]
     accuracies: Doubles
     thresholds: Doubles
+    correct: Bools
 
     @property
     def mean(self) -> float:
@@ -94,7 +100,7 @@ def cosine_fold_accuracy(cosines: npt.ArrayLike, genuine: npt.ArrayLike, folds: 
     edges = np.searchsorted(
         candidates, distances, side="right"
     )  # accepted from this candidate on: d < candidates[edge]
-    accuracies, thresholds = [], []
+    accuracies, thresholds, correct = [], [], np.zeros(len(values), np.bool_)
     names, rest_of = _split(folds, labels)
     for fold, rest in zip(names, rest_of, strict=True):
         gains = np.bincount(edges[rest], np.where(labels[rest], 1.0, -1.0), NUM_DISTANCE_STEPS + 1)[:-1]
@@ -102,9 +108,10 @@ def cosine_fold_accuracy(cosines: npt.ArrayLike, genuine: npt.ArrayLike, folds: 
             int(np.argmax(np.cumsum(gains)))
         ]  # correct = impostors + accepted genuine - accepted impostors
         held_out = np.asarray(folds) == fold
-        accuracies.append(float(np.mean((distances[held_out] < threshold) == labels[held_out])))
+        correct[held_out] = (distances[held_out] < threshold) == labels[held_out]
+        accuracies.append(float(np.mean(correct[held_out])))
         thresholds.append(1.0 - threshold / 2.0)
-    return FoldAccuracy(names, np.array(accuracies), np.array(thresholds))
+    return FoldAccuracy(names, np.array(accuracies), np.array(thresholds), correct)
 
 
 def score_fold_accuracy(scores: npt.ArrayLike, genuine: npt.ArrayLike, folds: npt.ArrayLike) -> FoldAccuracy:
@@ -113,14 +120,20 @@ def score_fold_accuracy(scores: npt.ArrayLike, genuine: npt.ArrayLike, folds: np
     Args, raises: as cosine_fold_accuracy, but the scores may have any finite range.
     """
     values, labels = check_scores(scores, genuine)
-    accuracies, thresholds = [], []
+    accuracies, thresholds, correct = [], [], np.zeros(len(values), np.bool_)
     names, rest_of = _split(folds, labels)
     for fold, rest in zip(names, rest_of, strict=True):
         threshold, _ = best_threshold(values[rest], labels[rest])
         held_out = np.asarray(folds) == fold
-        accuracies.append(float(np.mean((values[held_out] > threshold) == labels[held_out])))
+        correct[held_out] = (values[held_out] > threshold) == labels[held_out]
+        accuracies.append(float(np.mean(correct[held_out])))
         thresholds.append(threshold)
-    return FoldAccuracy(names, np.array(accuracies), np.array(thresholds))
+    return FoldAccuracy(names, np.array(accuracies), np.array(thresholds), correct)
+
+
+def _by_folds(values: npt.ArrayLike, pairs: pa.Table, is_cosine: bool) -> FoldAccuracy:
+    accuracy = cosine_fold_accuracy if is_cosine else score_fold_accuracy
+    return accuracy(values, pairs["genuine"].to_numpy(), pairs["fold"].to_numpy())
 
 
 def _split(folds: npt.ArrayLike, labels: Bools) -> tuple[npt.NDArray[np.int64], list[Bools]]:

@@ -25,6 +25,7 @@ from pipeline_lib.matching.scores.shared.table import read_entries, read_scores,
 from pipeline_lib.matching.verification.paired_bootstrap import PairBootstrap
 from pipeline_lib.params.scores import Score
 from pipeline_lib.schemas.manifest import MANIFEST
+from pipeline_lib.schemas.templates import TEMPLATES, TEMPLATES_FILE
 
 
 class Evidence:
@@ -115,10 +116,12 @@ class Evidence:
 def read_evidence(data: Path, num_bootstrap: int, seed: int) -> Evidence:
     """Read what the claims are judged by from a run's data folder; tables of explanations when a claim asks for them.
 
+    Pairs of templates are left out: the papers' claims are about pairs of images.
+
     Raises:
         DataError: a file is missing or breaks its contract; names it.
     """
-    scores = read_scores(data / "verify" / "scores.parquet")
+    scores = _of_images(read_scores(data / "verify" / "scores.parquet"), data / "ingest" / TEMPLATES_FILE)
     manifest = read_table(data / "ingest" / "manifest.parquet", MANIFEST)
     cosines = [column for column, about in score_columns(scores).items() if about.kind == "cosine"]
     columns = {column.rpartition(":")[2]: column for column in cosines}
@@ -135,3 +138,13 @@ def read_evidence(data: Path, num_bootstrap: int, seed: int) -> Evidence:
         specs=read_specs(data / "networks"),
         scored=read_entries(data / "scores"),
     )
+
+
+def _of_images(scores: pa.Table, templates: Path) -> pa.Table:
+    """The protocols none of whose faces is a template."""
+    if not templates.exists():
+        return scores
+    names = read_table(templates, TEMPLATES)["template"].combine_chunks()
+    either = pc.or_(*(pc.is_in(scores[side], names) for side in ("image_a", "image_b")))
+    of_templates = scores["protocol"].filter(either).combine_chunks()
+    return scores.filter(pc.invert(pc.is_in(scores["protocol"], of_templates)))

@@ -5,16 +5,20 @@ import re
 import sys
 from contextlib import contextmanager
 
+import pyarrow.compute as pc
 import pytest
 import yaml
 from made_ranked import THESIS
 from made_run import FAIR, GOOD, network, rrf, write_run
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.delivery.claims.claim import Effect, Measured, Side
 from pipeline_lib.delivery.claims.evidence import read_evidence
 from pipeline_lib.delivery.claims.ledger import judge_all
 from pipeline_lib.delivery.claims.words import as_text, points
+from pipeline_lib.matching.scores.shared.table import read_scores, write_scores
+from pipeline_lib.schemas.templates import TEMPLATES
 from stages import claims as stage
 
 NETWORKS = {"whole": network(), "rrf56": network(rrf(56)), "rrf28": network(rrf(28, 0.4))}
@@ -104,6 +108,16 @@ def test_what_an_earlier_rebuild_left_is_no_part_of_the_run(tmp_path):
     old = {"spec": {"arch": "rrfnet"}, "training": {}}  # of another format, too
     write_run(tmp_path, {"whole": network(), "old": old}, {"cosine:whole": FAIR, "cosine:over_others": GOOD})
     assert [found.name for found in read_evidence(tmp_path, 100, 1).networks] == ["whole"]
+
+
+def test_pairs_of_templates_are_no_part_of_the_claims(tmp_path):
+    write_run(tmp_path, {"whole": network()}, {"cosine:whole": FAIR}, protocols=("val", "lfw"))
+    scores = read_scores(tmp_path / "verify" / "scores.parquet")
+    faces = pc.if_else(pc.equal(scores["protocol"], "lfw"), "a template", scores["image_a"])
+    write_scores(tmp_path / "verify" / "scores.parquet", scores.set_column(2, "image_a", faces))
+    rows = [{"template": "a template", "image_id": "im", "media": "im", "weight": 1.0}]
+    write_table(tmp_path / "ingest" / "templates.parquet", table_from_rows(rows, TEMPLATES), TEMPLATES)
+    assert read_evidence(tmp_path, 100, 1).protocols == ("val",)
 
 
 def test_a_pair_of_an_unknown_image_is_refused(tmp_path):

@@ -11,8 +11,11 @@ import typer
 from pipeline_lib.core.files import atomic_file, write_json
 from pipeline_lib.matching.scores.shared.pairs import read_pairs
 from pipeline_lib.matching.scores.shared.table import joined, write_scores
+from pipeline_lib.matching.verification.attributes import read_attributes
 from pipeline_lib.matching.verification.calibration import write_calibrations
+from pipeline_lib.matching.verification.cmc import CMC_COLUMNS, cmc_rows
 from pipeline_lib.matching.verification.figures import all_calibrations, all_metrics, curve_rows, flat_metrics
+from pipeline_lib.matching.verification.groups import group_columns, group_rows, spreads
 from pipeline_lib.matching.verification.region_table import REGION_COLUMNS, region_rows
 from pipeline_lib.params.load import read_section
 from pipeline_lib.params.verify import Verify
@@ -25,12 +28,13 @@ log = logging.getLogger("face_verifier")
 def main(
     pairs: Annotated[Path, typer.Option()],
     aligned: Annotated[Path, typer.Option()],
+    manifest: Annotated[Path, typer.Option()],
     scores: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
 ) -> None:
-    """Join the score tables, and write scores, calibrations, metrics, regions and ROC curves; with no score, empty ones."""
+    """Join the score tables, and write scores, calibrations, metrics, regions, groups and curves; with no score, empty ones."""
     params = read_section("verify", Verify)
-    inputs = {"pairs": pairs, "aligned": aligned, "scores": scores}
+    inputs = {"pairs": pairs, "aligned": aligned, "manifest": manifest, "scores": scores}
     with stage_run("verify", params={"verify": params.model_dump()}, inputs=inputs) as run:
         scorable = read_pairs(pairs, aligned)
         table = joined(scorable.table, sorted(scores.glob("*.parquet")))
@@ -38,16 +42,23 @@ def main(
         calibrations = all_calibrations(table, params.decide)
         if not calibrations:
             log.warning("No score is calibrated: there are no scores, or no pairs of the protocol val.")
+        attributes = read_attributes(params.groups, manifest, manifest.with_name("attributes.parquet"))
+        groups = group_rows(table, scorable, attributes, calibrations, params.false_accept_rates)
+        for (protocol, score), figures in spreads(groups).items():
+            metrics[protocol][score] |= figures
         write_scores(out / "scores.parquet", table)
         write_json(out / "metrics.json", metrics)
         write_calibrations(out / "calibration.json", calibrations)
         write_csv(out / "roc.csv", ("protocol", "score", "far", "tar"), curve_rows(table))
         write_csv(out / "regions.csv", REGION_COLUMNS, region_rows(table, metrics, params))
+        write_csv(out / "cmc.csv", CMC_COLUMNS, cmc_rows(table, params))
+        columns = group_columns(params.false_accept_rates)
+        write_csv(out / "groups.csv", columns, ([row[name] for name in columns] for row in groups))
         run.log_metrics(flat_metrics(metrics))
         run.set_tags(
             {"calibrated_scores": ", ".join(calibrations) or "none: no scores, or no pairs of the protocol val"}
         )
-        for name in ("metrics.json", "calibration.json", "roc.csv", "regions.csv"):
+        for name in ("metrics.json", "calibration.json", "roc.csv", "regions.csv", "groups.csv"):
             run.log_artifact(out / name)
 
 

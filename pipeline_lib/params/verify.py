@@ -27,10 +27,12 @@ class Verify(Section):
 
     `decide`: the threshold on the validation pairs, which the registered model has. even_odds: where the logistic curve passes
     1/2; accuracy, eer: best, or equal errors; {fmr: 0.001}: so few impostor pairs above. `protocols`: those that are not
-    evaluated as kfold, by name.
+    evaluated as kfold, by name. `groups`: columns of the manifest, a user's attributes, or `group`, the pairs' own, by which
+    errors are told.
     """
 
     decide: Decide
 
     false_accept_rates: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)]
     protocols: dict[str, Protocol] = {}
+    groups: list[str] = []

@@ -77,7 +77,9 @@ def test_a_source_twice(tmp_path: Path, places: list[tuple[str, str]]) -> None:
 
 
 def test_a_kind_that_does_not_exist(tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match=r"no such kind[\s\S]*webface[\s\S]*cfp, image_folder, lfw, synthetic"):
+    with pytest.raises(
+        ParamsError, match=r"no such kind[\s\S]*webface[\s\S]*cfp, ijb, image_folder, lfw, synthetic, ytf"
+    ):
         read_sources([source("webface", "a")], {}, tmp_path, tmp_path / "photos")
 
 

@@ -158,6 +158,14 @@ def test_a_loop_finds_the_same_and_small_groups_are_not_told() -> None:
     }
 
 
+def test_many_errors_of_few_people_are_not_told() -> None:
+    table, pairs, _ = many()
+    few = {f"p{i}n{j}": "few" if i < 19 else "many" for i in range(60) for j in range(4)}
+    rows = {row["group"]: row for row in group_rows(table, pairs, {"g": few}, calibration(0.3), [0.1])}
+    assert [(rows[name]["num_people"], rows[name]["told"]) for name in ("few", "many")] == [(19, ""), (41, "fmr")]
+    assert rows["few"]["fmr"] * rows["few"]["num_impostor"] > 100
+
+
 def test_no_ratio_to_nothing_and_no_spread_of_one_group() -> None:
     row = {"protocol": "p", "score": "s", "attribute": "g", "accuracy": 0.9, "fnmr": 0.1, "told": "fmr fnmr"}
     rows = [{**row, "group": name, "fmr": fmr} for name, fmr in (("a", 0.0), ("b", 0.25), (ACROSS, 0.5))]

@@ -71,6 +71,9 @@ def test_golden_open_set() -> None:
     strangers = np.array([[0.3, 0.2, 0.45, 0.1], [0.35, 0, 0, 0], [0, 0.25, 0, 0]])
     search = search_of(np.concatenate([SCORES[:4], strangers]).ravel(), pairs_of((0, 1, 2, 3, None, None, None), 4))
     assert tpirs(search, [1 / 3, 0.9, 0.3]) == {f"tpir@{1 / 3:g}": 0.5, "tpir@0.9": 0.5}  # 0.3: fewer than one stranger
+    strangers[1, 0] = 0.4  # where probe 3 is: not above it
+    search = search_of(np.concatenate([SCORES[:4], strangers]).ravel(), pairs_of((0, 1, 2, 3, None, None, None), 4))
+    assert tpirs(search, [0.4]) == {"tpir@0.4": 0.25}
     assert tpirs(search_of(SCORES[:4].ravel(), pairs_of(PEOPLE[:4], 4)), [0.5]) == {}  # nobody is a stranger
 
 

@@ -36,7 +36,7 @@ def read(data: Path) -> Groups | None:
     rows, registered = read_csv(data / "verify" / "groups.csv"), data / "register" / "registered.json"
     if not rows:
         return None
-    said = read_json(registered) if registered.is_file() else {"version": None}
+    said: Mapping[str, Any] = read_json(registered) if registered.is_file() else {"version": None}
     score = None if said["version"] is None else str(said["metric"]["score"])
     return Groups(rows, read_json(data / "verify" / "metrics.json"), score)
 

@@ -93,7 +93,7 @@ def test_a_weight_multiplies_an_images_feature_before_the_mean(data):
     np.testing.assert_allclose(scored(data, "cosine")["cosine:net"], expected, rtol=0, atol=1e-6)  # float32
 
 
-@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), None])
 def test_a_weight_of_nothing_is_refused(data, weight):
     write_templates(data, [("t1", "im0", "video", weight)], PAIR_ROWS[1:])
     with pytest.raises(DataError, match="weight of a template is not above 0"):

@@ -93,7 +93,8 @@ def _read_templates(path: Path, aligned: Texts) -> dict[str, dict[str, float]]:
         return {}
     table = read_table(path, TEMPLATES)
     table = table.filter(pc.is_in(table["image_id"], aligned.column))
-    if not pc.all(pc.and_(pc.is_finite(table["weight"]), pc.greater(table["weight"], 0)), min_count=0).as_py():
+    is_weight = pc.and_(pc.is_finite(table["weight"]), pc.greater(table["weight"], 0))
+    if not pc.all(pc.fill_null(is_weight, False), min_count=0).as_py():
         raise DataError("A weight of a template is not above 0.", where=path)
     rows = list(zip(*(table[name].to_pylist() for name in TEMPLATES.names), strict=True))
     num_of = Counter((template, media) for template, _, media, _ in rows)

@@ -63,12 +63,10 @@ def train(
         named = {path.name: network for path, network in networks.items()}
         fitted = Fitted([], size_figures(named), {})
         if entry.epochs:
-            every, size = section.validate_every_epochs, machine.images_per_batch
-            validate = open_validation(world, size).measure if every else None
+            size = machine.images_per_batch
+            validate = open_validation(world, size).measure if section.validate_every_epochs else None
             logger = run.log_metrics if run else lambda figures, step: None
-            dataset = open_training()
-            if prepared is not None:
-                dataset = prepared(dataset, named, world, size)
+            dataset = open_training() if prepared is None else prepared(open_training(), named, world, size)
             fitted = fit(named, dataset, head, section, entry.epochs, machine, world, out, logger, validate)
         if run:
             write_fitted(networks, fitted, entry, record)

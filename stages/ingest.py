@@ -12,15 +12,17 @@ from pipeline_lib.data.sources.shared.probe import TooManyRejects
 from pipeline_lib.data.sources.shared.read import read_sources
 from pipeline_lib.params.ingest import Ingest
 from pipeline_lib.params.load import PARAMS_FILE, read_section, read_yaml
+from pipeline_lib.schemas.attributes import ATTRIBUTES
 from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.rejects import REJECTS
+from pipeline_lib.schemas.templates import TEMPLATES
 from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 
 
 def main(out: Annotated[Path, typer.Option()], root: Annotated[Path | None, typer.Option()] = None) -> None:
-    """Read the sources below ROOT (default: ingest.root); write manifest, pairs, rejects and the photographs made to OUT."""
+    """Read the sources below ROOT (default: ingest.root); write the tables and the photographs made to OUT."""
     ingest = read_section("ingest", Ingest)
     root = root or Path(ingest.root)
     kinds = {source.kind for source in ingest.sources}
@@ -34,6 +36,8 @@ def main(out: Annotated[Path, typer.Option()], root: Annotated[Path | None, type
             raise DataError(f"{error}\n  each of them: {rejects}") from error
         write_table(out / "manifest.parquet", built.manifest, MANIFEST)
         write_table(out / "pairs.parquet", built.pairs, PAIRS)
+        write_table(out / "templates.parquet", built.templates, TEMPLATES)
+        write_table(out / "attributes.parquet", built.attributes, ATTRIBUTES)
         write_table(rejects, built.rejects, REJECTS)
         run.log_metrics({name: float(value) for name, value in built.counts.items()})
 

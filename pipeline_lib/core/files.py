@@ -1,10 +1,11 @@
 """Files that are either whole or absent."""
 
+import csv
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,12 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
     with atomic_file(path) as partial:
         partial.write_text(text)
+
+
+def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write a CSV file with a header."""
+    with atomic_file(path) as partial, partial.open("w", newline="") as handle:
+        csv.writer(handle).writerows([columns, *rows])
 
 
 def read_json(path: Path) -> Any:

@@ -23,8 +23,18 @@ class Source(Section):
     faces: Faces = DETECT
 
 
+class DrawnTemplates(Section):
+    """Two templates of each test person with `min_images` photographs or more, as a protocol `templates`.
+
+    `max_impostors`: about how many pairs of two people it has; null takes all.
+    """
+
+    min_images: Annotated[int, Field(ge=2)] = 5
+    max_impostors: Positive | None = None
+
+
 class Ingest(Section):
-    """From sources to one manifest and its pairs. The max_* keys cut a run down; null takes all."""
+    """From sources to one manifest and its pairs. The max_* keys cut a run down; null takes all. `templates`: null draws none."""
 
     root: str
     sources: Annotated[list[Source], Field(min_length=1)]
@@ -37,6 +47,7 @@ class Ingest(Section):
     max_pixels: Positive
     max_reject_share: Share
     seed: int
+    templates: DrawnTemplates | None = None
 
     @model_validator(mode="after")
     def _shares_are_of_one_whole(self) -> Self:

@@ -29,7 +29,8 @@ class Verify(Section):
     `decide`: the threshold on the validation pairs, which the registered model has. even_odds: where the curve passes
     1/2; accuracy, eer: best, or equal errors; {fmr: 0.001}: so few impostor pairs above. `protocols`: those that are not
     evaluated as kfold, by name. `calibration`: the curve that gives the registered model's probability. `num_bootstrap`:
-    resamples of the people behind each interval; 0 leaves intervals out.
+    resamples of the people behind each interval; 0 leaves intervals out. `groups`: columns of the manifest, a user's attributes,
+    or `group`, the pairs' own, by which errors are told.
     """
 
     decide: Decide
@@ -37,3 +38,4 @@ class Verify(Section):
     num_bootstrap: Annotated[int, Field(ge=0)] = 500
     false_accept_rates: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)]
     protocols: dict[str, Protocol] = {}
+    groups: list[str] = []

@@ -83,6 +83,9 @@ class Params(Section):
         for name, anchors in self.anchors.items():
             if anchors.network not in (self.networks if anchors.of == "networks" else self.networks_over):
                 raise ValueError(f"anchors.{name}.network names {anchors.network}, which {anchors.of} does not define")
+            made = Path(anchors.from_).parts
+            if made[:2] == ("data", "generators") and (len(made) < 3 or made[2] not in self.generators):
+                raise ValueError(f"anchors.{name}.from is {anchors.from_}, which generators does not define")
         beside = [(f"explanations.{name}", entry.with_) for name, entry in self.explanations.items()]
         beside += [(f"rerank.{name}", entry.with_) for name, entry in self.rerank.items()]
         for key, read in beside:

@@ -112,4 +112,5 @@ def compute_scores() -> None:
     for name, entry in PARAMS["scores"].items():
         folders = {"of": DATA / entry["of"], "with_": DATA / entry["with"], "aligned": DATA / "align"}
         score.main(score=name, pairs=pairs, out=DATA / "scores" / f"{name}.parquet", **folders)
-    verify.main(pairs=pairs, aligned=DATA / "align", scores=DATA / "scores", out=DATA / "verify")
+    manifest = pairs.with_name("manifest.parquet")
+    verify.main(pairs=pairs, aligned=DATA / "align", manifest=manifest, scores=DATA / "scores", out=DATA / "verify")

@@ -7,8 +7,15 @@ from pathlib import Path
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.photos.folder import PHOTO_SUFFIXES, entries
+from pipeline_lib.data.sources.shared.beside import (
+    ATTRIBUTES_FILE,
+    PAIRS_FILE,
+    read_attributes_file,
+    read_pairs_file,
+)
+from pipeline_lib.data.sources.shared.image_ids import distinct_image_ids
 from pipeline_lib.data.sources.shared.names import normalise_name
-from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces, make_image_id
+from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, make_image_id
 from pipeline_lib.data.sources.shared.split_folders import splits_of_folders
 
 log = logging.getLogger("face_verifier")
@@ -23,10 +30,11 @@ def read(folder: Path) -> SourceFaces:
     - A group folder (a video, a session) becomes `media`; other photographs are their own.
     - If the folders on top are called as splits are (split_folders), they hold the identity folders.
     - The identity is the folder's name through normalise_name; image ids begin with the name of `folder`.
+    - pairs.csv beside the folders gives pairs, attributes.csv what is known of the photographs: see shared/beside.
 
     Raises:
         DataError: no such folder or none in it, a photograph beside the identity folders, folders nested deeper, folders
-            of one split whose names are one identity (all of them), folders called as splits among others.
+            of one split whose names are one identity (all of them), folders called as splits among others; a broken table.
     """
     left_out: Counter[str] = Counter()
     tops, stray = _entries(folder, left_out)
@@ -44,12 +52,22 @@ def read(folder: Path) -> SourceFaces:
             identity_folders, stray = _entries(top, left_out)
             _check_stray(stray, top)
             photos += _read_identities(folder, identity_folders, top.name, split, left_out)
+    own = [folder / name for name in (PAIRS_FILE, ATTRIBUTES_FILE) if (folder / name).is_file()]
+    left_out.subtract(path.suffix for path in own)
+    left_out = +left_out
     others = ", ".join(f"{kind} {count}" for kind, count in left_out.most_common())
     if not photos:
         raise DataError("An image folder holds no photographs.", got=f"other files: {others or 'none'}", where=folder)
     if others:
         log.warning("%s: left out, as their names are no photographs': %s", folder, others)
-    return SourceFaces(photos, [], frozenset(photo.identity for photo in photos))
+    pairs = list[PairRecord]()
+    if own:
+        photos = distinct_image_ids([SourceFaces(photos)], folder)[0].photos
+    if folder / ATTRIBUTES_FILE in own:
+        photos = read_attributes_file(folder / ATTRIBUTES_FILE, photos)
+    if folder / PAIRS_FILE in own:
+        photos, pairs = read_pairs_file(folder / PAIRS_FILE, photos)
+    return SourceFaces(photos, pairs, frozenset(photo.identity for photo in photos))
 
 
 def _read_identities(

@@ -23,12 +23,11 @@ from pipeline_lib.delivery.claims.networks import Trained, read_trained
 from pipeline_lib.delivery.claims.over import Over, read_over, read_specs
 from pipeline_lib.delivery.claims.ranked import Ranked, read_ranked
 from pipeline_lib.delivery.claims.sharpness import read_sharpness
-from pipeline_lib.matching.scores.shared.pairs import TEMPLATES_FILE
 from pipeline_lib.matching.scores.shared.table import read_entries, read_scores, score_columns
 from pipeline_lib.matching.verification.paired_bootstrap import PairBootstrap
 from pipeline_lib.params.scores import Score
 from pipeline_lib.schemas.manifest import MANIFEST
-from pipeline_lib.schemas.templates import TEMPLATES
+from pipeline_lib.schemas.templates import TEMPLATES, TEMPLATES_FILE
 
 TAR = "TAR@FAR "  # a measure's name begins so, and ends with the rate
 
@@ -92,6 +91,13 @@ class Evidence:
         self.protocols: tuple[str, ...] = tuple(sorted(found, key=lambda name: name == VALIDATION))
         self._scores = scores
         self._faces, self._identities = _owners(manifest, templates)
+        self._images_of: dict[str, list[str]] = {}
+        for template, image in (
+            zip(*(templates[name].to_pylist() for name in ("template", "image_id")), strict=True)
+            if templates is not None
+            else ()
+        ):
+            self._images_of.setdefault(template, []).append(image)
         self._num_bootstrap, self._seed = num_bootstrap, seed
         self.pairs = cache(self._pairs)
         self.figures = cache(self._figures)
@@ -136,7 +142,7 @@ class Evidence:
         return pairs.auc(values, only) if measure == "AUC" else pairs.accuracy(values, only)
 
     def _sharper(self, protocol: str) -> Bools:
-        """Which pairs are above the median of the pairs' sharpness, that of the blurrier face of each: bool (N,).
+        """Which pairs are above the median of the pairs' sharpness, that of the blurriest image of either face: bool (N,).
 
         Raises:
             DataError: there is nothing that knows how sharp an image is, or an image is not aligned.
@@ -144,10 +150,12 @@ class Evidence:
         if self._sharpness is None:
             raise DataError("Nobody said how sharp the faces are.", where="Evidence")
         rows = self._rows(protocol)
-        images = sorted({image for side in ("image_a", "image_b") for image in rows[side].to_pylist()})
+        sides = [
+            [self._images_of.get(face, (face,)) for face in rows[side].to_pylist()] for side in ("image_a", "image_b")
+        ]
+        images = sorted({image for side in sides for face in side for image in face})
         found = dict(zip(images, self._sharpness(images), strict=True))
-        a, b = (np.array([found[image] for image in rows[side].to_pylist()]) for side in ("image_a", "image_b"))
-        lower = np.minimum(a, b)
+        lower = np.min([[min(found[image] for image in face) for face in side] for side in sides], axis=0)
         return np.asarray(lower > np.median(lower))
 
     def _rows(self, protocol: str) -> pa.Table:
@@ -188,8 +196,8 @@ def scores_evidence(data: Path, scores: pa.Table, num_bootstrap: int, seed: int,
 
 
 def _read_templates(data: Path) -> pa.Table | None:
-    path = data / "ingest" / TEMPLATES_FILE  # most sources have pairs of images only
-    return read_table(path, TEMPLATES) if path.exists() else None
+    table = read_table(data / "ingest" / TEMPLATES_FILE, TEMPLATES)
+    return table if table.num_rows else None  # most sources have pairs of images only
 
 
 def read_evidence(

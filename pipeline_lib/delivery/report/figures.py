@@ -221,6 +221,23 @@ def beta_figure(curves: Mapping[str, Mapping[str, Band]], measure: str) -> bytes
     return _svg(figure)
 
 
+def cmc_figure(curves: Mapping[str, Curve]) -> bytes:
+    """Share of the probes that are found, by rank, on a logarithmic axis.
+
+    Args:
+        curves: score name -> (ranks from 1, shares in [0, 1]), ascending.
+    """
+    figure, axis = _one(_width_with_legend(5.4, len(curves)), 4.0)
+    styles = _styles(curves, [BASELINE])
+    for name, (ranks, shares) in curves.items():
+        axis.plot(ranks, shares, **styles[name], label=name)
+    axis.set(xscale="log", ylim=(0.0, 1.02))
+    axis.set_xlabel("rank")
+    axis.set_ylabel("share of probes found")
+    _legend(axis, len(curves), "lower right")
+    return _svg(figure)
+
+
 def loss_figure(histories: Mapping[str, Curve]) -> bytes:
     """Training losses against epochs.
 

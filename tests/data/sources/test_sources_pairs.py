@@ -110,3 +110,12 @@ def test_many_images_are_drawn_without_listing_their_pairs() -> None:
     # 40,000 images have 8e8 impostor pairs; a list of them would not fit into memory
     pairs = draw([20] * 2000, num_folds=2, pairs_per_fold=100)
     assert len(pairs) == 200
+
+
+@pytest.mark.parametrize("sizes", [[6] * 40, [8, 8, 8]])  # disjoint folds, and shared ones
+def test_which_image_is_the_first_says_nothing(sizes: list[int]) -> None:
+    pairs = draw(sizes, num_folds=10, pairs_per_fold=60)
+    for genuine in (True, False):
+        in_order = [pair.image_a < pair.image_b for pair in pairs if pair.genuine == genuine]
+        # a fair coin's share: 0.5 within four standard deviations
+        assert abs(np.mean(in_order) - 0.5) < 4 * 0.5 / len(in_order) ** 0.5

@@ -77,7 +77,7 @@ def test_a_source_twice(tmp_path: Path, places: list[tuple[str, str]]) -> None:
 
 
 def test_a_kind_that_does_not_exist(tmp_path: Path) -> None:
-    kinds = "cfp, image_folder, lfw, parquet, recordio, synthetic, verification_bin, webdataset"
+    kinds = "cfp, ijb, image_folder, lfw, parquet, recordio, synthetic, verification_bin, webdataset, ytf"
     with pytest.raises(ParamsError, match=rf"no such kind[\s\S]*webface[\s\S]*{kinds}"):
         read_sources([source("webface", "a")], {}, tmp_path, tmp_path / "photos")
 

@@ -173,7 +173,7 @@ def test_merit_of_templates_digests_their_photographs(tmp_path: Path) -> None:
     write_table(tmp_path / "pairs.parquet", table_from_rows(rows, PAIRS), PAIRS)
     digests = set()
     for images in (("a", "b"), ("b", "a"), ("a",)):
-        media = [{"template": "t", "image_id": image, "media": image} for image in images]
+        media = [{"template": "t", "image_id": image, "media": image, "weight": 1.0} for image in images]
         write_table(tmp_path / "templates.parquet", table_from_rows(media, TEMPLATES), TEMPLATES)
         digests.add(merit(tmp_path, manifest).pairs_sha256)
     assert len(digests) == 2

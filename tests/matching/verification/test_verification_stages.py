@@ -24,6 +24,8 @@ from pipeline_lib.networks.backbones.shared.checkpoints import save_network
 from pipeline_lib.params.networks import Network
 from pipeline_lib.schemas.anchor_cosines import ANCHOR_COSINES
 from pipeline_lib.schemas.anchor_training import ANCHOR_TRAINING
+from pipeline_lib.schemas.attributes import ATTRIBUTES
+from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 from stages import build_anchors, draw_region_pairs, embed, embed_regions, fit_region_weights, score, verify
@@ -90,6 +92,15 @@ def write_pairs(path: Path) -> None:
     write_table(path, table_from_rows([dict(zip(keys, row, strict=True)) for row in rows], PAIRS), PAIRS)
 
 
+def write_people(folder: Path) -> None:
+    """A manifest with the first photograph of everybody as a profile, and a user's attribute of everybody."""
+    ids = [(f"i{i}n{n}", i, n) for i in range(22) for n in range(IMAGES_PER_IDENTITY)]
+    photos = [{"image_id": image, "view": "profile" if n == 0 else "frontal"} for image, _, n in ids]
+    write_table(folder / "manifest.parquet", table_from_rows(photos, MANIFEST), MANIFEST)
+    said = [{"image_id": image, "name": "parity", "value": "even" if i % 2 == 0 else "odd"} for image, i, _ in ids]
+    write_table(folder / "attributes.parquet", table_from_rows(said, ATTRIBUTES), ATTRIBUTES)
+
+
 def write_params(repository: Path, path: Path) -> None:
     """The demo's parameters, cut to this set's size."""
     params = yaml.safe_load((repository / "params.yaml").read_text())
@@ -98,7 +109,7 @@ def write_params(repository: Path, path: Path) -> None:
     params["regions"]["weights"]["logistic"] |= {"num_pairs": 80, "num_cross_validation_folds": 3, "num_bootstrap": 4}
     params["anchors"]["real"] |= {"network": "iresnet", "num_neighbours": 4}
     params["anchors"]["real"]["lid"] |= {"hidden_dim": 8, "num_steps": 30, "batch_size": 16}
-    params["verify"]["false_accept_rates"] = [0.1, 0.01]
+    params["verify"] |= {"false_accept_rates": [0.1, 0.01], "groups": ["view", "parity"]}
     path.write_text(yaml.safe_dump(params))
 
 
@@ -110,6 +121,7 @@ def built(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_shards(root / "data/align", [(f"i{i}n{n}", i, n, split) for i, n, split in everyone])
     write_networks(root)
     write_pairs(root / "data/ingest/pairs.parquet")
+    write_people(root / "data/ingest")
     write_params(repository, root / "params.yaml")
     (root / "data/none").touch()
     with pytest.MonkeyPatch.context() as patch:
@@ -150,6 +162,7 @@ def run_score(name: str, **changed: Path) -> None:
 def run_verify(**changed: Path) -> None:
     """The stage verify."""
     paths = {"pairs": Path("data/ingest/pairs.parquet"), "aligned": Path("data/align"), "scores": Path("data/scores")}
+    paths["manifest"] = Path("data/ingest/manifest.parquet")
     verify.main(**{**paths, "out": Path("data/verify"), **changed})
 
 
@@ -185,6 +198,23 @@ def test_metrics_calibrations_and_curves(built):
     with (built / "data/verify/roc.csv").open() as handle:
         rows = list(csv.DictReader(handle))
     assert {(row["protocol"], row["score"]) for row in rows} == {(p, s) for p in metrics for s in metrics[p]}
+
+
+def test_errors_by_group(built):
+    with (built / "data/verify/groups.csv").open() as handle:
+        rows = [row for row in csv.DictReader(handle) if (row["protocol"], row["score"]) == ("synthetic", "raw_pixel")]
+    found = {(row["attribute"], row["group"]): (row["num_genuine"], row["num_impostor"]) for row in rows}
+    # Genuine pairs are of a first or second photograph with the third, impostor pairs of two first or two second ones, of people
+    # 17 to 21 in a ring: 21 and 17 are both odd.
+    assert found == {
+        ("view", "frontal"): ("5", "5"), ("view", "profile"): ("0", "5"), ("view", "(across groups)"): ("5", "0"),
+        ("parity", "even"): ("4", "0"), ("parity", "odd"): ("6", "2"), ("parity", "(across groups)"): ("0", "8"),
+    }  # fmt: skip
+    assert {row["note"] for row in rows if row["group"] == "profile"} == {"impostor pairs only"}
+    assert {row["told"] for row in rows} == {""}  # nothing of so few pairs
+    metrics = read_json(built / "data/verify/metrics.json")["synthetic"]["raw_pixel"]
+    assert not [name for name in metrics if "_by_" in name]
+    assert (built / "data/verify/cmc.csv").read_text().splitlines() == ["protocol,score,rank,share"]
 
 
 def test_table_of_regions_is_that_of_the_scores(built):

@@ -3,7 +3,6 @@
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,26 +10,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.data.sources.shared.image_ids import check_image_ids
 from pipeline_lib.data.sources.shared.names import join_names
 from pipeline_lib.data.sources.shared.pairs import draw_pairs
 from pipeline_lib.data.sources.shared.probe import probe_photos
 from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces
 from pipeline_lib.data.sources.shared.splits import Assignment, SourceNames, assign_splits
+from pipeline_lib.data.sources.shared.tables import attribute_table, pair_table, template_table
+from pipeline_lib.data.sources.shared.templates import Drawn, draw_templates, template_splits, templates_that_stay
 from pipeline_lib.params.ingest import Ingest, Source
 from pipeline_lib.schemas.manifest import SPLITS, VIEWS
-from pipeline_lib.schemas.pairs import PAIRS
 
 KEY = "[A-Za-z0-9_-]+"
 log = logging.getLogger("face_verifier")
 
 
 class BuiltManifest(NamedTuple):
-    """The three tables of the ingest stage, and what was counted on the way (for the log and the run's metrics)."""
+    """The tables of the ingest stage, and what was counted on the way (for the log and the run's metrics)."""
 
     manifest: pa.Table
     pairs: pa.Table
+    templates: pa.Table
+    attributes: pa.Table
     rejects: pa.Table
     counts: dict[str, int]
 
@@ -38,8 +39,8 @@ class BuiltManifest(NamedTuple):
 class ChosenPhotos(NamedTuple):
     """What build_manifest takes in, before a photograph is looked at.
 
-    The sources with each person under one name, the split of each identity and of each image id, the sources' pairs and the
-    photographs that count.
+    The sources with each person under one name, the split of each identity and of each image id and template, the sources'
+    pairs and the photographs that count.
     """
 
     sources: Sequence[tuple[Source, SourceFaces]]
@@ -58,16 +59,19 @@ def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest
        stay, and none where genuine or impostor pairs only are left (a warning says so). A source with pairs of its own then
        keeps only those test photographs that are in a remaining one.
     3. Each remaining photograph is probed (see probe_photos); the rest of this function sees those that passed. A source's
-       pairs of a copy are those of the photograph that stays; a pair of two copies of one photograph is left out.
+       pairs of a copy are those of the photograph that stays; a pair of two copies of one photograph is left out. A template
+       loses its unusable photographs, and its pairs where none is left.
     4. Pairs are drawn (see draw_pairs) for val, and for the test identities of each kind of source without own pairs; the
-       protocol is called val, or as the kind.
+       protocol is called val, or as the kind. With ingest.templates, a protocol `templates` of all test people with many
+       photographs comes last (see draw_templates).
 
     Returns:
-        manifest, pairs and rejects (core/tables), where photographs probed = manifest rows + rejects rows; and counts.
+        the tables (core/tables), where photographs probed = manifest rows + rejects rows; and counts.
 
     Raises:
         TooManyRejects: see probe_photos.
-        DataError: see choose_photos; no genuine or no impostor pair to draw (see draw_pairs), or only one.
+        DataError: see choose_photos; no genuine or no impostor pair to draw (see draw_pairs), or only one; too few photographs
+            for templates (see draw_templates).
     """
     sources, assigned, split_of, own_pairs, photos = choose_photos(sources, ingest)
     manifest, rejects, stays = probe_photos(photos, split_of, ingest.max_pixels, ingest.max_reject_share)
@@ -76,10 +80,14 @@ def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest
     rejected = set(rejects["image_id"].to_pylist())
     renamed = [_of_those_that_stay(pair, stays) for pair in own_pairs]
     different = [pair for pair in renamed if pair.image_a != pair.image_b]
-    unrejected = [pair for pair in different if not {pair.image_a, pair.image_b} & rejected]
+    usable = set(manifest["image_id"].to_pylist())
+    templates = templates_that_stay([row for _, faces in sources for row in faces.templates], stays, usable)
+    usable_faces = usable | {row.template for row in templates}
+    unrejected = [pair for pair in different if pair.image_a in usable_faces and pair.image_b in usable_faces]
     kept = _two_sided(unrejected)
-    pairs = _number_folds(kept + _drawn_pairs(sources, split_of, rejected, ingest))
-    pair_rows: list[dict[str, object]] = [vars(pair) for pair in pairs]
+    drawn = _drawn_templates(photos, split_of, usable, ingest)
+    pairs = _number_folds(kept + _drawn_pairs(sources, split_of, rejected, ingest) + drawn.pairs)
+    templates += drawn.templates
     counts = {
         "num_input": len(photos),
         "num_photos": manifest.num_rows,
@@ -95,17 +103,19 @@ def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest
         "num_own_pairs_rejected": len(different) - len(unrejected),
         "num_own_pairs_one_sided": len(unrejected) - len(kept),
         "num_pairs": len(pairs),
+        "num_templates": len({row.template for row in templates}),
     }
     _log(counts, assigned, pairs)
-    return BuiltManifest(manifest, table_from_rows(pair_rows, PAIRS), rejects, counts)
+    attributes = attribute_table(photos, usable)
+    return BuiltManifest(manifest, pair_table(pairs), template_table(templates), attributes, rejects, counts)
 
 
 def choose_photos(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest) -> ChosenPhotos:
     """Steps 1 and 2 of build_manifest; nothing is opened.
 
     Raises:
-        DataError: two photographs with one id, a broken split (see assign_splits), nobody in a split that has a share, or no
-            photograph at all.
+        DataError: two photographs with one id, a template named as one, a broken split (see assign_splits), nobody in a split
+            that has a share, or no photograph at all.
     """
     check_image_ids([faces for _, faces in sources])
     joined = join_names([faces for _, faces in sources])
@@ -120,6 +130,7 @@ def choose_photos(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest)
     split_of: dict[str, str] = {}
     for (_, faces), splits in zip(sources, assigned.splits, strict=True):
         split_of |= {photo.image_id: split for photo in faces.photos if (split := splits[photo.identity]) is not None}
+    split_of |= template_splits([row for _, faces in sources for row in faces.templates], split_of)
     own_pairs, photos = _cut_folds(sources, split_of, ingest.max_folds)
     if not photos:
         raise DataError("There is no photograph to take in.", where="ingest.sources, ingest.root")
@@ -177,7 +188,8 @@ def _cut_folds(
             and (max_folds is None or pair.fold < max_folds)
         ]
         pairs += own
-        in_pairs = {image for pair in own for image in (pair.image_a, pair.image_b)}
+        in_pairs = {face for pair in own for face in (pair.image_a, pair.image_b)}
+        in_pairs |= {row.image_id for row in faces.templates if row.template in in_pairs}
         cut = bool(faces.pairs) and max_folds is not None
         photos += [
             photo
@@ -202,7 +214,17 @@ def _check_shares(assigned: Assignment, ingest: Ingest) -> None:
 
 def _of_those_that_stay(pair: PairRecord, stays: Mapping[str, str]) -> PairRecord:
     a, b = (stays.get(image, image) for image in (pair.image_a, pair.image_b))
-    return pair if (a, b) == (pair.image_a, pair.image_b) else replace(pair, image_a=a, image_b=b)
+    return PairRecord(pair.protocol, pair.fold, a, b, pair.genuine, pair.group)
+
+
+def _drawn_templates(
+    photos: Sequence[PhotoRecord], split_of: Mapping[str, str], usable: set[str], ingest: Ingest
+) -> Drawn:
+    if ingest.templates is None:
+        return Drawn([], [])
+    test = [photo for photo in photos if photo.image_id in usable and split_of[photo.image_id] == "test"]
+    rng = np.random.default_rng([ingest.seed, *b"templates"])
+    return draw_templates(test, ingest.templates, ingest.num_folds, rng)
 
 
 def _drawn_pairs(
@@ -240,7 +262,7 @@ def _number_folds(pairs: Sequence[PairRecord]) -> list[PairRecord]:
     folds = sorted({(pair.protocol, pair.fold) for pair in pairs})
     first = {protocol: position for position, (protocol, _) in reversed(list(enumerate(folds)))}
     number = {(protocol, fold): position - first[protocol] for position, (protocol, fold) in enumerate(folds)}
-    return [PairRecord(p.protocol, number[p.protocol, p.fold], p.image_a, p.image_b, p.genuine) for p in pairs]
+    return [PairRecord(p.protocol, number[p.protocol, p.fold], p.image_a, p.image_b, p.genuine, p.group) for p in pairs]
 
 
 def _two_sided(pairs: Sequence[PairRecord]) -> list[PairRecord]:

@@ -42,7 +42,8 @@ def draw_pairs(
         protocol: its name, for messages.
 
     Returns:
-        pairs by fold, the genuine before the impostor ones, as in LFW's pairs.txt.
+        pairs by fold, the genuine before the impostor ones, as in LFW's pairs.txt; which image of a pair is the first is drawn,
+        too, for sorted names may say what is on it (CFP's frontal before its profile photographs).
 
     Raises:
         DataError: there is no genuine or no impostor pair at all.
@@ -64,14 +65,23 @@ def draw_pairs(
         count = len(pairs) // 2  # of each sort, and the two are dealt alike so that every fold is balanced
         used = min(num_folds, count)
         dealt = [DrawnPair(i % count % used, *pair) for i, pair in enumerate(pairs)]
-        return sorted(dealt, key=lambda pair: (pair.fold, not pair.genuine))
+        return _in_drawn_order(sorted(dealt, key=lambda pair: (pair.fold, not pair.genuine)), rng)
     # Those with two photographs are dealt first, so every fold gets one; going on in turn, every fold gets two identities.
     singles = [name for name in images if len(images[name]) == 1]
     order = [several[i] for i in rng.permutation(len(several))] + [singles[i] for i in rng.permutation(len(singles))]
-    return [
+    drawn = [
         DrawnPair(fold, *pair)
         for fold in range(num_disjoint)
         for pair in _draw_balanced([images[name] for name in order[fold::num_disjoint]], pairs_per_fold // 2, rng)
+    ]
+    return _in_drawn_order(drawn, rng)
+
+
+def _in_drawn_order(pairs: Sequence[DrawnPair], rng: np.random.Generator) -> list[DrawnPair]:
+    swapped = rng.random(len(pairs)) < 0.5
+    return [
+        DrawnPair(pair.fold, pair.image_b, pair.image_a, pair.genuine) if swap else pair
+        for pair, swap in zip(pairs, swapped, strict=True)
     ]
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from pipeline_lib.params.ingest import DETECT, Faces
 @dataclass(frozen=True, slots=True)  # there may be millions
 class PhotoRecord:
     """One photograph of a source. `split`, `view` (frontal, profile) None: the source states none. `landmarks`: 10 px values
-    x0 y0 .. x4 y4 or None. `offset`, `length`: of its bytes in a file that holds many (photos.place); None for all of the file.
-    `faces`: see params.ingest.Source.
+    x0 y0 .. x4 y4 or None. `attributes`: what else is said of it, by name, or None. `offset`, `length`: of its bytes in a file
+    that holds many (photos.place); None for all of the file. `faces`: see params.ingest.Source.
     """
 
     image_id: str
@@ -27,6 +27,7 @@ class PhotoRecord:
     offset: int | None = None
     length: int | None = None
     faces: Faces = DETECT
+    attributes: Mapping[str, str] | None = None
 
     @property
     def place(self) -> Place:
@@ -43,24 +44,40 @@ class PhotoRecord:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PairRecord:
-    """One verification pair of a source's own protocol; `fold` counts from 0."""
+    """One verification pair of a source's own protocol, of two images or templates; `fold` counts from 0. `group`: as in
+    schemas/pairs.py.
+    """
 
     protocol: str
     fold: int
     image_a: str
     image_b: str
     genuine: bool
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateRecord:
+    """One image of a template; `media` and `weight` as in schemas/templates.py."""
+
+    template: str
+    image_id: str
+    media: str
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
 class SourceFaces:
-    """What a source holds; `all_names` are all identities it states, also those of whom no photograph is here."""
+    """What a source holds; `all_names` are all identities it states, also those of whom no photograph is here. `templates`: of
+    its pairs.
+    """
 
     photos: list[PhotoRecord]
     pairs: list[PairRecord] = field(default_factory=list)
     all_names: frozenset[str] = frozenset()
+    templates: list[TemplateRecord] = field(default_factory=list)
 
 
 def make_image_id(*parts: str) -> str:

@@ -60,7 +60,7 @@ def assign_splits(
     5. Of all training identities, `max_identities` are kept: the first of another seeded permutation.
 
     Raises:
-        DataError: an identity in two splits of one source, an unknown split, or a fixed source that files under splits.
+        DataError: an identity in two splits of one source, an unknown split, or a fixed source that files under others.
         TooFewPeople: too few free identities for the shares.
     """
     fixed = [_fixed_splits(source) for source in sources]
@@ -107,11 +107,11 @@ def _fixed_splits(source: SourceNames) -> dict[str, str | None]:
                 got=f"{name} in {' and '.join(sorted(splits))}",
                 where=source.source,
             )
-        if splits and source.split != BY_IDENTITY:
+        if splits and source.split != BY_IDENTITY and splits != {source.split}:
             raise DataError(
                 "A source files its photographs under splits and is fixed to one split as well.",
-                got=f"split: {source.split}",
-                allowed=f"split: {BY_IDENTITY} for a source with its own split folders",
+                got=f"split: {source.split}, and {name} in {' and '.join(sorted(splits))}",
+                allowed=f"split: {BY_IDENTITY} for a source that states splits",
                 where=source.source,
             )
         result[name] = next(iter(splits)) if splits else (None if source.split == BY_IDENTITY else source.split)

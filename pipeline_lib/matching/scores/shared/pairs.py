@@ -1,6 +1,7 @@
 """The pairs that can be scored: both faces, images or templates of many, have an aligned image."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,7 @@ from pipeline_lib.core.texts import MISSING, Texts
 from pipeline_lib.data.sources.shared.aligned_pairs import usable_pairs
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
-from pipeline_lib.schemas.templates import TEMPLATES
-
-TEMPLATES_FILE = "templates.parquet"
+from pipeline_lib.schemas.templates import TEMPLATES, TEMPLATES_FILE
 
 
 @dataclass(frozen=True)
@@ -27,29 +26,28 @@ class PairSet:
     Attributes:
         table: schemas.pairs.PAIRS, those that can be scored.
         num_dropped: protocol -> pairs that cannot, for an image that was not aligned.
-        templates: template -> media -> its aligned images; an id that is none names an image.
+        templates: template -> aligned image -> what its feature is multiplied with in the template's, its weight over the number
+            of images of its medium; an id that is none names an image.
         image_ids, identities: of the aligned images.
     """
 
     table: pa.Table
     num_dropped: Mapping[str, int]
-    templates: Mapping[str, Mapping[str, Sequence[str]]]
+    templates: Mapping[str, Mapping[str, float]]
     image_ids: Texts
     identities: Texts
 
-    def media(self, face: str) -> list[Sequence[str]]:
-        """A face's images by medium: a template's, or the image itself."""
-        template = self.templates.get(face)
-        return [[face]] if template is None else list(template.values())
+    def parts(self, face: str) -> Mapping[str, float]:
+        """The images that a face is the sum of, with what each is multiplied with: a template's, or the image itself."""
+        return self.templates.get(face, {face: 1.0})
 
     def images(self, faces: Iterable[str]) -> list[str]:
         """The images that faces are made of, each once, in the order in which they are met."""
-        found = (image for face in faces for images in self.media(face) for image in images)
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(image for face in dict.fromkeys(faces) for image in self.parts(face)))
 
     def owners(self, faces: Iterable[str]) -> Texts:
         """Whose face each is."""
-        first = [self.media(face)[0][0] for face in faces]
+        first = [next(iter(self.parts(face))) for face in faces]
         return self.identities.take(self.image_ids.rows(first))
 
     def by_protocol(self) -> dict[str, list[str]]:
@@ -94,15 +92,20 @@ def protocol_rows(table: pa.Table) -> Iterator[tuple[str, npt.NDArray[np.int64]]
         yield name, np.flatnonzero(codes == code)
 
 
-def _read_templates(path: Path, aligned: Texts) -> dict[str, dict[str, list[str]]]:
+def _read_templates(path: Path, aligned: Texts) -> dict[str, dict[str, float]]:
     if not path.exists():  # most sources have pairs of images only
         return {}
-    templates: dict[str, dict[str, list[str]]] = {}
     table = read_table(path, TEMPLATES)
     table = table.filter(pc.is_in(table["image_id"], aligned.column))
-    columns = (Texts(table[name]) for name in ("template", "media", "image_id"))
-    for template, media, image_id in zip(*columns, strict=True):
-        templates.setdefault(template, {}).setdefault(media, []).append(image_id)
+    is_weight = pc.and_(pc.is_finite(table["weight"]), pc.greater(table["weight"], 0))
+    if not pc.all(pc.fill_null(is_weight, False), min_count=0).as_py():
+        raise DataError("A weight of a template is not above 0.", where=path)
+    rows = list(zip(*(table[name].to_pylist() for name in TEMPLATES.names), strict=True))
+    num_of = Counter((template, media) for template, _, media, _ in rows)
+    templates: dict[str, dict[str, float]] = {}
+    for template, image_id, media, weight in rows:
+        shares = templates.setdefault(template, {})
+        shares[image_id] = shares.get(image_id, 0.0) + weight / num_of[template, media]
     names = list(templates)
     both = sorted(names[place] for place in np.flatnonzero(aligned.rows(names) != MISSING))
     if both:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,31 +73,28 @@ class StoredFaces:
 class FaceBlock:
     """The faces of one side of a block of pairs; regions and pixels are read once, however many columns need them.
 
-    A template's features are averaged over the images of a medium and summed over media (METHODS, section 1, IJB). What
-    an image's feature is, its mirrored image's added or not, was decided when it was embedded.
+    A template's features are averaged over the images of a medium, each times its weight, and summed over media (METHODS,
+    section 1, IJB); its pixels are their mean. What an image's feature is, its mirrored image's added or not, was decided when
+    it was embedded. Each different face is put together once, however many of the block's pairs have it.
     """
 
     def __init__(self, stored: StoredFaces, faces: Sequence[str]) -> None:
         self._stored = stored
-        images = stored.pairs.images(faces)
+        different = {face: number for number, face in enumerate(dict.fromkeys(faces))}
+        self._faces = np.array([different[face] for face in faces], np.int64)
+        images = stored.pairs.images(different)
         self._numbers = stored.numbers(images)
         row_of = {image: row for row, image in enumerate(images)}
-        media = [stored.pairs.media(face) for face in faces]
-        parts = [
-            (owner, row_of[image], 1 / len(images))
-            for owner, each in enumerate(media)
-            for images in each
-            for image in images
-        ]
-        owners, rows, shares = zip(*parts, strict=True)
-        self._owners, self._rows = np.array(owners, np.int64), np.array(rows, np.int64)
-        self._shares, self._num = np.array(shares, np.float32), len(faces)
+        parts = [stored.pairs.parts(face) for face in different]
+        self._starts = np.cumsum([0, *map(len, parts)])[:-1]
+        self._rows = np.array([row_of[image] for each in parts for image in each], np.int64)
+        self._shares = np.array([share for each in parts for share in each.values()], np.float32)
 
     def faces(self, needs: Needs) -> Faces:
         """The faces with what `needs` says.
 
         Raises:
-            DataError: an embedding that is to have unit length has no direction; pixels are asked of a template of many images.
+            DataError: an embedding that is to have unit length has no direction.
         """
         vectors = patches = None
         if needs.side_by_side:
@@ -122,20 +120,20 @@ class FaceBlock:
     @cached_property
     def _pixels(self) -> npt.NDArray[np.uint8]:
         assert self._stored.pixels is not None
-        if not self._one_image_each:
-            raise DataError("Pixels are compared image by image; a template of many images has none of its own.")
         images = self._stored.pixels.read(self._stored.pixel_rows[self._numbers].tolist())
-        return images[self._rows]
+        if self._images_themselves:
+            return images[self._rows[self._faces]]
+        sums = np.add.reduceat(self._shares, self._starts)
+        return np.rint(self._combined(images, (1 / sums).astype(np.float32))).astype(np.uint8)
 
     @property
-    def _one_image_each(self) -> bool:
-        return len(self._owners) == self._num
+    def _images_themselves(self) -> bool:
+        return len(self._starts) == len(self._rows) and bool((self._shares == 1).all())
 
-    def _combined(self, features: Floats) -> Floats:
-        """The faces' features from their images'."""
-        if self._one_image_each:
-            return features[self._rows]
+    def _combined(self, features: npt.NDArray[Any], scale: Floats | None = None) -> Floats:
+        """The faces' features from their images', each face's times `scale`."""
+        if self._images_themselves:
+            return features[self._rows[self._faces]]
         shares = self._shares.reshape(-1, *[1] * (features.ndim - 1))
-        faces = np.zeros((self._num, *features.shape[1:]), np.float32)
-        np.add.at(faces, self._owners, shares * features[self._rows])
-        return faces
+        faces = np.add.reduceat(shares * features[self._rows], self._starts, axis=0)
+        return (faces if scale is None else scale.reshape(-1, *shares.shape[1:]) * faces)[self._faces]

@@ -1,0 +1,114 @@
+"""What a user puts beside folders of people: pairs.csv, whom to compare, and attributes.csv, what is known of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from pipeline_lib.core.errors import DataError
+from pipeline_lib.data.sources.shared.components import deal_folds
+from pipeline_lib.data.sources.shared.names import normalise_name
+from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord
+from pipeline_lib.data.sources.shared.text_tables import one_of, read_csv_rows
+from pipeline_lib.schemas.manifest import MANIFEST
+
+PAIRS_FILE, ATTRIBUTES_FILE = "pairs.csv", "attributes.csv"
+PROTOCOL = "pairs"
+SAME = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+NUM_FOLDS = 10
+# What verify.groups may name without a user's table.
+TAKEN = {*MANIFEST.names, "group", "image"}
+
+
+def read_pairs_file(path: Path, photos: Sequence[PhotoRecord]) -> tuple[list[PhotoRecord], list[PairRecord]]:
+    """A user's own pairs, and the photographs with all of their people in the test split.
+
+    Columns a, b: photographs, as paths from the file's folder; same: 1, true, yes or 0, false, no; optional fold: a number
+    from 0, and group. Without folds, people are dealt to ten (deal_folds). The protocol is called pairs.
+
+    Args:
+        path: of the file.
+        photos: of its folder, with distinct ids.
+
+    Raises:
+        DataError: see read_csv_rows; a photograph that is not here or lies in a folder train/ or val/, a pair that is repeated
+            or of one photograph, a value that is none, a contradiction of the folders, no pair of one sort; all but the last
+            name the line.
+    """
+    photo_at = _by_place(photos, path.parent)
+    columns, rows = read_csv_rows(path, ("a", "b", "same"))
+    pairs, people, seen = list[PairRecord](), list[tuple[str, str]](), set[frozenset[str]]()
+    for place, row in rows:
+        a, b = (_photo_at(photo_at, row[side], place) for side in ("a", "b"))
+        genuine, both = one_of(row["same"], SAME, place), frozenset((a.image_id, b.image_id))
+        if len(both) < 2 or both in seen:
+            problem = "A pair is repeated." if both in seen else "A pair is of one photograph."
+            raise DataError(problem, got=f"{row['a']}, {row['b']}", where=place)
+        if genuine != (a.identity == b.identity):
+            raise DataError(
+                "A pair contradicts the folders.", got=f"{row['a']}, {row['b']}, {row['same']}", where=place
+            )
+        if elsewhere := {photo.split for photo in (a, b)} - {None, "test"}:
+            raise DataError("A pair is of photographs that are not for testing.", got=elsewhere.pop(), where=place)
+        fold = row.get("fold", "0")
+        if not fold.isdecimal():
+            raise DataError("A fold is no number.", got=repr(fold), allowed="0, 1, 2, ...", where=place)
+        seen.add(both)
+        people.append((a.identity, b.identity))
+        pairs.append(PairRecord(PROTOCOL, int(fold), a.image_id, b.image_id, genuine, row.get("group") or None))
+    if len({pair.genuine for pair in pairs}) < 2:
+        got = f"{len(pairs)} pairs, of one sort"
+        raise DataError("Verification needs pairs of one person and of two.", got=got, where=path)
+    if "fold" not in columns:
+        folds = deal_folds(people, NUM_FOLDS)
+        pairs = [replace(pair, fold=fold) for pair, fold in zip(pairs, folds, strict=True)]
+    tested = {name for pair in people for name in pair}
+    return [replace(photo, split="test") if photo.identity in tested else photo for photo in photos], pairs
+
+
+def read_attributes_file(path: Path, photos: Sequence[PhotoRecord]) -> list[PhotoRecord]:
+    """The photographs with a user's attributes.
+
+    Column image (a path from the file's folder) or identity (a folder's name), and any others; an empty field is unknown.
+
+    Args:
+        path: of the file.
+        photos: of its folder.
+
+    Raises:
+        DataError: see read_csv_rows; neither key column or both, no other column or one of a name that is taken, a photograph or
+            identity that is not here or comes twice; names the line.
+    """
+    columns, rows = read_csv_rows(path, ())
+    keys, names = [name for name in ("image", "identity") if name in columns], set(columns) - {"image", "identity"}
+    if len(keys) != 1 or not names or names & TAKEN:
+        raise DataError(
+            "A table of attributes has the wrong columns.",
+            got=", ".join(columns),
+            allowed=f"image or identity, and others that are not called {', '.join(sorted(TAKEN))}",
+            where=f"{path}:1",
+        )
+    photo_at, identities = _by_place(photos, path.parent), {photo.identity for photo in photos}
+    said: dict[str, Mapping[str, str]] = {}
+    for place, row in rows:
+        text = row.pop(keys[0])
+        key = _photo_at(photo_at, text, place).image_id if keys == ["image"] else normalise_name(text)
+        if keys == ["identity"] and key not in identities:
+            raise DataError("An identity has no photographs here.", got=text, where=place)
+        if key in said:
+            raise DataError("A row of attributes is repeated.", got=text, where=place)
+        said[key] = {name: value for name, value in row.items() if value}
+    by_image = keys == ["image"]
+    return [replace(photo, attributes=said.get(photo.image_id if by_image else photo.identity)) for photo in photos]
+
+
+def _by_place(photos: Sequence[PhotoRecord], folder: Path) -> dict[PurePosixPath, PhotoRecord]:
+    return {PurePosixPath(Path(photo.path).relative_to(folder).as_posix()): photo for photo in photos}
+
+
+def _photo_at(photo_at: Mapping[PurePosixPath, PhotoRecord], text: str, place: str) -> PhotoRecord:
+    photo = photo_at.get(PurePosixPath(text))
+    if photo is None:
+        raise DataError(
+            "A photograph that a table names is not here.", got=text, allowed="<identity>/<photograph>", where=place
+        )
+    return photo

@@ -12,6 +12,7 @@ from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.matching.scores.shared.table import ScoreColumn, score_table, write_scores
 from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.pairs import PAIRS
+from pipeline_lib.schemas.templates import TEMPLATES
 
 ARCFACE = {"kind": "arcface", "scale": 32.0, "margin": 0.3, "gradient": "straight_through"}
 NUM_PEOPLE, NUM_FOLDS = 60, 10
@@ -67,6 +68,7 @@ def write_run(
     pairs = pa.concat_tables([_pairs(protocol, num_people, rng) for protocol in protocols])
     rows = [_photograph(f"{person}_{number}", person) for person in map(str, range(num_people)) for number in range(4)]
     write_table(data / "ingest" / "manifest.parquet", table_from_rows(rows, MANIFEST), MANIFEST)
+    write_table(data / "ingest" / "templates.parquet", TEMPLATES.empty_table(), TEMPLATES)
     genuine = pairs["genuine"].to_numpy()
     common = 0.2 * rng.normal(size=len(genuine))
     values = {

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_lib.core.bootstrap import NUM_RESAMPLES, IdentityBootstrap
-from pipeline_lib.delivery.report.figures import Band
+from pipeline_lib.delivery.report.drawing import Band
 from pipeline_lib.matching.retrieval.rerank import blended_scores
 
 ALPHAS = np.round(np.linspace(0.0, 1.0, 11), 1)

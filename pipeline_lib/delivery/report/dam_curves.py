@@ -11,7 +11,7 @@ from pipeline_lib.core.cosine import Floats, unit
 from pipeline_lib.core.roc import Doubles
 from pipeline_lib.delivery.claims.evidence import Evidence
 from pipeline_lib.delivery.report.dam_tables import figures_or_none, tar
-from pipeline_lib.delivery.report.figures import Band
+from pipeline_lib.delivery.report.drawing import Band
 from pipeline_lib.matching.dam.dam import log_dam, log_lid, nearest_cosines
 
 MIN_IMAGES = 8  # of a person whose densities are drawn

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline_lib.core.roc import Doubles
 from pipeline_lib.delivery.report.dam_curves import SEGMENTS, OwnClass, Person
-from pipeline_lib.delivery.report.figures import COLOURS, INK, Band, _draw_bands, _one, _several, _svg
+from pipeline_lib.delivery.report.drawing import COLOURS, INK, Band, as_svg, draw_bands, one_panel, several_panels
 
 NUM_BINS = 40
 AXES = {"k": "k, nearest anchors", "s": "s, scale", "a": "anchors"}
@@ -15,7 +15,7 @@ COSINE, NORMALISED = "cosine", "log DAM-R"
 
 def people_figure(people: Sequence[Person]) -> bytes:
     """Densities of two people's pairs, by cosine and by log DAM-R: own pairs filled, pairs with others as lines (DAM, Fig. 1)."""
-    figure, axes = _several(2, 4.6, 3.0)
+    figure, axes = several_panels(2, 4.6, 3.0)
     for place, (axis, title) in enumerate(zip(axes, (COSINE, NORMALISED), strict=True)):
         samples = [side[place] for person in people for side in (person.genuine, person.impostor)]
         edges = np.histogram_bin_edges(np.concatenate(samples), NUM_BINS).tolist()
@@ -37,7 +37,7 @@ def people_figure(people: Sequence[Person]) -> bytes:
         axis.set_xlabel("similarity")
     axes[0].set_ylabel("density")
     axes[0].legend(fontsize=8, frameon=False, loc="upper left")
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def falling_figure(curves: Mapping[str, Mapping[str, Doubles]]) -> bytes:
@@ -46,13 +46,13 @@ def falling_figure(curves: Mapping[str, Mapping[str, Doubles]]) -> bytes:
     Args:
         curves: anchors -> dam_curves.falling_cosines.
     """
-    figure, axis = _one(5.6, 3.2)
+    figure, axis = one_panel(5.6, 3.2)
     bands = {name: tuple(each[key] for key in ("rank", "median", "low", "high")) for name, each in curves.items()}
-    _draw_bands(axis, bands, ())  # type: ignore[arg-type]
+    draw_bands(axis, bands, ())  # type: ignore[arg-type]
     axis.set(xscale="log", xlabel="rank of the anchor, nearest first", ylabel="cosine")
     axis.axhline(0.0, color=INK, linewidth=0.6)
     axis.legend(fontsize=8, frameon=False, loc="upper right")
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def sweep_figure(curves: Mapping[str, Mapping[str, Band]], own: Mapping[str, float]) -> bytes:
@@ -62,9 +62,9 @@ def sweep_figure(curves: Mapping[str, Mapping[str, Band]], own: Mapping[str, flo
         curves: k, s, a -> protocol -> (value, points, its interval).
         own: k, s, a -> the anchors' own value, marked.
     """
-    figure, axes = _several(len(curves), 4.2, 3.2)
+    figure, axes = several_panels(len(curves), 4.2, 3.2)
     for axis, (varied, by_protocol) in zip(axes, curves.items(), strict=True):
-        _draw_bands(axis, by_protocol, ())
+        draw_bands(axis, by_protocol, ())
         axis.axhline(0.0, color=INK, linewidth=0.8)
         axis.set(xscale="log", xlabel=AXES[varied])
         at = sorted({float(value) for band in by_protocol.values() for value in band[0]})
@@ -79,13 +79,13 @@ def sweep_figure(curves: Mapping[str, Mapping[str, Band]], own: Mapping[str, flo
     reach = max(1.0, 2 * float(np.abs(points).max()))
     for axis in axes:
         axis.set_ylim(-reach, reach)
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def own_class_figure(found: OwnClass) -> bytes:
     """Training images and their own class (Fig. 5): cosines, probabilities with the two segments marked, the segments' cosines
     and their normalised scores (Fig. 6)."""
-    figure, axes = _several(4, 3.6, 2.9)
+    figure, axes = several_panels(4, 3.6, 2.9)
     axes[0].hist(found.cosines, NUM_BINS, color=COLOURS[2], alpha=0.6)
     axes[0].set(title="all: cosine", ylabel="training images")
     axes[1].hist(found.probabilities, NUM_BINS, color=COLOURS[2], alpha=0.6)
@@ -109,4 +109,4 @@ def own_class_figure(found: OwnClass) -> bytes:
     axes[3].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
     for axis in axes:
         axis.title.set_fontsize(10)
-    return _svg(figure)
+    return as_svg(figure)

@@ -1,30 +1,37 @@
 """The page's charts as SVG, from arrays; every one has its units on its axes and tells its lines apart without colour."""
 
-import io
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from pipeline_lib.delivery.report.drawing import (
+    FLOOR_STYLE,
+    INK,
+    SOFT,
+    Band,
+    Doubles,
+    add_legend,
+    as_svg,
+    draw_bands,
+    line_style,
+    line_styles,
+    one_panel,
+    one_scale,
+    several_panels,
+    width_with_legend,
+)
 
-# Okabe and Ito's, told apart under the common colour-vision deficiencies.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
-DASHES = ("-", "--", "-.", ":")
-MAX_LEGEND_INSIDE = 8
+if TYPE_CHECKING:
+    pass
+
 BASELINE = "raw_pixel"
 GENUINE, IMPOSTOR = "#0072b2", "#d55e00"
-INK, SOFT = "#1d2329", "#5d6873"
 NUM_BINS = 40
 DET_TICKS = (0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
-FLOOR_STYLE: dict[str, Any] = {"color": SOFT, "linestyle": (0, (1, 1)), "linewidth": 1.6}
 
 Curve = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
-Doubles = npt.NDArray[np.float64]
-Band = tuple[Doubles, Doubles, Doubles, Doubles]  # x, y, and the ends of y's interval
 
 
 def roc_figure(curves: Mapping[str, Curve], num_impostor: int) -> bytes:
@@ -34,19 +41,19 @@ def roc_figure(curves: Mapping[str, Curve], num_impostor: int) -> bytes:
         curves: score name -> (far, tar), each in [0, 1], ascending.
         num_impostor: pairs; the lowest FAR drawn is 1 / num_impostor.
     """
-    figure, axis = _one(_width_with_legend(5.4, len(curves)), 4.0)
+    figure, axis = one_panel(width_with_legend(5.4, len(curves)), 4.0)
     lowest = 1.0 / max(num_impostor, 2)
     named = {name: curve for name, curve in curves.items() if name != BASELINE}
     for number, (name, (far, tar)) in enumerate(named.items()):
-        axis.plot(np.maximum(far, lowest), tar, **_style(number), linewidth=1.6, label=name)
+        axis.plot(np.maximum(far, lowest), tar, **line_style(number), linewidth=1.6, label=name)
     if BASELINE in curves:
         far, tar = curves[BASELINE]
         axis.plot(np.maximum(far, lowest), tar, **FLOOR_STYLE, label=BASELINE)
     axis.set(xscale="log", xlim=(lowest, 1.0), ylim=(0.0, 1.02))
     axis.set_xlabel(f"false accept rate ({num_impostor} impostor pairs)")
     axis.set_ylabel("true accept rate")
-    _legend(axis, len(curves), "lower right")
-    return _svg(figure)
+    add_legend(axis, len(curves), "lower right")
+    return as_svg(figure)
 
 
 def det_figure(curves: Mapping[str, Curve], num_genuine: int, num_impostor: int) -> bytes:
@@ -58,11 +65,11 @@ def det_figure(curves: Mapping[str, Curve], num_genuine: int, num_impostor: int)
     """
     from scipy.special import ndtri
 
-    figure, axis = _one(_width_with_legend(5.4, len(curves)), 4.4)
+    figure, axis = one_panel(width_with_legend(5.4, len(curves)), 4.4)
     lowest = [1.0 / max(number, 4) for number in (num_impostor, num_genuine)]
     for number, (name, (far, tar)) in enumerate(curves.items()):
         errors = [np.clip(rate, low, 1 - low) for rate, low in zip((far, 1 - tar), lowest, strict=True)]
-        style = FLOOR_STYLE if name == BASELINE else {**_style(number), "linewidth": 1.6}
+        style = FLOOR_STYLE if name == BASELINE else {**line_style(number), "linewidth": 1.6}
         axis.plot(*(ndtri(rate) for rate in errors), **style, label=name)
     for bound, low in ((axis.xaxis, lowest[0]), (axis.yaxis, lowest[1])):
         ticks = [rate for rate in DET_TICKS if rate >= low]
@@ -71,8 +78,8 @@ def det_figure(curves: Mapping[str, Curve], num_genuine: int, num_impostor: int)
     axis.grid(color=SOFT, alpha=0.15)
     axis.set_xlabel(f"false accept rate, % ({num_impostor} impostor pairs)")
     axis.set_ylabel(f"false reject rate, % ({num_genuine} genuine pairs)")
-    _legend(axis, len(curves), "best")
-    return _svg(figure)
+    add_legend(axis, len(curves), "best")
+    return as_svg(figure)
 
 
 def reliability_figure(panels: Mapping[str, Sequence[tuple[float, float, float, float, int]]]) -> bytes:
@@ -81,7 +88,7 @@ def reliability_figure(panels: Mapping[str, Sequence[tuple[float, float, float, 
     Args:
         panels: title -> bins of (mean probability, share, its interval, pairs).
     """
-    figure, axes = _several(len(panels), 4.2, 4.0)
+    figure, axes = several_panels(len(panels), 4.2, 4.0)
     for axis, (title, bins) in zip(axes, panels.items(), strict=True):
         chances, shares, lows, highs, counts = (np.array(column) for column in zip(*bins, strict=True))
         axis.plot([0, 1], [0, 1], **FLOOR_STYLE)
@@ -103,7 +110,7 @@ def reliability_figure(panels: Mapping[str, Sequence[tuple[float, float, float, 
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("probability")
     axes[0].set_ylabel("share of genuine pairs")
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def score_histograms(
@@ -116,7 +123,7 @@ def score_histograms(
         genuine: (N,).
         thresholds: score name -> value.
     """
-    figure, axes = _several(len(scores), 4.4, 3.0)
+    figure, axes = several_panels(len(scores), 4.4, 3.0)
     for axis, (name, values) in zip(axes, scores.items(), strict=True):
         edges = np.histogram_bin_edges(values, NUM_BINS).tolist()
         for wanted, colour, label in ((False, IMPOSTOR, "impostor"), (True, GENUINE, "genuine")):
@@ -128,7 +135,7 @@ def score_histograms(
         axis.set_xlabel("similarity")
         axis.legend(fontsize=8, frameon=False)
     axes[0].set_ylabel("pairs")
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def faithfulness_figure(curves: Mapping[str, Mapping[str, Band]], floors: Collection[str] = ()) -> bytes:
@@ -138,15 +145,15 @@ def faithfulness_figure(curves: Mapping[str, Mapping[str, Band]], floors: Collec
         curves: "insertion" and "deletion" -> explanation -> (share of changed pixels, mean cosine, its interval).
         floors: the explanations that the others must beat, drawn as raw pixels are, without a band.
     """
-    figure, axes = _several(len(curves), 4.2, 3.0)
+    figure, axes = several_panels(len(curves), 4.2, 3.0)
     for axis, (kind, explanations) in zip(axes, curves.items(), strict=True):
-        _draw_bands(axis, explanations, floors)
+        draw_bands(axis, explanations, floors)
         axis.set_title(f"{kind} ({'higher' if kind == 'insertion' else 'lower'} is better)", fontsize=10)
         axis.set_xlabel("share of pixels, most salient first")
         axis.legend(fontsize=8, frameon=False)
     axes[0].set_ylabel("cosine with the partner")
-    _one_scale(axes)
-    return _svg(figure)
+    one_scale(axes)
+    return as_svg(figure)
 
 
 def errors_figure(curves: Mapping[str, Mapping[str, Band]], floors: Collection[str] = ()) -> bytes:
@@ -156,15 +163,15 @@ def errors_figure(curves: Mapping[str, Mapping[str, Band]], floors: Collection[s
         curves: what the panel shows -> explanation -> its band: share and rates in [0, 1].
         floors: as faithfulness_figure's; theirs have no band.
     """
-    figure, axes = _several(len(curves), 4.2, 3.0)
+    figure, axes = several_panels(len(curves), 4.2, 3.0)
     for axis, (title, explanations) in zip(axes, curves.items(), strict=True):
-        _draw_bands(axis, explanations, floors, scale=100.0)
+        draw_bands(axis, explanations, floors, scale=100.0)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("share of the face that is blurred, %")
         axis.legend(fontsize=8, frameon=False)
     axes[0].set_ylabel("errors, %")
-    _one_scale(axes)
-    return _svg(figure)
+    one_scale(axes)
+    return as_svg(figure)
 
 
 def replacement_figure(curves: Mapping[str, Mapping[str, Band]], floors: Collection[str] = ()) -> bytes:
@@ -175,15 +182,15 @@ def replacement_figure(curves: Mapping[str, Mapping[str, Band]], floors: Collect
         floors: as faithfulness_figure's.
     """
     num_lines = max(map(len, curves.values()))
-    figure, axes = _several(len(curves), _width_with_legend(4.6, num_lines), 3.2)
+    figure, axes = several_panels(len(curves), width_with_legend(4.6, num_lines), 3.2)
     for axis, (title, explanations) in zip(axes, curves.items(), strict=True):
-        _draw_bands(axis, explanations, floors)
+        draw_bands(axis, explanations, floors)
         axis.set(xlim=(0.0, 100.0), ylim=(0.0, None))
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("% of the pixels up for return, in the map's order")
     axes[0].set_ylabel("error rate")
-    _legend(axes[-1], num_lines, "best")
-    return _svg(figure)
+    add_legend(axes[-1], num_lines, "best")
+    return as_svg(figure)
 
 
 def alpha_figure(curves: Mapping[str, Band], alpha: float) -> bytes:
@@ -193,12 +200,12 @@ def alpha_figure(curves: Mapping[str, Band], alpha: float) -> bytes:
         curves: kind of query -> (alpha, per cent, its interval or NaN).
         alpha: the entry's.
     """
-    figure, axis = _one(6.4, 3.2)
-    _draw_bands(axis, curves, ())
+    figure, axis = one_panel(6.4, 3.2)
+    draw_bands(axis, curves, ())
     axis.axvline(alpha, color=INK, linestyle=":", linewidth=1.0)
     axis.set(xlim=(0.0, 1.0), xlabel="alpha: 0 cosine alone, 1 comparison alone", ylabel="P@1, %")
     axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def beta_figure(curves: Mapping[str, Mapping[str, Band]], measure: str) -> bytes:
@@ -208,17 +215,17 @@ def beta_figure(curves: Mapping[str, Mapping[str, Band]], measure: str) -> bytes
         curves: protocol -> which pairs -> (beta > 0, measure in [0, 1], its interval).
         measure: its name.
     """
-    figure, axes = _several(len(curves), 3.6, 3.0)
+    figure, axes = several_panels(len(curves), 3.6, 3.0)
     for axis, (protocol, halves) in zip(axes, curves.items(), strict=True):
         shown = {name: (beta, 100 * y, 100 * low, 100 * high) for name, (beta, y, low, high) in halves.items()}
-        _draw_bands(axis, shown, ())
+        draw_bands(axis, shown, ())
         axis.set(xscale="log", xlabel="beta: more compression to the right")
         axis.set_xticks(next(iter(shown.values()))[0])
         axis.minorticks_off()
         axis.set_title(protocol, fontsize=10)
     axes[0].set_ylabel(f"{measure}, %")
     axes[0].legend(fontsize=8, frameon=False)
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def cmc_figure(curves: Mapping[str, Curve]) -> bytes:
@@ -227,15 +234,15 @@ def cmc_figure(curves: Mapping[str, Curve]) -> bytes:
     Args:
         curves: score name -> (ranks from 1, shares in [0, 1]), ascending.
     """
-    figure, axis = _one(_width_with_legend(5.4, len(curves)), 4.0)
-    styles = _styles(curves, [BASELINE])
+    figure, axis = one_panel(width_with_legend(5.4, len(curves)), 4.0)
+    styles = line_styles(curves, [BASELINE])
     for name, (ranks, shares) in curves.items():
         axis.plot(ranks, shares, **styles[name], label=name)
     axis.set(xscale="log", ylim=(0.0, 1.02))
     axis.set_xlabel("rank")
     axis.set_ylabel("share of probes found")
-    _legend(axis, len(curves), "lower right")
-    return _svg(figure)
+    add_legend(axis, len(curves), "lower right")
+    return as_svg(figure)
 
 
 def loss_figure(histories: Mapping[str, Curve]) -> bytes:
@@ -244,12 +251,12 @@ def loss_figure(histories: Mapping[str, Curve]) -> bytes:
     Args:
         histories: network name -> (epochs done, loss).
     """
-    figure, axis = _one(_width_with_legend(5.4, len(histories)), 3.4)
+    figure, axis = one_panel(width_with_legend(5.4, len(histories)), 3.4)
     for number, (name, (epoch, loss)) in enumerate(histories.items()):
-        axis.plot(epoch, loss, **_style(number), linewidth=1.4, label=name)
+        axis.plot(epoch, loss, **line_style(number), linewidth=1.4, label=name)
     axis.set(xlabel="epoch", ylabel="training loss", ylim=(0.0, None))
-    _legend(axis, len(histories), "best")
-    return _svg(figure)
+    add_legend(axis, len(histories), "best")
+    return as_svg(figure)
 
 
 def nearest_figure(curves: Mapping[str, Mapping[str, Doubles]], limits: Mapping[str, float]) -> bytes:
@@ -259,83 +266,14 @@ def nearest_figure(curves: Mapping[str, Mapping[str, Doubles]], limits: Mapping[
         curves: title of the panel -> who among whom -> cosines (N,), N >= 1.
         limits: by title, the cosine from which on a face counts as a copy.
     """
-    figure, axes = _several(len(curves), 4.6, 3.2)
+    figure, axes = several_panels(len(curves), 4.6, 3.2)
     for axis, (title, relations) in zip(axes, curves.items(), strict=True):
         for number, (name, cosines) in enumerate(relations.items()):
             shares = np.arange(1, len(cosines) + 1) / len(cosines)
-            axis.step(np.sort(cosines), 100 * shares, where="post", **_style(number), linewidth=1.6, label=name)
+            axis.step(np.sort(cosines), 100 * shares, where="post", **line_style(number), linewidth=1.6, label=name)
         axis.axvline(limits[title], color=INK, linestyle=":", linewidth=1.0)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("cosine with the nearest one; dotted: a copy")
     axes[0].set_ylabel("faces, %")
     axes[-1].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    return _svg(figure)
-
-
-def _draw_bands(axis: Any, curves: Mapping[str, Band], floors: Collection[str], scale: float = 1.0) -> None:
-    """Each curve with its interval as a band, times `scale`; the floors, that the others must beat, without one."""
-    for name, style in _styles(curves, floors).items():
-        x, y, low, high = (scale * values for values in curves[name])
-        axis.plot(x, y, **style, label=name)
-        if name not in floors:
-            axis.fill_between(x, low, high, color=style["color"], alpha=0.1, linewidth=0)
-
-
-def _styles(names: Iterable[str], floors: Collection[str]) -> dict[str, dict[str, Any]]:
-    """How to draw each line: the floors as raw pixels are, and last."""
-    listed = list(names)
-    named = [name for name in listed if name not in floors]
-    styles = {name: {**_style(number), "linewidth": 1.6} for number, name in enumerate(named)}
-    return styles | {name: FLOOR_STYLE for name in listed if name in floors}
-
-
-def _one_scale(axes: "Sequence[Axes]") -> None:
-    """The same y axis for panels that stand side by side."""
-    ends = [axis.get_ylim() for axis in axes]
-    for axis in axes:
-        axis.set_ylim(min(low for low, _ in ends), max(high for _, high in ends))
-
-
-def _style(number: int) -> dict[str, Any]:
-    """Colour and dashes of the number-th line: 24 differ, and no two of the same colour are dashed alike."""
-    turn, colour = divmod(number, len(COLOURS))
-    return {"color": COLOURS[colour], "linestyle": DASHES[(number + turn) % len(DASHES)]}
-
-
-def _width_with_legend(width: float, num_lines: int) -> float:
-    return width + (2.6 if num_lines > MAX_LEGEND_INSIDE else 0.0)
-
-
-def _legend(axis: "Axes", num_lines: int, inside: str) -> None:
-    """Within the axes at `inside`, or beside them where many lines would hide what they name."""
-    if num_lines > MAX_LEGEND_INSIDE:
-        axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    else:
-        axis.legend(fontsize=8, frameon=False, loc=inside)
-
-
-def _one(width: float, height: float) -> "tuple[Figure, Axes]":
-    figure, axes = _several(1, width, height)
-    return figure, axes[0]
-
-
-def _several(number: int, width: float, height: float) -> "tuple[Figure, Sequence[Axes]]":
-    """`number` panels side by side, `width` x `height` inches each."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(number * width, height), layout="constrained")
-    axes = figure.subplots(1, number, squeeze=False)[0]
-    for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.tick_params(labelsize=9, colors=SOFT, labelcolor=INK)
-    return figure, list(axes)
-
-
-def _svg(figure: "Figure") -> bytes:
-    """The figure's SVG; the same input gives the same bytes (fixed ids, no date)."""
-    from matplotlib import rc_context
-
-    buffer = io.BytesIO()
-    with rc_context({"svg.hashsalt": "report"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return as_svg(figure)

@@ -15,7 +15,8 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.data.shards.images import decode_png
 from pipeline_lib.data.shards.reader import ShardReader
-from pipeline_lib.delivery.report.figures import Band, Curve
+from pipeline_lib.delivery.report.drawing import Band
+from pipeline_lib.delivery.report.figures import Curve
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline_lib.core.bootstrap import Estimate, IdentityBootstrap
-from pipeline_lib.delivery.report.figures import Band
+from pipeline_lib.delivery.report.drawing import Band
 from pipeline_lib.delivery.report.tables import NO_FIGURE, Table
 from pipeline_lib.why.explanation.shared.rank_correlation import map_correlation
 from pipeline_lib.why.faithfulness.decisions import SHOWN_SHARE, errors

@@ -34,6 +34,7 @@ from pipeline_lib.schemas.replacement import REPLACEMENT
 from pipeline_lib.schemas.rerank_seconds import RERANK_SECONDS
 from pipeline_lib.schemas.sanity import SANITY
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
+from pipeline_lib.schemas.templates import TEMPLATES
 from pipeline_lib.why.faithfulness.decisions import SHARES
 
 REPOSITORY = Path(__file__).parents[3]
@@ -112,6 +113,7 @@ def write_photographs(data: Path) -> list[tuple[str, str]]:
         for image_id, identity in images
     ]  # fmt: skip
     write_table(data / "ingest" / "manifest.parquet", table_from_rows(rows, MANIFEST), MANIFEST)
+    write_table(data / "ingest" / "templates.parquet", TEMPLATES.empty_table(), TEMPLATES)
     write_table(data / "ingest" / "rejects.parquet", table_from_rows([], REJECTS), REJECTS)
     reject = {"image_id": "x", "uri": HOSTILE, "stage": "align", "reason": "no_face", "detail": HOSTILE}
     write_table(data / "align" / "rejects.parquet", table_from_rows([reject, reject], REJECTS), REJECTS)

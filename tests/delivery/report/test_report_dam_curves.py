@@ -89,7 +89,9 @@ def test_falling_cosines_are_percentiles_of_each_rank() -> None:
 def test_a_sweep_is_told_in_points_over_the_cosine_at_the_lowest_rate_of_each_protocol(tmp_path) -> None:
     quality = {"cosine:net": FAIR, "sweep:k=10": GOOD, "sweep:k=2": FAIR, "sweep:s=1": FAIR}
     write_run(tmp_path, {}, quality)
-    write_about(tmp_path / "anchors/real/anchors.arrow", {"network": "net", "scale": 1.0, "num_neighbours": 10})
+    write_about(
+        tmp_path / "anchors/real/anchors.arrow", {"network": "net", "scale": 1.0, "num_neighbours": 10, "kind": "real"}
+    )
     (tmp_path / "scores").mkdir()
     scores = read_scores(tmp_path / "verify" / "scores.parquet")
     evidence = scores_evidence(tmp_path, scores, 100, 0, [0.1, 0.01, 0.0001])

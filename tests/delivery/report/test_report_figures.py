@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline_lib.delivery.report.figures import COLOURS, DASHES, det_figure, loss_figure, reliability_figure
+from pipeline_lib.delivery.report.drawing import COLOURS, DASHES
+from pipeline_lib.delivery.report.figures import det_figure, loss_figure, reliability_figure
 
 LINE = re.compile(
     r'style="fill: none; (?:stroke-dasharray: ([^;]*); [^"]*)?stroke: (#[0-9a-f]{6})[^"]*stroke-width: 1\.4'

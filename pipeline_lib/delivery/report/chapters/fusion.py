@@ -9,7 +9,7 @@ import numpy as np
 from pipeline_lib.core.files import read_json
 from pipeline_lib.delivery.report import figures
 from pipeline_lib.delivery.report.chapter import About
-from pipeline_lib.delivery.report.figures import Band
+from pipeline_lib.delivery.report.drawing import Band
 from pipeline_lib.delivery.report.html import svg_uri
 from pipeline_lib.delivery.report.tables import NO_FIGURE, Table
 

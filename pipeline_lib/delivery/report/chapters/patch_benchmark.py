@@ -16,6 +16,7 @@ from pipeline_lib.core.roc import Doubles
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.delivery.report import figures
 from pipeline_lib.delivery.report.chapter import About, of_params, subfolders
+from pipeline_lib.delivery.report.drawing import Band
 from pipeline_lib.delivery.report.html import photo_uri, svg_uri
 from pipeline_lib.delivery.report.inputs import read_pictures
 from pipeline_lib.delivery.report.tables import NO_FIGURE, Table
@@ -101,7 +102,7 @@ def _protocols(entries: Mapping[str, Patched]) -> list[str]:
 def _curves(entries: Mapping[str, Patched], floors: Sequence[str], protocol: str, seed: int) -> bytes:
     """Fig. 5: each method's curves on all of its pairs, with their intervals."""
     percent = np.linspace(0.0, 100.0, NUM_STEPS + 1)
-    panels: dict[str, dict[str, figures.Band]] = {MEANINGS[error]: {} for error in GENUINE}
+    panels: dict[str, dict[str, Band]] = {MEANINGS[error]: {} for error in GENUINE}
     for error in GENUINE:
         for name, item in entries.items():
             for curves in resampled_curves({name: _of(item.table, protocol)}, error, seed).values():

@@ -14,7 +14,7 @@ from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.delivery.report import figures
 from pipeline_lib.delivery.report.alpha_curves import alpha_curves
 from pipeline_lib.delivery.report.chapter import About, of_params, subfolders
-from pipeline_lib.delivery.report.figures import Band
+from pipeline_lib.delivery.report.drawing import Band
 from pipeline_lib.delivery.report.flows import Flow, open_flows
 from pipeline_lib.delivery.report.html import photo_uri, svg_uri
 from pipeline_lib.delivery.report.inputs import read_images

@@ -10,7 +10,7 @@ from pipeline_lib.core.files import read_json
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.delivery.report import figures, why_tables
 from pipeline_lib.delivery.report.chapter import About, of_params, subfolders
-from pipeline_lib.delivery.report.figures import Band
+from pipeline_lib.delivery.report.drawing import Band
 from pipeline_lib.delivery.report.html import photo_uri, svg_uri
 from pipeline_lib.delivery.report.inputs import read_bands, read_pictures
 from pipeline_lib.delivery.report.why_tables import Explained

@@ -80,3 +80,4 @@ def put_two_faces(built: Checkout) -> None:
         (built.folder / name).write_bytes(photo.read_bytes())
         (built.folder / "people").mkdir(exist_ok=True)
         (built.folder / "people" / name).write_bytes(photo.read_bytes())
+    (built.folder / "pairs.csv").write_text("a,b\na.jpg,b.jpg\n")

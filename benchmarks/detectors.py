@@ -26,7 +26,8 @@ from pipeline_lib.data.faces.detection.face import Image
 from pipeline_lib.data.faces.detection.mmod import search
 from pipeline_lib.data.faces.detection.mmod_network import FILE, load_mmod
 from pipeline_lib.data.faces.detection.retinaface_boxes import Floats
-from pipeline_lib.data.photos.photo import decode_photo, read_photo
+from pipeline_lib.data.photos.photo import decode_photo
+from pipeline_lib.data.photos.place import Place, read_photo
 from pipeline_lib.data.synthetic.identity import sample_identity
 from pipeline_lib.data.synthetic.render import render_photo
 
@@ -41,7 +42,8 @@ def pictures(num_rendered: int, photos: Path | None, pattern: str, enlarge: floa
         drawn = [render_photo([sample_identity(rng)], rng, 250)[0] for _ in range(num_rendered)]
         return [np.asarray(cv2.resize(one, (SIDE_PX, SIDE_PX)), np.uint8) for one in drawn]
     read = [
-        decode_photo(read_photo(path, MAX_PIXELS), MAX_PIXELS) for path in sorted(photos.glob(pattern))[:MAX_PHOTOS]
+        decode_photo(read_photo(Place(path), MAX_PIXELS), MAX_PIXELS)
+        for path in sorted(photos.glob(pattern))[:MAX_PHOTOS]
     ]
     return [np.asarray(cv2.resize(one, None, fx=enlarge, fy=enlarge), np.uint8) for one in read]
 

@@ -71,7 +71,7 @@ class Steps:
 
     def batches(self) -> Iterator[Batch]:
         """Batches of the engine's plan, loaded by its loader."""
-        settings, draw_kept = self.settings, self.learner.model.network.draw_kept_patches
+        settings, draw_kept = self.settings, self.learner.model.network.draw
 
         def load(item: tuple[int, Any]) -> Batch:
             started = time.thread_time()

@@ -26,7 +26,8 @@ from pipeline_lib.data.faces.align_photo import align_chosen
 from pipeline_lib.data.faces.alignment import similarity_transform
 from pipeline_lib.data.faces.detection.build import detector_weights, make_detector
 from pipeline_lib.data.faces.rejects import FaceReject
-from pipeline_lib.data.photos.photo import decode_photo, read_photo
+from pipeline_lib.data.photos.photo import decode_photo
+from pipeline_lib.data.photos.place import Place, read_photo
 from pipeline_lib.matching.verification.protocols.kfold import cosine_fold_accuracy
 from pipeline_lib.networks.backbones.dlib_resnet import CHIP_PX, LEFT, SCALE, TOP, DlibResNet, Spec
 from pipeline_lib.networks.backbones.shared.checkpoints import initial_network
@@ -46,7 +47,7 @@ def both_cuts(photos: list[tuple[str, str]], align: Align, max_pixels: int) -> d
     detector = make_detector(align.detector, detector_weights(align), align.min_score, align.min_face_px)
     cuts = {}
     for image_id, path in photos:
-        image = decode_photo(read_photo(Path(path), max_pixels), max_pixels)
+        image = decode_photo(read_photo(Place(Path(path)), max_pixels), max_pixels)
         try:
             crop, _, face = align_chosen(image, detector.detect([image])[0], align.several_faces, align.min_face_px)
         except FaceReject:

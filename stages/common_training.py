@@ -44,13 +44,13 @@ def train(
         section: `train` of params.
         build: the networks with their first weights, each by the folder it goes to; the folder's name is the network's.
         inputs: as tracking.stage_run.stage_run.
-        out, record: the stage's folders; the first names the training state.
+        out, record: the stage's folders; the first names its state.
         open_training, open_validation: called only if needed; the latter takes the world and the images of a forward pass.
-        prepared: what the networks, by name, are trained on in place of the training set; takes what open_validation does, too.
+        prepared: what networks, by name, train on in place of the training set; takes what open_validation does, too.
     """
-    machine = load_machine()
+    machine, head = load_machine(), head_settings(entry.head, f"{where}.head")
     torch.set_num_threads(machine.threads_per_process)
-    head = head_settings(entry.head, f"{where}.head")
+    size = machine.images_per_batch
     with ExitStack() as stack:
         world = stack.enter_context(process_group())
         run = None
@@ -63,16 +63,15 @@ def train(
         named = {path.name: network for path, network in networks.items()}
         fitted = Fitted([], size_figures(named), {})
         if entry.epochs:
-            size = machine.images_per_batch
             validate = open_validation(world, size).measure if section.validate_every_epochs else None
             logger = run.log_metrics if run else lambda figures, step: None
             dataset = open_training() if prepared is None else prepared(open_training(), named, world, size)
             fitted = fit(named, dataset, head, section, entry.epochs, machine, world, out, logger, validate)
         if run:
             write_fitted(networks, fitted, entry, record)
-            num_steps = int(fitted.figures["num_steps"])
-            run.log_metrics(fitted.figures, num_steps)  # at the last step: they are no first points of the rows' curves
-            log_networks(run, {path: network.spec for path, network in networks.items()}, num_steps)
+            last = int(fitted.figures["num_steps"])  # where they are no first points of the rows' curves
+            run.log_metrics(fitted.figures, last)
+            log_networks(run, {path: network.spec for path, network in networks.items()}, last)
             forget_training(out)
 
 

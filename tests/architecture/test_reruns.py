@@ -99,7 +99,7 @@ def comment(checkout: Checkout, file: str) -> None:
         ),
         ("pipeline_lib/matching/emd/weights.py", {"rerank@uniform", "rerank@apc", "report", *SCORES} | EXPLAIN),
         ("pipeline_lib/matching/rerankers/emd.py", {"rerank@uniform", "rerank@apc", "report"}),  # whose flows it draws
-        ("pipeline_lib/matching/dam/lid.py", {"build_anchors@real", "claims", "report", *SCORES}),
+        ("pipeline_lib/matching/dam/lid.py", {"build_anchors@real", "report", *SCORES}),
         ("pipeline_lib/matching/scores/dam.py", {"score@dam"}),
         ("pipeline_lib/matching/anchors/real.py", {"build_anchors@real"}),
         ("pipeline_lib/matching/anchors/generated.py", set()),

@@ -48,6 +48,6 @@ def test_a_wrong_entry_is_named(repository: Path, tmp_path: Path, changes: dict[
 
 
 def test_what_a_stage_will_make_need_not_be_there(repository: Path, tmp_path: Path) -> None:
-    changes = {"kind": "generated", "from": "data/generators/small/generator.pt", "latent_dim": 64}
+    changes = {"kind": "generated", "from": "data/generated/generator.pt", "latent_dim": 64}
     assert check_params(written(repository, tmp_path, {}, **changes)).anchors["real"].own == {"latent_dim": 64}
     assert check_params(written(repository, tmp_path, {}, kind="class_weights")).anchors["real"].network == "iresnet"

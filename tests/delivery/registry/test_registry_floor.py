@@ -74,7 +74,7 @@ def test_a_template_is_its_photographs_person() -> None:
     for side in ("image_a", "image_b"):
         names = pa.array([f"template of {image}" for image in table[side].to_pylist()])
         table = table.set_column(table.column_names.index(side), PAIRS.field(side), names)
-    templates = {f"template of {image}": {"medium": [image]} for image in pairs.image_ids}
+    templates = {f"template of {image}": {image: 1.0} for image in pairs.image_ids}
     of_templates = PairSet(table, {}, templates, pairs.image_ids, pairs.identities)
     found = lead_over_pixels(scored(of_templates, pixels=0.5, net=3.0), "net", of_templates)
     assert found == lead_over_pixels(scored(pairs, pixels=0.5, net=3.0), "net", pairs)

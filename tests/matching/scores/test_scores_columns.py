@@ -87,7 +87,9 @@ def test_networks_are_those_of_the_settings_or_the_one_of_the_folder(data):
         opened(data, "cosine", networks=["net", "absent"])
     with pytest.raises(ParamsError, match=r"scores\.cosine"):
         opened(data, "cosine", netwroks=["net"])
-    with pytest.raises(ParamsError, match=r"no such kind[\s\S]*cosine_centred, dam, emd, face_vit, raw_pixel, regions"):
+    with pytest.raises(
+        ParamsError, match=r"no such kind[\s\S]*cosine_centred, dam, dam_sweep, emd, face_vit, raw_pixel, regions"
+    ):
         opened(data, "cosine", kind="shared")
 
 

@@ -26,8 +26,7 @@ def scored_all_pairs(entry: Entry, embedded: Path, anchors: Path) -> Iterator[tu
 
     Raises:
         DataError: a file is missing or damaged, anchors are of another network, another state of it, or among the people
-            compared, or the faces have
-            no genuine or no impostor pair.
+            compared, or the faces have no genuine or no impostor pair.
         CheckpointError: the regressor of G is missing or damaged.
     """
     store = read_embeddings(embedded)

@@ -18,6 +18,7 @@ from pipeline_lib.matching.verification.protocols.identification import (
     Search,
     Settings,
     cmc,
+    correct_pairs,
     evaluate,
     search_of,
     tpirs,
@@ -54,6 +55,12 @@ PAIRS_BY_HAND = pairs_of(PEOPLE, 4)
 
 def figures(**changed: Any) -> dict[str, float]:
     return evaluate(SCORES.ravel(), PAIRS_BY_HAND, [0.1], Settings(**changed), is_cosine=True)
+
+
+def test_the_pairs_decided_right_are_those_of_the_accuracy() -> None:
+    folds = PAIRS_BY_HAND["fold"].to_numpy()
+    correct = correct_pairs(SCORES.ravel(), PAIRS_BY_HAND, Settings(), is_cosine=True)
+    assert np.mean([correct[folds == fold].mean() for fold in (0, 1)]) == pytest.approx(figures()["accuracy_mean"])
 
 
 def test_golden_ranks() -> None:

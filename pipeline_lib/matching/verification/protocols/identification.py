@@ -67,6 +67,11 @@ def evaluate(
     }
 
 
+def correct_pairs(values: npt.ArrayLike, pairs: pa.Table, settings: Settings, is_cosine: bool) -> Bools:
+    """As kfold's, for the interval of the accuracy."""
+    return kfold.correct_pairs(values, pairs, kfold.Settings(), is_cosine)
+
+
 def curve(values: npt.ArrayLike, pairs: pa.Table) -> list[tuple[int, float]]:
     """(rank, share) of the CMC up to MAX_CMC_RANK; raises as search_of."""
     return [(rank, float(share)) for rank, share in enumerate(cmc(search_of(values, pairs))[:MAX_CMC_RANK], start=1)]

@@ -145,7 +145,7 @@ class Evidence:
         """Which pairs are above the median of the pairs' sharpness, that of the blurriest image of either face: bool (N,).
 
         Raises:
-            DataError: there is nothing that knows how sharp an image is, or an image is not aligned.
+            DataError: there is nothing that knows how sharp an image is.
         """
         if self._sharpness is None:
             raise DataError("Nobody said how sharp the faces are.", where="Evidence")
@@ -155,7 +155,8 @@ class Evidence:
         ]
         images = sorted({image for side in sides for face in side for image in face})
         found = dict(zip(images, self._sharpness(images), strict=True))
-        lower = np.min([[min(found[image] for image in face) for face in side] for side in sides], axis=0)
+        lower = np.min([[np.nanmin([found[image] for image in face]) for face in side] for side in sides], axis=0)
+        assert not np.isnan(lower).any(), "a scored pair has an aligned image on either side"
         return np.asarray(lower > np.median(lower))
 
     def _rows(self, protocol: str) -> pa.Table:

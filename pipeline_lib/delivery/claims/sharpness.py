@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.roc import Doubles
 from pipeline_lib.core.texts import MISSING, as_texts
 
@@ -29,20 +28,20 @@ def laplacian_variance(images: npt.NDArray[np.uint8]) -> Doubles:
 
 
 def read_sharpness(aligned: Path, image_ids: Sequence[str]) -> Doubles:
-    """laplacian_variance of aligned faces, (N,).
+    """laplacian_variance of aligned faces, (N,); NaN of an image that was not aligned, as some of a template's are.
 
     Args:
         aligned: the align stage's folder.
 
     Raises:
-        DataError: a file is missing or damaged, or an image is not aligned.
+        DataError: a file is missing or damaged.
     """
     from pipeline_lib.networks.embedding.images import ShardImages  # and with it OpenCV
 
     images = ShardImages(aligned)
     rows = images.image_ids.rows(as_texts(image_ids))
-    if (rows == MISSING).any():
-        lost = [image_ids[place] for place in np.flatnonzero(rows == MISSING)[:5]]
-        raise DataError("Images of pairs are not aligned.", got=lost, where=aligned)
-    blocks = (rows[first : first + BLOCK].tolist() for first in range(0, len(rows), BLOCK))
-    return np.concatenate([laplacian_variance(images.read(block)) for block in blocks])
+    found, there = np.full(len(rows), np.nan), np.flatnonzero(rows != MISSING)
+    for first in range(0, len(there), BLOCK):
+        block = there[first : first + BLOCK]
+        found[block] = laplacian_variance(images.read(rows[block].tolist()))
+    return found

@@ -79,7 +79,8 @@ def test_names_what_it_refuses(value: object, named: str) -> None:
         b"cnumpy.core.multiarray\n_reconstruct\n(tR.",
         b"c__builtin__\nbytes\n(I1000000000\ntR.",
         b"I" + b"9" * 5000 + b"\n.",
-        b"c_codecs\nencode\n(VaVutf-8\ntR.",
+        b"c_codecs\nencode\n(Va\nVutf-8\ntR.",
+        b"c_codecs\nencode\n(Va\nVno such encoding\ntR.",
     ],
 )
 def test_refuses_damage(data: bytes) -> None:

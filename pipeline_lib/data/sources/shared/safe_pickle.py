@@ -4,7 +4,6 @@ Python's own unpickler calls what a pickle names, and takes as much memory as it
 (pickletools, which only splits them), knows a few, and makes nothing but plain values.
 """
 
-import codecs
 import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -205,7 +204,7 @@ def _scalar(dtype: _Dtype, content: Any) -> Any:
 
 
 def _encoded(text: str, encoding: str) -> bytes:
-    if codecs.lookup(encoding).name != "iso8859-1":
+    if encoding not in ("latin1", "latin-1"):
         raise DataError("A pickle would call what none of faces calls.", got=f"codecs.encode to {encoding}"[:200])
     return text.encode("latin-1")
 

@@ -51,9 +51,11 @@ def line_style(number: int) -> dict[str, Any]:
     return {"color": COLOURS[colour], "linestyle": DASHES[(number + turn) % len(DASHES)]}
 
 
-def width_with_legend(width: float, num_lines: int) -> float:
-    """Inches, for a chart of `width` whose legend may stand beside it."""
-    return width + (2.6 if num_lines > MAX_LEGEND_INSIDE else 0.0)
+def size_with_legend(width: float, height: float, num_lines: int) -> tuple[float, float]:
+    """Inches of a chart of this size whose legend stands beside it where it is long, and may then be the higher of the two."""
+    if num_lines <= MAX_LEGEND_INSIDE:
+        return width, height
+    return width + 2.6, max(height, 0.18 * num_lines + 0.4)
 
 
 def add_legend(axis: "Axes", num_lines: int, inside: str) -> None:

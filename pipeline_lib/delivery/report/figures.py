@@ -20,7 +20,7 @@ from pipeline_lib.delivery.report.drawing import (
     one_panel,
     one_scale,
     several_panels,
-    width_with_legend,
+    size_with_legend,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def roc_figure(curves: Mapping[str, Curve], num_impostor: int) -> bytes:
         curves: score name -> (far, tar), each in [0, 1], ascending.
         num_impostor: pairs; the lowest FAR drawn is 1 / num_impostor.
     """
-    figure, axis = one_panel(width_with_legend(5.4, len(curves)), 4.0)
+    figure, axis = one_panel(*size_with_legend(5.4, 4.0, len(curves)))
     lowest = 1.0 / max(num_impostor, 2)
     named = {name: curve for name, curve in curves.items() if name != BASELINE}
     for number, (name, (far, tar)) in enumerate(named.items()):
@@ -65,7 +65,7 @@ def det_figure(curves: Mapping[str, Curve], num_genuine: int, num_impostor: int)
     """
     from scipy.special import ndtri
 
-    figure, axis = one_panel(width_with_legend(5.4, len(curves)), 4.4)
+    figure, axis = one_panel(*size_with_legend(5.4, 4.4, len(curves)))
     lowest = [1.0 / max(number, 4) for number in (num_impostor, num_genuine)]
     for number, (name, (far, tar)) in enumerate(curves.items()):
         errors = [np.clip(rate, low, 1 - low) for rate, low in zip((far, 1 - tar), lowest, strict=True)]
@@ -182,7 +182,7 @@ def replacement_figure(curves: Mapping[str, Mapping[str, Band]], floors: Collect
         floors: as faithfulness_figure's.
     """
     num_lines = max(map(len, curves.values()))
-    figure, axes = several_panels(len(curves), width_with_legend(4.6, num_lines), 3.2)
+    figure, axes = several_panels(len(curves), *size_with_legend(4.6, 3.2, num_lines))
     for axis, (title, explanations) in zip(axes, curves.items(), strict=True):
         draw_bands(axis, explanations, floors)
         axis.set(xlim=(0.0, 100.0), ylim=(0.0, None))
@@ -234,7 +234,7 @@ def cmc_figure(curves: Mapping[str, Curve]) -> bytes:
     Args:
         curves: score name -> (ranks from 1, shares in [0, 1]), ascending.
     """
-    figure, axis = one_panel(width_with_legend(5.4, len(curves)), 4.0)
+    figure, axis = one_panel(*size_with_legend(5.4, 4.0, len(curves)))
     styles = line_styles(curves, [BASELINE])
     for name, (ranks, shares) in curves.items():
         axis.plot(ranks, shares, **styles[name], label=name)
@@ -251,7 +251,7 @@ def loss_figure(histories: Mapping[str, Curve]) -> bytes:
     Args:
         histories: network name -> (epochs done, loss).
     """
-    figure, axis = one_panel(width_with_legend(5.4, len(histories)), 3.4)
+    figure, axis = one_panel(*size_with_legend(5.4, 3.4, len(histories)))
     for number, (name, (epoch, loss)) in enumerate(histories.items()):
         axis.plot(epoch, loss, **line_style(number), linewidth=1.4, label=name)
     axis.set(xlabel="epoch", ylabel="training loss", ylim=(0.0, None))

@@ -24,10 +24,10 @@ def verify_table(
     """Compare the photographs of each row of a table; see cli.verify.
 
     Raises:
-        DataError: `out` would replace the table; see compare.compare_pairs, explain_pairs; with `fail_on_error`, a row has no
+        DataError: `out` would replace the table; see compare.compare_pairs; with `fail_on_error`, a row has no
             answer.
     """
-    from pipeline_lib.delivery.bulk.compare import compare_pairs, explain_pairs
+    from pipeline_lib.delivery.bulk.compare import compare_pairs
     from pipeline_lib.delivery.bulk.pairs_file import read_pairs_file
     from pipeline_lib.delivery.identify.model import open_asked
 
@@ -37,14 +37,13 @@ def verify_table(
     with open_asked(model, tracking) as opened:
         logging.basicConfig(level=logging.INFO, format="%(message)s")  # the progress, where there is no terminal
         calibration = opened.verifier.calibration.deciding(fmr, threshold)
-        answers = compare_pairs(opened, pairs, out, calibration, load_machine().num_workers)
-        num_pages = 0 if explain is None else explain_pairs(opened, pairs, explain, calibration, answers)
+        answers = compare_pairs(opened, pairs, out, calibration, load_machine().num_workers, explain)
         note = opened.note
     num_wrong = sum(bool(answer[-1]) for answer in answers)
     num_matches = sum(bool(answer[4]) for answer in answers)
     typer.echo(f"{out}: {len(answers):,} pairs, {num_matches:,} matches, {num_wrong:,} without an answer")
     if explain is not None:
-        typer.echo(f"{explain}: {num_pages:,} pages")
+        typer.echo(f"{explain}: {len(answers) - num_wrong:,} pages")
     typer.echo(calibration.basis)
     if note:
         typer.echo(note)

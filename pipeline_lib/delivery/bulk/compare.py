@@ -25,10 +25,13 @@ BLOCK = 4096  # pairs scored at a time
 Answer = tuple[str, str, str, float | None, bool | None, float | None, float, str]
 
 
-def compare_pairs(opened: Opened, pairs: Path, out: Path, calibration: Calibration, num_workers: int) -> list[Answer]:
-    """Answer every row of `pairs` in `out`, which is whole or absent; features are kept beside it until then.
+def compare_pairs(
+    opened: Opened, pairs: Path, out: Path, calibration: Calibration, num_workers: int, pages: Path | None = None
+) -> list[Answer]:
+    """Answer every row of `pairs` in `out`, which is whole or absent.
 
-    A run that was stopped goes on from `<out>.partial`, a folder, which is removed at the end.
+    Features are kept beside it, in the folder `<out>.partial`, until it and its pages are there: a run that was stopped goes on
+    from them.
 
     Args:
         opened: the verifier.
@@ -36,13 +39,17 @@ def compare_pairs(opened: Opened, pairs: Path, out: Path, calibration: Calibrati
         out: a CSV file with COLUMNS; a row that has no answer says why under error.
         calibration: that decides.
         num_workers: processes that detect.
+        pages: a folder for <id>.html of every row that has an answer, the page of `verify --html`; those that are there stay.
 
     Raises:
-        DataError: see read_pairs_file; `out` cannot be written; the score compares pixels, which are not kept.
+        DataError: see read_pairs_file; an id makes no name of a page; `out` or a page cannot be written; the score compares
+            pixels, which are not kept.
     """
     if opened.verifier.scorer.needs.pixels:
         raise DataError("A score of pixels is compared pair by pair.", got=opened.verifier.settings.score)
     rows = read_pairs_file(pairs)
+    if pages and (bad := [row.id for row in rows if Path(row.id).name != row.id or row.id in (".", "..")]):
+        raise DataError("An id makes no name of a page.", got=bad[:5], allowed="ids without /", where=pairs)
     scratch = out.with_name(f"{out.name}.partial")
     with output_file(out) as partial:
         partial.touch()  # that it can be written is found out before the work
@@ -54,34 +61,21 @@ def compare_pairs(opened: Opened, pairs: Path, out: Path, calibration: Calibrati
             writer = csv.writer(handle)
             writer.writerow(COLUMNS)
             writer.writerows([_text(value) for value in answer] for answer in answers)
+    if pages is not None:
+        pages.mkdir(parents=True, exist_ok=True)
+        _explain([row for row, answer in zip(rows, answers, strict=True) if not answer[-1]], opened, calibration, pages)
     shutil.rmtree(scratch)
     return answers
 
 
-def explain_pairs(
-    opened: Opened, pairs: Path, folder: Path, calibration: Calibration, answers: Sequence[Answer]
-) -> int:
-    """Write `folder`/<id>.html, the page of `verify --html`, for every row that has an answer, unless it is there already.
-
-    Returns:
-        how many pages there are now.
-
-    Raises:
-        DataError: an id makes no file name, or a page cannot be written.
-    """
-    rows = read_pairs_file(pairs)
-    if bad := [row.id for row in rows if Path(row.id).name != row.id or row.id in (".", "..")]:
-        raise DataError("An id makes no name of a page.", got=bad[:5], allowed="ids without /", where=pairs)
-    folder.mkdir(parents=True, exist_ok=True)
-    todo = [row for row, answer in zip(rows, answers, strict=True) if not answer[-1]]
-    for row in track(todo, "pages", len(todo)):
+def _explain(rows: Sequence[PairRow], opened: Opened, calibration: Calibration, folder: Path) -> None:
+    for row in track(rows, "pages", len(rows)):
         page = folder / f"{row.id}.html"
         if page.exists():
             continue
         [answer] = opened.verifier.compare([(row.path_a, row.path_b)], explain=True, calibration=calibration)
         with output_file(page) as partial:
             partial.write_text(as_page(_verdict(opened, row, answer)), encoding="utf-8", errors=ESCAPED)
-    return len(todo)
 
 
 def _answers(opened: Opened, rows: Sequence[PairRow], features: Features, calibration: Calibration) -> Iterator[Answer]:

@@ -165,6 +165,12 @@ def test_every_composition_is_valid(data: str, scale: str, tmp_path: Path) -> No
     check_params(tmp_path / "params.yaml", files=False)
 
 
+@pytest.mark.parametrize("scale", ["distilled", "thesis", "scores"])
+def test_scales_for_photographs_with_names_are_valid(scale: str, tmp_path: Path) -> None:
+    compose(tmp_path, "data=cfp_lfw", f"scale={scale}")
+    check_params(tmp_path / "params.yaml", files=False)
+
+
 @pytest.mark.parametrize(
     "groups", [("data=demo",), ("data=cfp_lfw", "scale=small", "generators.gan.judge=dlib_resnet")]
 )

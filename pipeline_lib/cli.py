@@ -17,6 +17,7 @@ from pipeline_lib.core.files import ESCAPED, clear_output, output_file, read_jso
 from pipeline_lib.delivery.bulk.command import embed, verify_table
 from pipeline_lib.delivery.identify.command import identify
 from pipeline_lib.delivery.registry.ask import CHAMPION, ask
+from pipeline_lib.delivery.registry.options import ModelUri, TrackingUri
 from pipeline_lib.delivery.report.tables import as_text, headline_table
 from pipeline_lib.delivery.verdict import words
 from pipeline_lib.delivery.verdict.page import as_page
@@ -28,12 +29,6 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 app.add_typer(study, name="study")
 app.command()(identify)
 app.command()(embed)
-TrackingUri = Annotated[
-    str | None,
-    typer.Option(
-        "--tracking-uri", help="MLflow's store; else MLFLOW_TRACKING_URI, else ./mlflow.db.", show_default=False
-    ),
-]
 Data = Annotated[Path, typer.Option(help="The rebuild's data folder.")]
 
 
@@ -124,9 +119,7 @@ def verify(
     fail_on_error: Annotated[
         bool, typer.Option("--fail-on-error", help="With --pairs: exit with 1 if a pair has no answer.")
     ] = False,
-    model: Annotated[
-        str | None, typer.Option(help=f"The registered model; default: {CHAMPION}.", show_default=False)
-    ] = None,
+    model: ModelUri = None,
     tracking: TrackingUri = None,
 ) -> None:
     """Say whether two photographs show one person, how sure that is, and which parts of the face say so.

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.delivery.registry.ask import CHAMPION
+from pipeline_lib.delivery.registry.options import ModelUri, TrackingUri
 from pipeline_lib.params.machine import load_machine
 
 
@@ -56,15 +56,8 @@ def verify_table(
 def embed(
     folder: Annotated[Path, typer.Argument(help="A folder of photographs, or of one folder a person.")],
     out: Annotated[Path, typer.Option(help="The Parquet file: path, vector, error.")],
-    model: Annotated[
-        str | None, typer.Option(help=f"The registered model; default: {CHAMPION}.", show_default=False)
-    ] = None,
-    tracking: Annotated[
-        str | None,
-        typer.Option(
-            "--tracking-uri", help="MLflow's store; else MLFLOW_TRACKING_URI, else ./mlflow.db.", show_default=False
-        ),
-    ] = None,
+    model: ModelUri = None,
+    tracking: TrackingUri = None,
 ) -> None:
     """Write the embedding of every photograph of a folder; a call that was stopped goes on where it was.
 

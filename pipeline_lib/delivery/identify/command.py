@@ -9,7 +9,7 @@ import typer
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import ESCAPED, clear_output, output_file
-from pipeline_lib.delivery.registry.ask import CHAMPION
+from pipeline_lib.delivery.registry.options import ModelUri, TrackingUri
 from pipeline_lib.params.machine import load_machine
 
 
@@ -43,15 +43,8 @@ def identify(
             help="Folder for the gallery's features; default: ~/.cache/face-verifier/galleries.", show_default=False
         ),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help=f"The registered model; default: {CHAMPION}.", show_default=False)
-    ] = None,
-    tracking: Annotated[
-        str | None,
-        typer.Option(
-            "--tracking-uri", help="MLflow's store; else MLFLOW_TRACKING_URI, else ./mlflow.db.", show_default=False
-        ),
-    ] = None,
+    model: ModelUri = None,
+    tracking: TrackingUri = None,
 ) -> None:
     """Say who of a folder of photographs another photograph may show, or that it is nobody of them.
 

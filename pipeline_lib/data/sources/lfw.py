@@ -12,6 +12,7 @@ from pipeline_lib.core.files import atomic_dir
 from pipeline_lib.data.photos.folder import visible
 from pipeline_lib.data.sources.shared.names import normalise_name
 from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, make_image_id
+from pipeline_lib.data.sources.shared.text_tables import read_text
 
 # Ours, then what the official archives and scikit-learn's fetcher unpack to.
 IMAGE_FOLDERS = ("images", "lfw_funneled", "lfw-deepfunneled", "lfw")
@@ -28,6 +29,7 @@ class LfwPair:
     genuine: bool
 
 
+FILE = "A file of LFW"
 FETCHES = True  # what is not here
 
 
@@ -48,7 +50,7 @@ def read(folder: Path) -> SourceFaces:
         raise DataError("LFW's folder of photographs is missing.", allowed=" or ".join(IMAGE_FOLDERS), where=folder)
     photos = [_photo(path) for path in visible(images, "*/*.jpg")]
     identities = {photo.image_id: photo.identity for photo in photos}
-    pairs = [_pair(pair) for pair in parse_pairs(_text(folder / "pairs.txt"), folder / "pairs.txt")]
+    pairs = [_pair(pair) for pair in parse_pairs(read_text(folder / "pairs.txt", FILE), folder / "pairs.txt")]
     missing = {image for pair in pairs for image in (pair.image_a, pair.image_b)} - identities.keys()
     if missing:
         raise DataError(
@@ -56,7 +58,9 @@ def read(folder: Path) -> SourceFaces:
         )
     names_file = folder / "lfw-names.txt"
     names = (
-        {line.split()[0] for line in _text(names_file).splitlines() if line.strip()} if names_file.is_file() else set()
+        {line.split()[0] for line in read_text(names_file, FILE).splitlines() if line.strip()}
+        if names_file.is_file()
+        else set()
     )
     return SourceFaces(photos, pairs, frozenset(identities.values()) | {normalise_name(name) for name in names})
 
@@ -145,12 +149,3 @@ def _photo(path: Path) -> PhotoRecord:
 
 def _pair(pair: LfwPair) -> PairRecord:
     return PairRecord("lfw", pair.fold, _image_id(*pair.a), _image_id(*pair.b), pair.genuine)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError("A file of LFW is missing.", where=path) from None
-    except UnicodeDecodeError as error:
-        raise DataError("A file of LFW is no UTF-8 text.", got=error, where=path) from error

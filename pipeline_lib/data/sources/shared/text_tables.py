@@ -18,7 +18,7 @@ def read_csv_rows(path: Path, required: Sequence[str]) -> tuple[list[str], Itera
         DataError: no such file, no UTF-8, a column is missing or named twice; while the rows are read: a row has more or
             fewer fields than the header.
     """
-    lines = list(csv.reader(_text(path).splitlines()))
+    lines = list(csv.reader(read_text(path).splitlines()))
     columns = [name.strip() for name in lines[0]] if lines else []
     if any(name not in columns for name in required) or len(set(columns)) < len(columns):
         raise DataError(
@@ -53,7 +53,7 @@ def read_fields(path: Path, num: int, separator: str | None = None) -> Iterator[
     Raises:
         DataError: no such file, no UTF-8; while the lines are read: one has another number of fields.
     """
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         fields = [field.strip() for field in line.split(separator)] if line.strip() else []
         if len(fields) == num:
             yield f"{path}:{number}", fields
@@ -70,10 +70,17 @@ def one_of(text: str, values: Mapping[str, bool], place: str) -> bool:
     return values[text.lower()]
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path, what: str = "A file") -> str:
+    """A UTF-8 text, with or without a byte order mark.
+
+    Raises:
+        DataError: it is missing, cannot be read, or is no such text; calls it `what`.
+    """
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise DataError("A file is missing.", where=path) from None
+        raise DataError(f"{what} is missing.", where=path) from None
+    except OSError as error:
+        raise DataError(f"{what} cannot be read.", got=error.strerror or error, where=path) from error
     except UnicodeDecodeError as error:
-        raise DataError("A file is no UTF-8 text.", got=error, where=path) from error
+        raise DataError(f"{what} is no UTF-8 text.", got=error, where=path) from error

@@ -54,11 +54,12 @@ def explain_pairs(
                 logger.warning("%s: %s and %s are left out: %s", entry, pair.image_a, pair.image_b, error)
                 failures.append(error)
                 continue
-            maps.write(pair, found)
-            if pair.is_shown:
+            name = f"{num_shown:02d}_{pair.kind}" if pair.is_shown else None
+            maps.write(pair, found, name)
+            if name is not None:
                 sure = "" if found.confidence is None else f", decision right with confidence {found.confidence:.2f}"
                 picture = pair_picture(faces.images, found, caption=f"{pair.kind} pair{sure}")
-                (pictures / f"{num_shown:02d}_{pair.kind}.png").write_bytes(picture)
+                (pictures / f"{name}.png").write_bytes(picture)
                 num_shown += 1
         if failures and len(failures) == len(sampled):
             raise failures[0]

@@ -26,7 +26,6 @@ from pipeline_lib.delivery.report.drawing import (
 if TYPE_CHECKING:
     pass
 
-BASELINE = "raw_pixel"
 GENUINE, IMPOSTOR = "#0072b2", "#d55e00"
 NUM_BINS = 40
 DET_TICKS = (0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
@@ -34,21 +33,19 @@ DET_TICKS = (0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 Curve = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 
-def roc_figure(curves: Mapping[str, Curve], num_impostor: int) -> bytes:
+def roc_figure(curves: Mapping[str, Curve], num_impostor: int, floors: Collection[str] = ()) -> bytes:
     """ROC of several scores on one protocol; the FAR axis is logarithmic and ends where the impostors resolve no more.
 
     Args:
         curves: score name -> (far, tar), each in [0, 1], ascending.
         num_impostor: pairs; the lowest FAR drawn is 1 / num_impostor.
+        floors: the scores that the others must beat, dotted.
     """
     figure, axis = one_panel(*size_with_legend(5.4, 4.0, len(curves)))
     lowest = 1.0 / max(num_impostor, 2)
-    named = {name: curve for name, curve in curves.items() if name != BASELINE}
-    for number, (name, (far, tar)) in enumerate(named.items()):
-        axis.plot(np.maximum(far, lowest), tar, **line_style(number), linewidth=1.6, label=name)
-    if BASELINE in curves:
-        far, tar = curves[BASELINE]
-        axis.plot(np.maximum(far, lowest), tar, **FLOOR_STYLE, label=BASELINE)
+    for name, style in line_styles(curves, floors).items():
+        far, tar = curves[name]
+        axis.plot(np.maximum(far, lowest), tar, **style, label=name)
     axis.set(xscale="log", xlim=(lowest, 1.0), ylim=(0.0, 1.02))
     axis.set_xlabel(f"false accept rate ({num_impostor} impostor pairs)")
     axis.set_ylabel("true accept rate")
@@ -56,20 +53,20 @@ def roc_figure(curves: Mapping[str, Curve], num_impostor: int) -> bytes:
     return as_svg(figure)
 
 
-def det_figure(curves: Mapping[str, Curve], num_genuine: int, num_impostor: int) -> bytes:
+def det_figure(curves: Mapping[str, Curve], num_genuine: int, num_impostor: int, floors: Collection[str] = ()) -> bytes:
     """Detection error trade-off (Martin et al. 1997): both error rates on probit axes, where normal scores give straight lines.
 
     Args:
-        curves: as roc_figure's.
+        curves, floors: as roc_figure's.
         num_genuine, num_impostor: pairs; the axes end where they resolve no more.
     """
     from scipy.special import ndtri
 
     figure, axis = one_panel(*size_with_legend(5.4, 4.4, len(curves)))
     lowest = [1.0 / max(number, 4) for number in (num_impostor, num_genuine)]
-    for number, (name, (far, tar)) in enumerate(curves.items()):
+    for name, style in line_styles(curves, floors).items():
+        far, tar = curves[name]
         errors = [np.clip(rate, low, 1 - low) for rate, low in zip((far, 1 - tar), lowest, strict=True)]
-        style = FLOOR_STYLE if name == BASELINE else {**line_style(number), "linewidth": 1.6}
         axis.plot(*(ndtri(rate) for rate in errors), **style, label=name)
     for bound, low in ((axis.xaxis, lowest[0]), (axis.yaxis, lowest[1])):
         ticks = [rate for rate in DET_TICKS if rate >= low]
@@ -228,14 +225,15 @@ def beta_figure(curves: Mapping[str, Mapping[str, Band]], measure: str) -> bytes
     return as_svg(figure)
 
 
-def cmc_figure(curves: Mapping[str, Curve]) -> bytes:
+def cmc_figure(curves: Mapping[str, Curve], floors: Collection[str] = ()) -> bytes:
     """Share of the probes that are found, by rank, on a logarithmic axis.
 
     Args:
         curves: score name -> (ranks from 1, shares in [0, 1]), ascending.
+        floors: as roc_figure's.
     """
     figure, axis = one_panel(*size_with_legend(5.4, 4.0, len(curves)))
-    styles = line_styles(curves, [BASELINE])
+    styles = line_styles(curves, floors)
     for name, (ranks, shares) in curves.items():
         axis.plot(ranks, shares, **styles[name], label=name)
     axis.set(xscale="log", ylim=(0.0, 1.02))

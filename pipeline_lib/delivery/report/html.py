@@ -1,6 +1,9 @@
-"""Self-contained pages: templates with everything escaped, pictures as data: URLs, no script and nothing from outside."""
+"""Self-contained pages: templates with everything escaped, pictures as data: URLs, nothing from outside."""
 
 import base64
+import hashlib
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 TEMPLATES = Path(__file__).with_name("templates")
 WEBP_QUALITY = 85
+PX_A_POINT = 96 / 72  # CSS's
+SVG_SIZE = re.compile(rb'<svg [^>]*width="([0-9.]+)pt" height="([0-9.]+)pt"')
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture in a page: its data: URL, and its own size in CSS pixels, so that nothing moves while a page is read."""
+
+    uri: str
+    width: int
+    height: int
 
 
 def render(template: str, values: dict[str, object], folder: Path = TEMPLATES) -> str:
@@ -31,16 +45,25 @@ def data_uri(data: bytes, media_type: str = "image/png") -> str:
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
-def photo_uri(png: bytes) -> str:
-    """A picture with faces in it as a data: URL, as WebP: a sixth of the PNG's size, and a page may have a hundred."""
+def photo(png: bytes) -> Picture:
+    """A picture with faces in it, as WebP: a sixth of the PNG's size, and a page may have a hundred."""
     import cv2
 
     image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None, "a picture that the pipeline drew"
     done, data = cv2.imencode(".webp", np.asarray(image), [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY])
     assert done, "a picture that the pipeline drew"
-    return data_uri(data.tobytes(), "image/webp")
+    return Picture(data_uri(data.tobytes(), "image/webp"), image.shape[1], image.shape[0])
 
 
-def svg_uri(data: bytes) -> str:
-    """A drawing as a data: URL."""
-    return data_uri(data, "image/svg+xml")
+def drawing(svg: bytes) -> Picture:
+    """A chart of drawing.as_svg, whose size its first tag states in points."""
+    found = SVG_SIZE.search(svg)
+    assert found is not None, "a drawing of matplotlib's"
+    width, height = (round(float(points) * PX_A_POINT) for points in found.groups())
+    return Picture(data_uri(svg, "image/svg+xml"), width, height)
+
+
+def script_digest(script: str) -> str:
+    """How a page's policy names the one script that it lets a browser run: SHA-256, base64."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -6,11 +6,14 @@ from markupsafe import Markup
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.delivery.report.chapter import About, chapters_of
-from pipeline_lib.delivery.report.html import render
+from pipeline_lib.delivery.report.hero import read_hero
+from pipeline_lib.delivery.report.html import TEMPLATES, render, script_digest
+
+SCRIPT = TEMPLATES / "report.js"
 
 
 def build_page(data: Path, about: About) -> str:
-    """The page's HTML.
+    """The page's HTML; its one script is its own, and a policy in its head lets a browser run that alone and load nothing.
 
     Args:
         data: the folder that the stages wrote to; chapters whose files it lacks are left out.
@@ -28,4 +31,7 @@ def build_page(data: Path, about: About) -> str:
     ]
     if not shown:
         raise DataError("There is nothing to report; run the stages before.", where=data)
-    return render("report.html.j2", {"chapters": shown})
+    script = SCRIPT.read_text(encoding="utf-8")
+    hero = read_hero(data, about.params.scores)
+    values = {"chapters": shown, "hero": hero, "script": Markup(script), "digest": script_digest(script)}
+    return render("report.html.j2", values)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.delivery.claims.ranked import entry_words
 from pipeline_lib.delivery.report.strips import FirstPlaces
-from pipeline_lib.delivery.report.tables import NO_FIGURE, Table
+from pipeline_lib.delivery.report.tables import NO_FIGURE, Table, marked, sign_of
 
 ALL = "all"  # the row of all kinds together
 METRICS = ("p_at_1", "rp", "map_at_r")
@@ -47,6 +47,7 @@ def kinds_table(kinds: Mapping[str, Mapping[str, Any]], places: FirstPlaces) -> 
         DataError: a kind lacks a figure, or the two files disagree.
     """
     rows, groups = [], []
+    signs: dict[tuple[int, int], int] = {}
     faults = [key for key in FAULTS if any(row.get(key) for row in kinds.values())]
     for kind in sorted(kinds, key=lambda kind: (kind == ALL, kind)):
         row = kinds[kind]
@@ -66,11 +67,12 @@ def kinds_table(kinds: Mapping[str, Mapping[str, Any]], places: FirstPlaces) -> 
         if counted != num_right:
             problem = "Ranks and metrics of a re-ranking disagree; rerun the rerank stage."
             raise DataError(problem, got=f"{kind}: {counted} first places right, of P@1 {num_right}")
+        signs[len(rows), KIND_COLUMNS.index("change")] = sign_of(row["change"]["p_at_1"])
         changed = " / ".join(str(int(rows_of[among].sum())) for rows_of in (places.mended, places.spoilt))
         rows.append((kind, str(row["num_queries"]), *first, change, bound, *others, changed, *counts))
         groups.append(kind == ALL)
     columns = (*KIND_COLUMNS, *(FAULTS[key] for key in faults))
-    return Table(columns, tuple(rows), tuple(groups), num_words=1)
+    return Table(columns, tuple(rows), tuple(groups), 1, **marked(signs))
 
 
 def summary_table(entries: Mapping[str, Figures]) -> Table:

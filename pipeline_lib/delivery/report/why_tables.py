@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipeline_lib.core.bootstrap import Estimate, IdentityBootstrap
 from pipeline_lib.delivery.report.drawing import Band
-from pipeline_lib.delivery.report.tables import NO_FIGURE, Table
+from pipeline_lib.delivery.report.tables import NO_FIGURE, Table, marked, sign_of
 from pipeline_lib.why.explanation.shared.rank_correlation import map_correlation
 from pipeline_lib.why.faithfulness.decisions import SHOWN_SHARE, errors
 from pipeline_lib.why.faithfulness.means import resampled
@@ -65,6 +65,7 @@ def differences_table(entries: Entries) -> Table | None:
     if not others:
         return None
     rows, groups = [], []
+    signs: dict[tuple[int, int], int] = {}
     for protocol in _protocols(item.faithfulness for item in entries.values()):
         ours = _rows(entries[first].faithfulness, protocol)
         for number, other in enumerate(others):
@@ -74,13 +75,15 @@ def differences_table(entries: Entries) -> Table | None:
                 continue
             sample = resampled([(ours[pair]["identity"],) * 2 for pair in pairs])
             cells = []
-            for column in AREAS:
-                sign = -1 if column in LESS_IS_BETTER else 1
-                cells.append(_mean(sample, [sign * (ours[pair][column] - theirs[pair][column]) for pair in pairs], "+"))
+            for place, column in enumerate(AREAS, start=2):
+                turned = -1 if column in LESS_IS_BETTER else 1
+                gain = sample.estimate([turned * (ours[pair][column] - theirs[pair][column]) for pair in pairs])
+                signs[len(rows), place] = sign_of({"low": gain.low, "high": gain.high})
+                cells.append(_shown(gain, "+", percent=False))
             rows.append((protocol, f"{first} against {other}", *cells))
             groups.append(number == 0)
     names = (name.rstrip(" ↑↓") for name in AREAS.values())
-    return Table(("protocol", "better by", *names), tuple(rows), tuple(groups))
+    return Table(("protocol", "better by", *names), tuple(rows), tuple(groups), 2, **marked(signs))
 
 
 def errors_table(entries: Entries) -> Table | None:

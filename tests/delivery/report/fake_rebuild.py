@@ -75,7 +75,7 @@ def make_about(num_example_pairs: int = 3, **sections: object) -> About:
             "network": NETWORKS["iresnet"], "alone": {}, "groups": {"p56": list(POSITIONS)}, "weights": {"logistic": _WEIGHTS}
         },
         "anchors": {},
-        "scores": {},
+        "scores": {"raw_pixel": {"kind": "raw_pixel", "of": "align"}, "cosine": {"kind": "cosine", "of": "embed"}},
         "galleries": {"iresnet": {"of": "networks"}},
         "rerank": {"apc": OF_RERANK},
         "explanations": {name: {"kind": kind, "network": "rrfnet56", "with": "none"} for name, kind in EXPLANATIONS.items()},
@@ -293,7 +293,10 @@ def write_explanation(folder: Path, entry: str) -> None:
     ):  # fmt: skip
         table = table_from_rows([{key: row[key] for key in schema.names} for row in kept], schema)
         write_table(folder / f"{name}.parquet", table, schema)
-    maps = [{key: row.get(key) for key in MAPS.names} for row in rows]
+    drawn = ("00_genuine", None, "02_genuine", "01_impostor")
+    maps = [
+        {key: row.get(key) for key in MAPS.names} | {"picture": name} for row, name in zip(rows, drawn, strict=True)
+    ]
     with pa.ipc.new_file(folder / "maps.arrow", MAPS) as file:
         file.write_table(table_from_rows(maps, MAPS))
     curve = [

@@ -47,13 +47,13 @@ def test_what_is_too_small_stands_in_brackets(tmp_path: Path) -> None:
     spread = {"fmr_spread_by_view": 0.0325, "fmr_ratio_by_view": 2.0}
     data = write(tmp_path, rows, [], {"lfw": {"cosine:a": spread, "cosine:b": {}}})
     values = groups.show(groups.read(data), make_about())
-    assert values["score"] == "cosine:a"
+    assert values["score"] == "cosine of a"
     assert values["by_group"].rows == (
         ("lfw", "view", "frontal", "", "90.00 %", "12.50 %", "(5.00 %)", "75.00 %", "25", "40 + 60"),
         ("lfw", "view", "profile", "genuine pairs only", "–", "–", "(5.00 %)", "75.00 %", "25", "40 + 60"),
     )
     assert values["by_group"].groups == (True, False)
-    assert values["spreads"].rows == (("lfw", "view", "cosine:a", "–", "3.25", "–", "2.00"),)
+    assert values["spreads"].rows == (("lfw", "view", "cosine of a", "–", "3.25", "–", "2.00"),)
 
 
 def test_the_registered_score_is_shown(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_the_registered_score_is_shown(tmp_path: Path) -> None:
     (data / "register").mkdir()
     (data / "register/registered.json").write_text(json.dumps({"version": "1", "metric": {"score": "cosine:b"}}))
     values = groups.show(groups.read(data), make_about())
-    assert (values["score"], values["spreads"]) == ("cosine:b", None)
+    assert (values["score"], values["spreads"]) == ("cosine of b", None)
     assert [row[2] for row in values["by_group"].rows] == ["x"]
 
 
@@ -71,10 +71,12 @@ def test_searches_and_their_curves(tmp_path: Path) -> None:
     data = write(tmp_path, [], curves, {"s": {"cosine:a": FIGURES}, "lfw": {"cosine:a": {"auc": 1.0}}})
     values = identification.show(identification.read(data), make_about())
     assert values["searches"].columns[2:5] == ("rank 1", "rank 10", "TPIR@FPIR 0.01")
-    assert values["searches"].rows == (("s", "cosine:a", "50.00 %", "75.00 %", "25.00 %", "4", "9", "6", "3"),)
+    assert values["searches"].rows == (
+        ("s", "cosine of a\ncosine:a", "50.00 %", "75.00 %", "25.00 %", "4", "9", "6", "3"),
+    )
     ((name, picture),) = values["pictures"]
     assert name == "s"
-    assert picture.startswith("data:image/svg+xml")
+    assert picture.uri.startswith("data:image/svg+xml")
 
 
 def test_a_damaged_table_of_curves_is_named(tmp_path: Path) -> None:

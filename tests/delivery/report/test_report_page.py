@@ -1,7 +1,9 @@
 """The page: complete, self-contained, without names, and escaped."""
 
+import json
 import re
 import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,10 +12,14 @@ import pytest
 from fake_rebuild import HOSTILE, IMPORTED, make_about, write_rebuild
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.delivery.report.page import build_page
+from pipeline_lib.delivery.report.html import script_digest
+from pipeline_lib.delivery.report.page import SCRIPT, build_page
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 VOID = {"meta", "img", "br", "hr", "link", "input"}
-NO_PARTS: dict[str, object] = {"networks": {}, "regions": {}, "galleries": {}, "rerank": {}, "explanations": {}}
+NO_PARTS: dict[str, object] = {
+    "networks": {}, "regions": {}, "galleries": {}, "rerank": {}, "explanations": {}, "scores": {},
+}  # fmt: skip
 
 
 class Outline(HTMLParser):
@@ -26,6 +32,7 @@ class Outline(HTMLParser):
         self.ids: list[str] = []
         self.tags: set[str] = set()
         self.texts: list[str] = []
+        self.scripts: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
@@ -39,7 +46,7 @@ class Outline(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.texts.append(data)
+        (self.scripts if self.open and self.open[-1] == "script" else self.texts).append(data)
 
 
 def outline(page: str) -> Outline:
@@ -57,7 +64,8 @@ def text_of(page: str) -> str:
 def chapters(page: str) -> list[str]:
     """The anchors of the navigation, which must be those of the chapters."""
     parsed = outline(page)
-    linked = [address[1:] for address in parsed.addresses if address.startswith("#")]
+    navigation = page[page.index("<nav>") : page.index("</nav>") + len("</nav>")]
+    linked = [address[1:] for address in outline(navigation).addresses]
     assert linked == parsed.ids
     return linked
 
@@ -77,9 +85,11 @@ def page(data: Path) -> str:
 def test_page_is_well_formed_and_self_contained(page: str) -> None:
     parsed = outline(page)
     assert all(address.startswith(("data:image/", "#")) for address in parsed.addresses)
+    assert parsed.scripts == [SCRIPT.read_text()]  # its own, which the policy in its head names by its digest
+    assert f"script-src 'sha256-{script_digest(parsed.scripts[0])}'" in page
     without_pictures = re.sub(r"data:image/[a-z+]+;base64,[A-Za-z0-9+/=]+", "", page)
     assert not re.search(r"https?://|//[a-z]|@import|url\(", without_pictures)
-    assert not parsed.tags & {"script", "link", "iframe", "object"}
+    assert not parsed.tags & {"link", "iframe", "object"}
 
 
 def test_page_has_its_chapters_in_order(page: str) -> None:
@@ -112,8 +122,10 @@ def test_page_shows_the_figures_of_all_stages(page: str) -> None:
         "0.951 to 0.999",  # and the interval of its AUC
         "12.5 %",  # a calibration error
         "raw_pixel",
-        "70.0 % accuracy of raw pixels there",
-        "The registered score: cosine:rrfnet56",
+        f"95.4 % Accuracy on {HOSTILE}; raw pixels 70.0 %",
+        "By the cosine of rrfnet56: the registered model's.",
+        "The registered score: cosine of rrfnet56",
+        "cosine of rrfnet56 cosine:rrfnet56 95.40",
         "81.25 ± 1.25 +0.70 ± 0.05",  # a region's accuracy on val and its weight
         "eye, nose and cheek",
         "combined: regions:56",
@@ -127,7 +139,7 @@ def test_page_shows_the_figures_of_all_stages(page: str) -> None:
         "rrfnet56_additive 0.600 [0.600, 0.600] 0.200 [0.200, 0.200]",  # insertion and deletion areas
         "75.0 [75.0, 75.0] 3",  # partners at the same place
         "rrfnet56_random 0.500 [0.500, 0.500]",
-        "rrfnet56_additive against rrfnet56_random +0.100 [+0.100, +0.100] +0.200 [+0.200, +0.200]",
+        "rrfnet56_additive against rrfnet56_random +0.100 [+0.100, +0.100] better +0.200 [+0.200, +0.200] better",
         "100.0 [100.0, 100.0] −100.0 [−100.0, −100.0] 66.7 [0.0, 100.0] 0.0 [0.0, 0.0]",  # FPR, FNR and their changes
         "rrfnet56_additive additive 1.0 21.0 4 0 +0.25",
         "+1.00: unchanged",
@@ -142,9 +154,52 @@ def test_page_shows_the_figures_of_all_stages(page: str) -> None:
 
 def test_number_of_example_pairs_is_kept_and_both_kinds_come_first(data: Path) -> None:
     page = build_page(data, make_about(num_example_pairs=2))
-    assert page.count('alt="genuine pair') == 1  # the random map, which is noise, has no pictures
-    assert page.count('alt="impostor pair') == 1
-    assert build_page(data, make_about(num_example_pairs=0)).count("pair explained by") == 0
+    assert (
+        page.count(", of one person: cosine 0.500, threshold 0.400, explained by") == 1
+    )  # the random map, noise, has none
+    assert page.count(", of two people: cosine 0.500, threshold 0.400, explained by") == 1
+    assert 'class="verdict miss">a false match<' in page
+    assert build_page(data, make_about(num_example_pairs=0)).count("explained by") == 0
+
+
+def test_every_picture_states_its_size(page: str) -> None:
+    pictures = re.findall(r"<img [^>]*>", page)
+    assert pictures
+    assert all(re.search(r' width="[1-9][0-9]*" height="[1-9][0-9]*"', picture) for picture in pictures)
+
+
+DRIVER = """
+const table = document.querySelector("table"), area = [...table.tHead.rows[0].cells].findIndex((c) => c.textContent === "AUC");
+const column = () => [...table.tBodies[0].rows].map((row) => row.cells[area].firstChild.textContent);
+const head = table.tHead.rows[0].cells[area], said = [column()];
+for (let turn = 0; turn < 3; turn++) { head.querySelector("button").click(); said.push([head.ariaSort, column()]); }
+const saved = document.querySelector("a.save");
+saved.addEventListener("click", (event) => event.preventDefault());
+saved.click();
+const out = document.createElement("output");
+out.textContent = JSON.stringify({ said, name: saved.download, start: saved.href.slice(0, 26),
+  wide: document.documentElement.scrollWidth, room: innerWidth });
+document.body.append(out);
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_tables_are_sorted_and_charts_saved_in_a_browser(page: str, tmp_path: Path) -> None:
+    """At 420 px, without the policy, which would not let a driver in."""
+    text = re.sub(r'<meta http-equiv="Content[^>]+>', "", page).replace("</body>", f"<script>{DRIVER}</script></body>")
+    (tmp_path / "page.html").write_text(text, encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
+    command = [str(CHROMIUM), *options, "--window-size=420,900", "--dump-dom", (tmp_path / "page.html").as_uri()]
+    dom = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    (found,) = re.findall(r"<output>(.*)</output>", dom)
+    result = json.loads(found)
+    first, down, up, again = result["said"]
+    assert down == ["descending", sorted(first, reverse=True)]
+    assert up == ["ascending", sorted(first)]
+    assert again == [None, first]
+    assert re.fullmatch(r"[a-z0-9-]+\.svg", result["name"])
+    assert result["start"] == "data:image/svg+xml;base64,"
+    assert result["wide"] <= result["room"]  # nothing but the tables scrolls sideways
 
 
 @pytest.mark.parametrize(
@@ -199,7 +254,7 @@ def test_only_an_imported_checkpoint_and_cosine(tmp_path: Path) -> None:
     assert "Here are 4, with 12 photographs; the networks have published weights (published)." in text
     assert f"Nothing is registered: there was no champion {HOSTILE}." in text
     assert "The best score on the validation pairs: cosine:published" in text
-    assert "accuracy of raw pixels" not in text
+    assert "raw pixels 7" not in text
 
 
 def test_a_model_with_the_package_s_calibration_says_so_and_is_drawn_with_it(tmp_path: Path) -> None:

@@ -43,9 +43,10 @@ def test_headline_of_nothing_is_empty() -> None:
 def test_intervals_are_second_lines_where_they_are_asked_for() -> None:
     ends = {"auc_low": 0.25, "auc_high": 0.75, "tar@0.1": 0.5, "tar@0.1_low": 0.125, "tar@0.1_high": 1.0}
     metrics = {"lfw": {"a": {**ROW, **ends, "num_identities": 12}, "b": {**ROW, "constant_scores": 1.0}}}
-    shown, constant = headline_table(metrics, with_intervals=True).rows
+    shown, constant = headline_table(metrics, {"a": "a in words"}).rows
     assert shown[3:] == ("0.5000\n0.250 to 0.750", "12.50 %", "50.00 %\n12.5 to 100.0", "3 + 4\n12 people")
-    assert constant[1] == "b (constant: tells nothing)"
+    assert (shown[1], constant[1]) == ("a in words\na", "b (constant: tells nothing)")
+    assert headline_table(metrics, {}).best == {(0, 3), (1, 3)}  # the largest AUC, which both have
     plain = headline_table(metrics)
     assert plain.columns[5:] == ("TAR@FAR 0.1", "pairs")  # the ends are no rates
     assert "\n" not in "".join(cell for row in plain.rows for cell in row)
@@ -55,8 +56,8 @@ def test_calibrations_have_a_row_where_they_were_judged() -> None:
     judged = {f"{name}_{kind}": 0.25 for name in ("cllr", "calibration_error") for kind in ("logistic", "isotonic")}
     ends = {"calibration_error_isotonic_low": 0.125, "calibration_error_isotonic_high": 0.5}
     table = calibration_table(
-        {"lfw": {"a": {**ROW, **judged, **ends, "min_cllr": 0.5}}, "val": {"a": {**ROW, "min_cllr": 0.5}}}
+        {"lfw": {"a": {**ROW, **judged, **ends, "min_cllr": 0.5}}, "val": {"a": {**ROW, "min_cllr": 0.5}}}, {}
     )
     assert table is not None
     assert table.rows == (("lfw", "a", "0.500", "0.250", "0.250", "25.0 %", "25.0 %\n12.5 to 50.0"),)
-    assert calibration_table({"val": {"a": ROW}}) is None
+    assert calibration_table({"val": {"a": ROW}}, {}) is None

@@ -1,9 +1,13 @@
-"""Patches in words."""
+"""Patches, scores and decisions in words."""
 
 import pytest
 
+from pipeline_lib.core.kinds import kind_names
 from pipeline_lib.data.patches.grid import layout_positions
 from pipeline_lib.delivery.report.areas import describe_patch
+from pipeline_lib.delivery.report.pair_words import Decided, Decisions
+from pipeline_lib.delivery.report.score_words import WORDS, score_words
+from pipeline_lib.params.scores import Score
 
 
 @pytest.mark.parametrize(
@@ -32,3 +36,35 @@ def test_mirrored_patches_have_mirrored_names() -> None:
             assert sorted(swapped.replace(" and ", ", ").split(", ")) == sorted(
                 mirrored.replace(" and ", ", ").split(", ")
             )
+
+
+def entry(kind: str, of: str = "embed") -> Score:
+    return Score.model_validate({"kind": kind, "of": of})
+
+
+def test_columns_in_words() -> None:
+    scores = {"cosine": entry("cosine"), "mine": entry("cosine"), "dam": entry("dam", "embed/net"), "odd": entry("odd")}
+    columns = ["cosine:net", "mine:net", "dam:r", "odd:x", "cosine", "elsewhere:net"]
+    said = ["cosine of net", "cosine of net (mine)", "DAM-R of net", "odd:x", "cosine", "elsewhere:net"]
+    assert [score_words(column, scores) for column in columns] == said
+
+
+def test_every_kind_of_score_has_words() -> None:
+    assert set(WORDS) == set(kind_names("matching.scores"))
+
+
+@pytest.mark.parametrize(
+    ("genuine", "score", "verdict", "wrong"),
+    [(True, 0.5, "match", False), (True, 0.3, "a miss", True), (False, 0.5, "a false match", True),
+     (False, 0.3, "no match", False), (True, 0.4, "a miss", True)],
+)  # fmt: skip
+def test_a_decision_in_words(genuine: bool, score: float, verdict: str, wrong: bool) -> None:
+    pair = {"protocol": "p", "image_a": "a", "image_b": "b", "genuine": genuine, "score": score}
+    decided = Decisions(None, {"cosine:net": {"threshold": 0.4}}).of(pair, "net", {"cosine": entry("cosine")})
+    assert (decided.verdict, decided.is_wrong) == (verdict, wrong)
+    assert f"cosine {score:.3f}, threshold 0.400" in decided.text
+
+
+def test_a_pair_without_a_threshold_has_no_verdict() -> None:
+    pair = {"protocol": "p", "image_a": "a", "image_b": "b", "genuine": True, "score": 0.5}
+    assert Decisions(None, {}).of(pair, "net", {}) == Decided("p, of one person: cosine 0.500", "")

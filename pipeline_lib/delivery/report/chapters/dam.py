@@ -26,7 +26,7 @@ from pipeline_lib.delivery.report.dam_curves import (
     two_people,
 )
 from pipeline_lib.delivery.report.figures import Curve, roc_figure
-from pipeline_lib.delivery.report.html import svg_uri
+from pipeline_lib.delivery.report.html import drawing
 from pipeline_lib.delivery.report.inputs import read_curves
 from pipeline_lib.delivery.report.tables import NO_FIGURE, Table
 from pipeline_lib.matching.anchors.shared.anchors import ANCHORS_FILE, read_anchors
@@ -109,7 +109,7 @@ def show(found: Dam, about: About) -> dict[str, object]:
         "anchors": _anchors_table(found),
         "likeness": _likeness_table(found),
         "all_pairs": {
-            name: (_all_pairs_table(rows), svg_uri(_all_pairs_figure(rows, curves)))
+            name: (_all_pairs_table(rows), drawing(_all_pairs_figure(rows, curves)))
             for name, (rows, curves) in named.items()
         },
     }
@@ -142,7 +142,7 @@ def _network(found: Dam, network: str, entries: list[Scored]) -> dict[str, objec
         "own_class": _own_class_values(found, network),
         "falling": None
         if own.falling is None
-        else svg_uri(dam_figures.falling_figure({first.anchors_name: own.falling})),
+        else drawing(dam_figures.falling_figure({first.anchors_name: own.falling})),
     }
 
 
@@ -151,7 +151,7 @@ def _people_values(found: tuple[str, tuple[Person, Person]] | None) -> dict[str,
         return None
     split, (first, second) = found
     gaps = [distance(first.genuine[place], second.genuine[place]) for place in (0, 1)]
-    return {"split": split, "picture": svg_uri(dam_figures.people_figure((first, second))), "gaps": gaps}
+    return {"split": split, "picture": drawing(dam_figures.people_figure((first, second))), "gaps": gaps}
 
 
 def _sweep(evidence: Evidence, network: str, cosine: str) -> dict[str, object] | None:
@@ -162,7 +162,7 @@ def _sweep(evidence: Evidence, network: str, cosine: str) -> dict[str, object] |
         if drawn:
             scale, num_neighbours = entry.setting
             own = {"k": float(num_neighbours), "s": scale}
-            return {"name": entry.name, "picture": svg_uri(dam_figures.sweep_figure(drawn, own))}
+            return {"name": entry.name, "picture": drawing(dam_figures.sweep_figure(drawn, own))}
     return None
 
 
@@ -173,7 +173,7 @@ def _own_class_values(found: Dam, network: str) -> dict[str, object] | None:
         if about.network == network and own is not None:
             low, high = own.segments()
             shares = [overlap(values[low], values[high]) for values in (own.cosines, own.normalised)]
-            return {"name": name, "picture": svg_uri(dam_figures.own_class_figure(own)), "overlaps": shares}
+            return {"name": name, "picture": drawing(dam_figures.own_class_figure(own)), "overlaps": shares}
     return None
 
 

@@ -10,7 +10,7 @@ from pipeline_lib.core.files import read_json
 from pipeline_lib.delivery.report import figures
 from pipeline_lib.delivery.report.chapter import About
 from pipeline_lib.delivery.report.drawing import Band
-from pipeline_lib.delivery.report.html import svg_uri
+from pipeline_lib.delivery.report.html import drawing
 from pipeline_lib.delivery.report.tables import NO_FIGURE, Table
 
 ORDER = 45
@@ -40,7 +40,7 @@ def show(found: Mapping[str, Any], about: About) -> dict[str, object]:
                 "over": over,
                 "tables": [(measure, fusion_table(each["table"], measure)) for measure in MEASURES],
                 "sweeps": [
-                    (measure, svg_uri(figures.beta_figure(beta_curves(sweep, measure), measure)))
+                    (measure, drawing(figures.beta_figure(beta_curves(sweep, measure), measure)))
                     for sweep in each["curves"].values()
                     for measure in MEASURES
                     if beta_curves(sweep, measure)

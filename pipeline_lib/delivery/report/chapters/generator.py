@@ -13,7 +13,7 @@ from pipeline_lib.core.tables import read_table
 from pipeline_lib.delivery.report import figures
 from pipeline_lib.delivery.report.chapter import About, of_params, subfolders
 from pipeline_lib.delivery.report.figures import Curve
-from pipeline_lib.delivery.report.html import photo_uri, svg_uri
+from pipeline_lib.delivery.report.html import drawing, photo
 from pipeline_lib.delivery.report.inputs import columns, read_csv, read_picture
 from pipeline_lib.delivery.report.tables import Table
 from pipeline_lib.schemas.nearest_faces import (
@@ -93,10 +93,10 @@ def _entry(name: str, generated: Generated) -> dict[str, object]:
         for measure in MEASURES
     }
     return {
-        "sheet": photo_uri(generated.sheet),
-        "strips": {measure: photo_uri(strip) for measure, strip in generated.strips.items()},
-        "losses": svg_uri(figures.loss_figure(generated.losses)),
-        "nearest": svg_uri(figures.nearest_figure(curves, limits)),
+        "sheet": photo(generated.sheet),
+        "strips": {measure: photo(strip) for measure, strip in generated.strips.items()},
+        "losses": drawing(figures.loss_figure(generated.losses)),
+        "nearest": drawing(figures.nearest_figure(curves, limits)),
         "copies": table,
         "num_copies": max(int(generated.metrics[f"{measure}.num_copies"]) for measure in MEASURES),
     }

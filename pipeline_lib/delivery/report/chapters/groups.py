@@ -8,8 +8,10 @@ from typing import Any
 from pipeline_lib.core.files import read_json
 from pipeline_lib.delivery.report.chapter import About
 from pipeline_lib.delivery.report.inputs import Rows, read_csv
+from pipeline_lib.delivery.report.score_words import score_words
 from pipeline_lib.delivery.report.tables import NO_FIGURE, Table, headline_scores
 from pipeline_lib.matching.verification.groups import MIN_ERRORS, MIN_PEOPLE, RATES
+from pipeline_lib.params.scores import Score
 
 ORDER = 24
 TITLE = "Groups"
@@ -46,9 +48,9 @@ def show(found: Groups, about: About) -> dict[str, object]:
     scores = list(dict.fromkeys(row["score"] for row in found.rows))
     score = found.registered if found.registered in scores else scores[0]
     return {
-        "score": score,
+        "score": score_words(score, about.params.scores),
         "by_group": group_table([row for row in found.rows if row["score"] == score]),
-        "spreads": spread_table(found.rows, found.metrics),
+        "spreads": spread_table(found.rows, found.metrics, about.params.scores),
         "min_errors": MIN_ERRORS,
         "min_people": MIN_PEOPLE,
     }
@@ -70,7 +72,7 @@ def group_table(rows: Rows) -> Table:
     return Table((*columns, *named, "people", "pairs"), tuple(lines), tuple(begins), num_words=4)
 
 
-def spread_table(rows: Rows, metrics: Metrics) -> Table | None:
+def spread_table(rows: Rows, metrics: Metrics, scores: Mapping[str, Score]) -> Table | None:
     """A row a protocol, attribute and score of which two groups or more are told; None where there is none."""
     lines: list[tuple[str, ...]] = []
     for protocol, attribute in dict.fromkeys((row["protocol"], row["attribute"]) for row in rows):
@@ -80,7 +82,15 @@ def spread_table(rows: Rows, metrics: Metrics) -> Table | None:
             ratio = figures.get(f"fmr_ratio_by_{attribute}")
             if any(spread is not None for spread in spreads):
                 shown = (NO_FIGURE if spread is None else f"{100 * spread:.2f}" for spread in spreads)
-                lines.append((protocol, attribute, score, *shown, NO_FIGURE if ratio is None else f"{ratio:.2f}"))
+                lines.append(
+                    (
+                        protocol,
+                        attribute,
+                        score_words(score, scores),
+                        *shown,
+                        NO_FIGURE if ratio is None else f"{ratio:.2f}",
+                    )
+                )
     columns = ("protocol", "by", "score", "accuracy, points", "FMR, points", "FNMR, points", "FMR, ratio")
     return Table(columns, tuple(lines), _begins(lines), num_words=3) if lines else None
 

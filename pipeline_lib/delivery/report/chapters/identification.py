@@ -8,9 +8,10 @@ from typing import Any
 from pipeline_lib.core.files import read_json
 from pipeline_lib.delivery.report.chapter import About
 from pipeline_lib.delivery.report.figures import Curve, cmc_figure
-from pipeline_lib.delivery.report.html import svg_uri
+from pipeline_lib.delivery.report.html import drawing
 from pipeline_lib.delivery.report.inputs import read_curves
-from pipeline_lib.delivery.report.tables import NO_FIGURE, Table, headline_scores, protocols_of
+from pipeline_lib.delivery.report.score_words import BASELINE, score_words
+from pipeline_lib.delivery.report.tables import NO_FIGURE, Table, headline_scores, named, protocols_of
 
 ORDER = 26
 TITLE = "Identification"
@@ -43,16 +44,21 @@ def read(data: Path) -> Identification | None:
 
 def show(found: Identification, about: About) -> dict[str, object]:
     """A table of all searches, and a picture of each."""
+    searches = {protocol: found.metrics[protocol] for protocol in found.curves}
+    columns = {name for scores in (*searches.values(), *found.curves.values()) for name in scores}
+    words = {name: score_words(name, about.params.scores) for name in columns}
     pictures = []
     for protocol in protocols_of(found.curves):
-        curves = found.curves[protocol]
-        pictures.append((protocol, svg_uri(cmc_figure({name: curves[name] for name in headline_scores(curves)}))))
-    searches = {protocol: found.metrics[protocol] for protocol in found.curves}
-    return {"searches": search_table(searches), "pictures": pictures}
+        curves = {words[name]: found.curves[protocol][name] for name in headline_scores(found.curves[protocol])}
+        pictures.append((protocol, drawing(cmc_figure(curves, [words.get(BASELINE, BASELINE)]))))
+    return {"searches": search_table(searches, words), "pictures": pictures}
 
 
-def search_table(metrics: Metrics) -> Table:
-    """A row a protocol and score of kind identification: ranks of the closed set, TPIR at FPIR of the open one."""
+def search_table(metrics: Metrics, words: Mapping[str, str]) -> Table:
+    """A row a protocol and score of kind identification: ranks of the closed set, TPIR at FPIR of the open one.
+
+    `words`: see tables.headline_table.
+    """
     rows = [
         (protocol, score, metrics[protocol][score])
         for protocol in protocols_of(metrics)
@@ -66,7 +72,7 @@ def search_table(metrics: Metrics) -> Table:
     lines = [
         (
             protocol,
-            score,
+            named(score, words),
             *(NO_FIGURE if row.get(key) is None else f"{100 * row[key]:.2f} %" for key in (*ranks, *tpirs)),
             *(str(row[name]) for name in ("num_gallery", "num_probes", "num_mated", "num_strangers")),
         )

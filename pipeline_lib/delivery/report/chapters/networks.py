@@ -8,7 +8,7 @@ from typing import Any
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import read_json
 from pipeline_lib.delivery.report.chapter import About, of_params, subfolders
-from pipeline_lib.delivery.report.figures import BASELINE
+from pipeline_lib.delivery.report.score_words import BASELINE
 from pipeline_lib.delivery.report.tables import NO_FIGURE, Table, protocols_of
 from pipeline_lib.params.networks import Network, NetworkOver
 

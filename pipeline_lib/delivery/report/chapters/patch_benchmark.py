@@ -17,7 +17,7 @@ from pipeline_lib.core.tables import read_table
 from pipeline_lib.delivery.report import figures
 from pipeline_lib.delivery.report.chapter import About, of_params, subfolders
 from pipeline_lib.delivery.report.drawing import Band
-from pipeline_lib.delivery.report.html import photo_uri, svg_uri
+from pipeline_lib.delivery.report.html import drawing, photo
 from pipeline_lib.delivery.report.inputs import read_pictures
 from pipeline_lib.delivery.report.tables import NO_FIGURE, Table
 from pipeline_lib.params.explain import Explanation
@@ -88,7 +88,7 @@ def _shown(
     """Of one network: [(protocol, figure, table)] and pictures."""
     floors = [name for name in entries if sections[name].kind == FLOOR]
     protocols = [
-        (protocol, svg_uri(_curves(entries, floors, protocol, seed)), _areas(entries, sections, protocol, seed))
+        (protocol, drawing(_curves(entries, floors, protocol, seed)), _areas(entries, sections, protocol, seed))
         for protocol in _protocols(entries)
     ]
     return {"protocols": protocols, "pictures": _pictures(entries, floors, num_pairs)}
@@ -162,8 +162,8 @@ def _pictures(
     for kind in ("genuine", "impostor"):
         for pair in [pair for pair in pairs if kind in pair][: min(NUM_SHOWN, num_pairs)]:
             having = {name: pictures for name, pictures in shown.items() if f"{pair}{PATCHES}" in pictures}
-            steps = [(name, photo_uri(pictures[f"{pair}{STEPS}"])) for name, pictures in having.items()]
-            found.append((kind, photo_uri(next(iter(having.values()))[f"{pair}{PATCHES}"]), steps))
+            steps = [(name, photo(pictures[f"{pair}{STEPS}"])) for name, pictures in having.items()]
+            found.append((kind, photo(next(iter(having.values()))[f"{pair}{PATCHES}"]), steps))
     return found
 
 

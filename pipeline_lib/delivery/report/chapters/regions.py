@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline_lib.core.files import read_json
 from pipeline_lib.delivery.report.chapter import About, of_params, subfolders
-from pipeline_lib.delivery.report.html import data_uri
+from pipeline_lib.delivery.report.html import photo
 from pipeline_lib.delivery.report.inputs import Rows, read_csv, read_picture
 from pipeline_lib.delivery.report.region_table import regions_table
 from pipeline_lib.delivery.report.region_variants import variants_table
@@ -60,5 +60,5 @@ def show(found: Regions, about: About) -> dict[str, object]:
     return {
         "regions": regions_table(rows, of_params(found.fits, entries)),
         "variants": variants_table(found.rows, of_params(found.metrics, entries)),
-        "weight_maps": {name: data_uri(picture) for name, picture in maps.items()},
+        "weight_maps": {name: photo(picture) for name, picture in maps.items()},
     }

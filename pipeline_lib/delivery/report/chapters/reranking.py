@@ -16,7 +16,7 @@ from pipeline_lib.delivery.report.alpha_curves import alpha_curves
 from pipeline_lib.delivery.report.chapter import About, of_params, subfolders
 from pipeline_lib.delivery.report.drawing import Band
 from pipeline_lib.delivery.report.flows import Flow, open_flows
-from pipeline_lib.delivery.report.html import photo_uri, svg_uri
+from pipeline_lib.delivery.report.html import drawing, photo
 from pipeline_lib.delivery.report.inputs import read_images
 from pipeline_lib.delivery.report.reranking_tables import (
     Figures,
@@ -102,9 +102,9 @@ def show(found: Mapping[str, Reranked], about: About) -> dict[str, object]:
             "section": entry,
             "table": kinds_table(item.figures.kinds, item.places),
             "searched": searched_words(item.search),
-            "curve": svg_uri(figures.alpha_figure(item.curves, entry["alpha"])) if item.curves else None,
-            "weights": None if item.weights is None else photo_uri(encode_png(item.weights)),
-            "strips": [(strip, photo_uri(encode_png(picture))) for strip, picture in item.strips] if is_first else [],
+            "curve": drawing(figures.alpha_figure(item.curves, entry["alpha"])) if item.curves else None,
+            "weights": None if item.weights is None else photo(encode_png(item.weights)),
+            "strips": [(strip, photo(encode_png(picture))) for strip, picture in item.strips] if is_first else [],
             "is_first": is_first,
         }
     return {"entries": entries, "summary": summary_table({name: item.figures for name, item in shown.items()})}

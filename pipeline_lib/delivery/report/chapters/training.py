@@ -10,7 +10,7 @@ from pipeline_lib.core.files import read_json
 from pipeline_lib.delivery.report import figures
 from pipeline_lib.delivery.report.chapter import About, of_params, subfolders
 from pipeline_lib.delivery.report.figures import Curve
-from pipeline_lib.delivery.report.html import svg_uri
+from pipeline_lib.delivery.report.html import drawing
 from pipeline_lib.delivery.report.inputs import columns, read_csv
 from pipeline_lib.delivery.report.tables import NO_FIGURE, Table
 
@@ -60,7 +60,7 @@ def show(found: Mapping[str, Mapping[str, Training]], about: About) -> dict[str,
         of_group = of_params(found[group], named[group])
         curves = {name: training.history for name, training in of_group.items() if len(training.history[0])}
         if curves:
-            losses.append((title, svg_uri(figures.loss_figure(curves))))
+            losses.append((title, drawing(figures.loss_figure(curves))))
         trainings |= of_group
     return {"losses": losses, "trainings": trainings_table(trainings)}
 

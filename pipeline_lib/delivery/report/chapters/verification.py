@@ -14,10 +14,18 @@ from pipeline_lib.core.files import read_json
 from pipeline_lib.data.sources.shared.aligned_pairs import VALIDATION
 from pipeline_lib.delivery.report import figures
 from pipeline_lib.delivery.report.chapter import About
-from pipeline_lib.delivery.report.figures import BASELINE, Curve
-from pipeline_lib.delivery.report.html import svg_uri
+from pipeline_lib.delivery.report.figures import Curve
+from pipeline_lib.delivery.report.html import drawing
 from pipeline_lib.delivery.report.inputs import Rows, columns, read_csv, read_curves, read_pair_scores
-from pipeline_lib.delivery.report.tables import calibration_table, headline_scores, headline_table, protocols_of
+from pipeline_lib.delivery.report.score_words import BASELINE, score_words
+from pipeline_lib.delivery.report.tables import (
+    calibration_table,
+    headline_scores,
+    headline_table,
+    protocols_of,
+    registered_score,
+    shown_score,
+)
 
 ORDER = 20
 TITLE = "Verification"
@@ -63,11 +71,10 @@ def show(found: Verification, about: About) -> dict[str, object]:
     Raises:
         DataError: the files do not agree on which scores there are.
     """
-    values: dict[str, object] = {
-        "registered": found.registered,
-        "headline": headline_table(found.metrics, with_intervals=True),
-    }
-    score = _shown_score(found)
+    columns = {name for scores in found.metrics.values() for name in scores}
+    words = {name: score_words(name, about.params.scores) for name in columns}
+    values: dict[str, object] = {"registered": found.registered, "headline": headline_table(found.metrics, words)}
+    score = shown_score(found.metrics, found.registered)
     if score is None:
         return {**values, "score": None}
     protocol = first_protocol(found.scores)
@@ -76,15 +83,17 @@ def show(found: Verification, about: About) -> dict[str, object]:
         raise DataError("The verification figures lack a score.", got=sorted(known), allowed=score)
     return {
         **values,
-        "score": score,
-        "is_registered": score == _registered_score(found),
-        "facts": _facts(known, protocol, score),
+        "score": words[score],
+        "is_registered": score == registered_score(found.registered),
         "protocol": protocol,
         "calibration": _calibrations(found).get(score),
-        "histograms": svg_uri(_histograms(found, protocol, score)),
-        "rocs": [(name, svg_uri(_roc(found, name)), svg_uri(_det(found, name))) for name in protocols_of(found.roc)],
-        "calibrations": calibration_table(found.metrics),
-        "reliability": [(name, svg_uri(picture)) for name, picture in _reliability(found, score).items()],
+        "histograms": drawing(_histograms(found, protocol, score, words)),
+        "rocs": [
+            (name, drawing(_roc(found, name, words)), drawing(_det(found, name, words)))
+            for name in protocols_of(found.roc)
+        ],
+        "calibrations": calibration_table(found.metrics, words),
+        "reliability": [(name, drawing(picture)) for name, picture in _reliability(found, score).items()],
     }
 
 
@@ -100,64 +109,40 @@ def first_protocol(scores: pa.Table) -> str:
     return str(next((name for name in names if name != VALIDATION), names[0]))
 
 
-def _registered_score(found: Verification) -> str | None:
-    """The registered model's column; None where nothing is registered."""
-    if found.registered is None or found.registered["version"] is None:
-        return None
-    return str(found.registered["metric"]["score"])
-
-
 def _calibrations(found: Verification) -> dict[str, Mapping[str, Any]]:
     """By score: of the validation pairs, and the registered model's own, which may be the package's."""
-    registered = _registered_score(found)
+    registered = registered_score(found.registered)
     if found.registered is None or registered is None:
         return dict(found.calibration)
     return {**found.calibration, registered: found.registered["calibration"]}
 
 
-def _shown_score(found: Verification) -> str | None:
-    """The registered score, else the one with the largest AUC on the validation pairs; None where there are no scores."""
-    registered = _registered_score(found)
-    if registered is not None:
-        return registered
-    judged = found.metrics.get(VALIDATION) or next(iter(found.metrics.values()), {})
-    return max(judged, key=lambda name: float(judged[name]["auc"]), default=None)
-
-
-def _facts(figures_of: Mapping[str, Mapping[str, Any]], protocol: str, score: str) -> list[tuple[str, str]]:
-    shown = [(f"{100 * figures_of[score]['accuracy_mean']:.1f} %", f"accuracy of {score} on {protocol}")]
-    area = f"{figures_of[score]['auc']:.3f}"
-    baseline = figures_of.get(BASELINE)
-    if baseline is None or score == BASELINE:
-        return [*shown, (area, "AUC")]
-    accuracy = f"{100 * baseline['accuracy_mean']:.1f} %"
-    return [*shown, (accuracy, "accuracy of raw pixels there"), (area, f"AUC (raw pixels {baseline['auc']:.3f})")]
-
-
-def _histograms(found: Verification, protocol: str, score: str) -> bytes:
+def _histograms(found: Verification, protocol: str, score: str, words: Mapping[str, str]) -> bytes:
     table = found.scores.filter(pc.equal(found.scores["protocol"], protocol))
     genuine = table["genuine"].to_numpy()
     names = [name for name in dict.fromkeys((BASELINE, score)) if name in table.column_names]
-    shown = {name: table[name].to_numpy().astype(np.float64) for name in names}
+    shown = {words[name]: table[name].to_numpy().astype(np.float64) for name in names}
     calibrations = _calibrations(found)
-    thresholds = {name: float(calibrations[name]["threshold"]) for name in shown if name in calibrations}
+    thresholds = {words[name]: float(calibrations[name]["threshold"]) for name in names if name in calibrations}
     return figures.score_histograms(shown, genuine, thresholds)
 
 
-def _roc(found: Verification, protocol: str) -> bytes:
-    return figures.roc_figure(_drawn(found, protocol), _most(found, protocol, "num_impostor"))
+def _roc(found: Verification, protocol: str, words: Mapping[str, str]) -> bytes:
+    return figures.roc_figure(
+        _drawn(found, protocol, words), _most(found, protocol, "num_impostor"), [words.get(BASELINE, BASELINE)]
+    )
 
 
-def _det(found: Verification, protocol: str) -> bytes:
+def _det(found: Verification, protocol: str, words: Mapping[str, str]) -> bytes:
     counts = (_most(found, protocol, name) for name in ("num_genuine", "num_impostor"))
-    return figures.det_figure(_drawn(found, protocol), *counts)
+    return figures.det_figure(_drawn(found, protocol, words), *counts, [words.get(BASELINE, BASELINE)])
 
 
-def _drawn(found: Verification, protocol: str) -> dict[str, Curve]:
+def _drawn(found: Verification, protocol: str, words: Mapping[str, str]) -> dict[str, Curve]:
     curves = found.roc[protocol]
     # The mean-centred cosines lie on the plain ones to within a line's width; the table has their figures.
     shown = {name: curves[name] for name in headline_scores(curves) if not name.startswith("cosine_centred:")}
-    return shown or dict(curves)
+    return {words.get(name, name): curve for name, curve in (shown or curves).items()}
 
 
 def _most(found: Verification, protocol: str, count: str) -> int:

@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from pipeline_lib.core.files import read_json
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.delivery.report import figures, why_tables
 from pipeline_lib.delivery.report.chapter import About, of_params, subfolders
 from pipeline_lib.delivery.report.drawing import Band
-from pipeline_lib.delivery.report.html import photo_uri, svg_uri
+from pipeline_lib.delivery.report.html import Picture, drawing, photo
 from pipeline_lib.delivery.report.inputs import read_bands, read_pictures
+from pipeline_lib.delivery.report.pair_words import Decisions, read_decisions
 from pipeline_lib.delivery.report.why_tables import Explained
 from pipeline_lib.params.section import NONE
 from pipeline_lib.schemas.blurring import BLURRING
@@ -38,13 +41,22 @@ class Folder:
     gallery: Mapping[str, bytes]
 
 
-def read(data: Path) -> dict[str, Folder] | None:
-    """By entry; None where there is none.
+@dataclass(frozen=True)
+class Why:
+    """Each entry's folder, by its name, and what was decided of the pairs."""
+
+    folders: Mapping[str, Folder]
+    decisions: Decisions
+
+
+def read(data: Path) -> Why | None:
+    """None where nothing was explained.
 
     Raises:
         DataError: a file is missing or damaged.
     """
-    return {folder.name: read_explained(folder) for folder in subfolders(data / "explain")} or None
+    folders = {folder.name: read_explained(folder) for folder in subfolders(data / "explain")}
+    return Why(folders, read_decisions(data)) if folders else None
 
 
 def read_explained(folder: Path) -> Folder:
@@ -61,11 +73,11 @@ def read_explained(folder: Path) -> Folder:
     return Folder(measured, curves, read_pictures(folder / "pictures"), read_pictures(folder / "gallery"))
 
 
-def show(found: Mapping[str, Folder], about: About) -> dict[str, object]:
+def show(found: Why, about: About) -> dict[str, object]:
     """For each network that is explained: figures and tables of all its entries, and pictures pair by pair."""
     sections = about.params.explanations
     networks: dict[str, dict[str, Folder]] = {}
-    for name, item in of_params(found, sections).items():
+    for name, item in of_params(found.folders, sections).items():
         networks.setdefault(sections[name].network, {})[name] = item
     teachers = {name: entry.teacher for name, entry in about.params.networks.items() if entry.teacher != NONE}
     kinds = {name: entry.kind for name, entry in sections.items()}
@@ -75,7 +87,10 @@ def show(found: Mapping[str, Folder], about: About) -> dict[str, object]:
                 **_measured(entries, kinds),
                 "teacher": teachers.get(network),
                 "galleries": _galleries(entries, kinds),
-                "pictures": _pictures(entries, kinds, about.params.report.num_example_pairs),
+                "pictures": [
+                    (found.decisions.of(pair, network, about.params.scores), pictures)
+                    for pair, pictures in _pictures(entries, kinds, about.params.report.num_example_pairs)
+                ],
             }
             for network, entries in networks.items()
         }
@@ -93,11 +108,11 @@ def _measured(folders: Mapping[str, Folder], kinds: Mapping[str, str]) -> dict[s
                 curves.setdefault(protocol, {}).setdefault(metric, {})[name] = curve
     bands = {protocol: why_tables.error_bands(entries, protocol) for protocol in curves}
     return {
-        "curves": [(name, svg_uri(figures.faithfulness_figure(panels, floors))) for name, panels in curves.items()],
+        "curves": [(name, drawing(figures.faithfulness_figure(panels, floors))) for name, panels in curves.items()],
         "areas": why_tables.areas_table(entries),
         "differences": why_tables.differences_table(entries),
         "errors": why_tables.errors_table(entries),
-        "bands": [(name, svg_uri(figures.errors_figure(panels, floors))) for name, panels in bands.items() if panels],
+        "bands": [(name, drawing(figures.errors_figure(panels, floors))) for name, panels in bands.items() if panels],
         "cost": why_tables.cost_table(entries, kind_of),
         "agreement": why_tables.agreement_table(entries),
         "additivity": _additivity(entries),
@@ -110,22 +125,23 @@ def _additivity(entries: Mapping[str, Explained]) -> float | None:
     return float(np.max(errors)) if errors else None
 
 
-def _galleries(entries: Mapping[str, Folder], kinds: Mapping[str, str]) -> list[tuple[str, str]]:
+def _galleries(entries: Mapping[str, Folder], kinds: Mapping[str, str]) -> list[tuple[str, Picture]]:
     """(entry, its best, median and worst pair)."""
     shown = ((name, item) for name, item in entries.items() if kinds[name] != FLOOR)
-    return [(name, photo_uri(picture)) for name, item in shown for picture in item.gallery.values()]
+    return [(name, photo(picture)) for name, item in shown for picture in item.gallery.values()]
 
 
 def _pictures(
     entries: Mapping[str, Folder], kinds: Mapping[str, str], num_pairs: int
-) -> list[tuple[str, list[tuple[str, str]]]]:
-    """("genuine" or "impostor", [(entry, picture)]) of the first pairs: every explanation explains the same ones."""
+) -> list[tuple[dict[str, Any], list[tuple[str, Picture]]]]:
+    """(the pair's row of maps.arrow, [(entry, picture)]) of the first pairs: every explanation explains the same ones."""
     shown = {name: item for name, item in entries.items() if kinds[name] != FLOOR}
-    pairs = dict.fromkeys(pair for item in shown.values() for pair in item.pictures)
+    columns = ["picture", "protocol", "image_a", "image_b", "genuine", "score"]
+    rows: dict[str, dict[str, Any]] = {}
+    for item in shown.values():
+        drawn = item.measured.maps.select(columns).filter(pc.is_valid(item.measured.maps["picture"]))
+        rows = {row["picture"]: row for row in drawn.to_pylist()} | rows
     return [
-        (
-            pair.partition("_")[2],
-            [(name, photo_uri(item.pictures[pair])) for name, item in shown.items() if pair in item.pictures],
-        )
-        for pair in sorted(pairs)[:num_pairs]
+        (rows[pair], [(name, photo(item.pictures[pair])) for name, item in shown.items() if pair in item.pictures])
+        for pair in sorted(rows)[:num_pairs]
     ]

@@ -22,8 +22,8 @@ class MapWriter:
     def __init__(self, file: Any) -> None:
         self._file = file
 
-    def write(self, pair: SampledPair, explanation: "Explanation") -> None:
-        """Append one pair."""
+    def write(self, pair: SampledPair, explanation: "Explanation", picture: str | None = None) -> None:
+        """Append one pair; `picture`: the name of its picture, where one is drawn."""
         terms, boxes = explanation.terms, explanation.boxes
         row = {
             "protocol": pair.protocol,
@@ -36,6 +36,7 @@ class MapWriter:
             "confidence": explanation.confidence,
             "terms": None if terms is None else terms.reshape(-1),
             "boxes": None if boxes is None else boxes.tolist(),
+            "picture": picture,
         }
         self._file.write_batch(pa.RecordBatch.from_pylist([row], schema=MAPS))
 

@@ -1,26 +1,28 @@
 """The rebuild: the DVC graph as a Prefect flow, one task a stage, independent stages at once up to a limit."""
 
 import os
-import re
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from prefect import State, flow, get_run_logger, task
-from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
+from prefect.runtime import deployment, flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.dvc_graph import StageFailed, read_metrics, read_pipeline, run_stage
+from flows.dvc_graph import StageFailed, read_pipeline, run_stage
 from flows.gpus import GpuPool, visible_gpus
 from flows.processes import Processes
+from flows.publish import publish
 from pipeline_lib.data.photos.bad_entries import check_entries
 from pipeline_lib.leftovers import remove_leftovers
 from pipeline_lib.params.load import PARAMS_FILE
 from pipeline_lib.params.machine import STAGES_AT_ONCE, Machine, load_machine
 from pipeline_lib.params.whole import load_params
+from pipeline_lib.tracking.lineage import git_state
 
 # Groups of stages that compute on a GPU where there is one; the others are shown none.
 GPU_STAGES = {"align", "attack", "build_anchors", "explain", "rerank"}
@@ -71,9 +73,16 @@ def cached() -> "State[str]":
     return Completed(name="Cached", message="DVC: nothing changed", data="cached")
 
 
-@flow(name="rebuild", task_runner=ThreadPoolTaskRunner())  # type: ignore[arg-type]
+def run_name() -> str:
+    """Of a flow run: `nightly 2026-11-28 02:00 UTC, commit 7a2f0f4`; one that no deployment started is `by hand`."""
+    commit, state = git_state(Path(flow_run.parameters["root"]))
+    changed = " and changes" if state == "dirty" else ""
+    return f"{deployment.name or 'by hand'} {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit[:7]}{changed}"
+
+
+@flow(name="rebuild", flow_run_name=run_name, task_runner=ThreadPoolTaskRunner())  # type: ignore[arg-type]
 def rebuild(root: str = ".", retries: int = 1, retry_delay_s: float = 10.0) -> dict[str, str]:
-    """Bring every stage of dvc.yaml up to date and publish metrics and links as artifacts.
+    """Bring every stage of dvc.yaml up to date and publish figures and links as artifacts.
 
     Args:
         root: the repository's folder.
@@ -127,36 +136,6 @@ def rebuild(root: str = ".", retries: int = 1, retry_delay_s: float = 10.0) -> d
     outcomes = {stage: "cached" if state.name == "Cached" else "ran" for stage, state in states.items()}
     publish(folder, outcomes)
     return outcomes
-
-
-def publish(folder: Path, outcomes: dict[str, str]) -> None:
-    """Show what ran and, if anything did, the metrics and the report in Prefect's UI."""
-    create_table_artifact(
-        key="stages",
-        table=[{"stage": stage, "outcome": outcome} for stage, outcome in outcomes.items()],
-        description="What ran",
-    )
-    if "ran" not in outcomes.values():
-        return
-    for file, metrics in read_metrics(folder).items():
-        key = re.sub(r"[^a-z0-9]+", "-", file.lower().removeprefix("data/").removesuffix("/metrics.json"))
-        rows = [{"metric": name, "value": value} for name, value in flatten(metrics).items()]
-        create_table_artifact(key=f"metrics-{key.strip('-')}", table=rows, description=f"`{file}`")
-    report = folder / "data" / "report" / "index.html"
-    if report.is_file():
-        create_link_artifact(
-            key="report", link=report.as_uri(), link_text="The report", description="One self-contained page"
-        )
-
-
-def flatten(nested: Any, prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a / b": 1}."""
-    if not isinstance(nested, dict):
-        return {prefix: nested}
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        flat |= flatten(value, f"{prefix} / {key}" if prefix else str(key))
-    return flat
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`make ui`: Prefect server, a worker with the deployments of prefect.yaml, and MLflow, on 127.0.0.1 until Ctrl-C."""
+"""`make ui`: Prefect server, a worker with the deployments of prefect.yaml, MLflow and the report, on 127.0.0.1 until Ctrl-C."""
 
 import contextlib
 import json
@@ -18,6 +18,8 @@ from typing import Any
 import psutil
 
 from flows.processes import stop
+from flows.publish import MLFLOW_URL, REPORT_URL
+from flows.report_page import serve_report
 from pipeline_lib.core.errors import PipelineError
 from pipeline_lib.tracking.moved import follow_folder
 from pipeline_lib.tracking.store import tracking_uri
@@ -141,7 +143,8 @@ def before_the_worker_ends(worker: "subprocess.Popen[bytes]", api: str) -> None:
 def main(root: Path = Path()) -> None:
     """Start everything, print the addresses, and stop everything at Ctrl-C or SIGTERM."""
     root = root.resolve()
-    prefect_port, mlflow_port = free_port(4200), free_port(5000)
+    prefect_port, mlflow_port, report_port = free_port(4200), free_port(5000), free_port(5001)
+    mlflow_url, report_url = f"http://{HOST}:{mlflow_port}", f"http://{HOST}:{report_port}"
     store = tracking_uri()
     follow_folder(store)
     api = f"http://{HOST}:{prefect_port}/api"
@@ -156,6 +159,8 @@ def main(root: Path = Path()) -> None:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
         "FACE_VERIFIER_ROOT": str(root),
+        MLFLOW_URL: mlflow_url,
+        REPORT_URL: report_url,
     }
 
     with ExitStack() as running:
@@ -187,15 +192,17 @@ def main(root: Path = Path()) -> None:
                 "mlflow", "ui", "--host", HOST, "--port", str(mlflow_port), "--workers", "1",
                 "--backend-store-uri", store,
             )  # fmt: skip
+            running.enter_context(serve_report(root, HOST, report_port))
             wait_until_up(f"{api}/health", server)
             call("prefect", "work-pool", "create", WORK_POOL, "--type", "process", "--overwrite")
             call("prefect", "--no-prompt", "deploy", "--all")
             worker = start("prefect", "worker", "start", "--pool", WORK_POOL, "--name", "face-verifier-worker")
             running.callback(before_the_worker_ends, worker, api)
-            wait_until_up(f"http://{HOST}:{mlflow_port}/health", mlflow)
+            wait_until_up(f"{mlflow_url}/health", mlflow)
             print(
                 f"Prefect  http://{HOST}:{prefect_port}",
-                f"MLflow   http://{HOST}:{mlflow_port}",
+                f"MLflow   {mlflow_url}",
+                f"Report   {report_url}",
                 "Ctrl-C stops all.",
                 sep="\n",
                 flush=True,

@@ -15,6 +15,7 @@ from pipeline_lib.matching.verification.calibration import write_calibrations
 from pipeline_lib.matching.verification.cmc import CMC_COLUMNS, cmc_rows
 from pipeline_lib.matching.verification.figures import all_calibrations, all_metrics, curve_rows, flat_metrics
 from pipeline_lib.matching.verification.groups import group_columns, group_rows, spreads
+from pipeline_lib.matching.verification.headline import write_headline
 from pipeline_lib.matching.verification.intervals import resampled_protocols, with_intervals
 from pipeline_lib.matching.verification.region_table import REGION_COLUMNS, region_rows
 from pipeline_lib.params.load import read_section
@@ -31,6 +32,7 @@ def main(
     manifest: Annotated[Path, typer.Option()],
     scores: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
+    headline: Annotated[Path, typer.Option()],
 ) -> None:
     """Join the tables of scores; write them, calibrations, figures, groups and curves; with no score, empty ones."""
     params = read_section("verify", Verify)
@@ -51,6 +53,7 @@ def main(
             metrics[protocol][score] |= figures
         write_scores(out / "scores.parquet", table)
         write_json(out / "metrics.json", metrics)
+        write_headline(headline, metrics)
         write_calibrations(out / "calibration.json", calibrations)
         write_csv(out / "roc.csv", ("protocol", "score", "far", "tar"), curve_rows(table))
         write_csv(out / "reliability.csv", RELIABILITY_COLUMNS, reliability_rows(table, fits))

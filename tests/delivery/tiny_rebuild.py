@@ -113,4 +113,11 @@ def compute_scores() -> None:
         folders = {"of": DATA / entry["of"], "with_": DATA / entry["with"], "aligned": DATA / "align"}
         score.main(score=name, pairs=pairs, out=DATA / "scores" / f"{name}.parquet", **folders)
     manifest = pairs.with_name("manifest.parquet")
-    verify.main(pairs=pairs, aligned=DATA / "align", manifest=manifest, scores=DATA / "scores", out=DATA / "verify")
+    verify.main(
+        pairs=pairs,
+        aligned=DATA / "align",
+        manifest=manifest,
+        scores=DATA / "scores",
+        out=DATA / "verify",
+        headline=DATA / "headline",
+    )

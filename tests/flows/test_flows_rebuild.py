@@ -1,6 +1,7 @@
 """The rebuild flow on a real Prefect server (sqlite, loopback) and a real DVC pipeline."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -124,7 +125,10 @@ def test_flow_runs_then_is_cached_and_publishes(server: dict[str, str], reposito
     assert overlap, "independent stages ran one after the other"
     assert runs["last"]["start_time"] > max(left["end_time"], right["end_time"])
     keys = {artifact["key"]: artifact for artifact in api(server, "artifacts")}
-    assert "lfw / accuracy" in keys["metrics-metrics-json"]["data"]
+    assert "lfw / accuracy" in keys["metrics"]["data"]
+    assert "4 of 4 stages ran" in keys["rebuild"]["data"]
+    (name,) = (run["name"] for run in api(server, "flow_runs"))
+    assert re.fullmatch(r"by hand \d{4}-\d\d-\d\d \d\d:\d\d UTC, commit unknown", name)
     (folder / "numbers.json").write_text('{"lfw": {"accuracy": 0.75}}')
     second = rebuild(server, repository, folder)
     assert eval(second.stdout.split("OUTCOMES")[1]) == {
@@ -232,7 +236,7 @@ def test_scheduled_run_completes(server: dict[str, str], repository: Path, tmp_p
                 "flow_runs",
                 flow_runs={"deployment_id": {"is_null_": False}, "state": {"name": {"any_": ["Completed"]}}},
             )
-            return any(run["auto_scheduled"] for run in runs)
+            return any(run["auto_scheduled"] and run["name"].startswith("nightly 2") for run in runs)
 
         wait_for(completed, 240)
     finally:

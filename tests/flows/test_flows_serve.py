@@ -16,10 +16,13 @@ from urllib.error import HTTPError
 import httpx
 import psutil
 import pytest
+from docs_blocks import commands
 from tiny_pipeline import make_tiny_pipeline
 
 from flows import serve
 from flows.processes import stop
+
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 def heed_interrupts() -> None:
@@ -57,15 +60,21 @@ def test_ui_answers_and_stops(repository: Path, tmp_path: Path, sent: signal.Sig
             assert process.poll() is None, log.read_text()[-3000:]
             assert time.monotonic() < deadline, log.read_text()[-3000:]
             time.sleep(0.5)
-        prefect, mlflow = (
-            re.search(rf"{name}\s+(http://127\.0\.0\.1:\d+)", log.read_text())[1] for name in ("Prefect", "MLflow")
+        prefect, mlflow, report = (
+            re.search(rf"{name}\s+(http://127\.0\.0\.1:\d+)", log.read_text())[1]
+            for name in ("Prefect", "MLflow", "Report")
         )
         assert httpx.get(f"{mlflow}/health").text == "OK"
+        assert httpx.get(report).status_code in (200, 404)  # as this checkout has a report or none
         deployments = serve.ask(f"{prefect}/api/deployments/filter", {})
         assert {item["name"] for item in deployments} == {"nightly", "on-demand"}
         assert [item["name"] for item in deployments if item["schedules"]] == ["nightly"]
-        (on_demand,) = (item["id"] for item in deployments if item["name"] == "on-demand")
-        serve.ask(f"{prefect}/api/deployments/{on_demand}/create_flow_run", {"parameters": {"root": str(folder)}})
+        documented = "prefect deployment run rebuild/on-demand"
+        assert documented in commands(repository / "docs" / "operations.md")
+        run = [*documented.split(), "--param", f"root={folder}"]
+        subprocess.run(
+            run, env={**environment, "PATH": PATH, "PREFECT_API_URL": f"{prefect}/api"}, check=True, timeout=120
+        )
         while not (folder / "pid.txt").exists():
             assert time.monotonic() < deadline, log.read_text()[-3000:]
             time.sleep(0.5)
@@ -75,7 +84,7 @@ def test_ui_answers_and_stops(repository: Path, tmp_path: Path, sent: signal.Sig
     assert (folder / "saved.txt").exists(), "the stage was not given time to save its work"
     with pytest.raises(ProcessLookupError):
         os.kill(int((folder / "pid.txt").read_text()), 0)
-    for address in (prefect, mlflow):
+    for address in (prefect, mlflow, report):
         with pytest.raises(httpx.ConnectError):
             httpx.get(address)
 

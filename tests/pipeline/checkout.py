@@ -2,7 +2,6 @@
 
 import copy
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -64,12 +63,6 @@ class Checkout:
                 f"{' '.join(command)} exited with {result.returncode}\n{result.stdout[-4000:]}\n{result.stderr[-8000:]}"
             )
         return result
-
-
-def commands(text: str) -> list[str]:
-    """Every line of the README's ```console and ```bash blocks; a trailing comment is dropped."""
-    blocks = re.findall(r"```(?:bash|console)\n(.*?)```", text, flags=re.DOTALL)
-    return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
 
 
 def put_two_faces(built: Checkout) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from checkout import Checkout, commands, put_two_faces
+from checkout import Checkout, put_two_faces
+from docs_blocks import pages, to_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -50,8 +51,12 @@ def test_every_stage_left_its_files(built: Checkout) -> None:
 
 
 def test_shown_by_dvc(built: Checkout) -> None:
-    assert "accuracy_mean" in built.run("dvc", "metrics", "show").stdout
-    assert "align" in built.run("dvc", "dag").stdout
+    shown = built.run("dvc", "metrics", "show").stdout.splitlines()
+    assert max(map(len, shown)) <= 100, "no terminal is as wide"
+    assert {"Path", "acc", "auc", "eer", "loss", "val_auc"} <= set(shown[0].split())
+    listed = {line.split()[0] for line in shown[1:]}
+    assert {"data/headline/synthetic/cosine/iresnet.json", "data/train/rrfnet56/headline.json"} <= listed
+    assert "explain" in built.run("dvc", "dag", "--collapse-foreach-matrix", "--md").stdout
     built.run("dvc", "plots", "show", "--out", "plots")
     assert (built.folder / "plots" / "index.html").exists()
 
@@ -118,12 +123,17 @@ print(json.dumps([float(first["similarity"]), total, bool(first["match"]), answe
     assert error
 
 
-def test_commands_on_the_demo(readme: str, built: Checkout) -> None:
-    """Everything else a reader may type after `make repro`, on the smoke-sized demo: exit code 0 each."""
+def test_commands_on_the_demo(built: Checkout, repository: Path) -> None:
+    """Everything else a reader of any page may type after `make repro`, on the smoke-sized demo: exit code 0 each."""
     put_two_faces(built)
-    typed = [line for line in commands(readme) if not line.startswith(("make", "git clone", "cd ", "source "))]
-    assert any(line.startswith("face-verifier verify") for line in typed)
-    assert any(line.startswith("face-verifier identify") for line in typed)
+    typed = list(dict.fromkeys(line for page in pages(repository) for line in to_run(page)))
+    for start in (
+        "face-verifier verify",
+        "face-verifier identify",
+        "face-verifier export-faces",
+        "python examples/tour.py",
+    ):
+        assert any(line.startswith(start) for line in typed), start
     for line in typed:
         keeps = "XDG_CACHE_HOME=$PWD/.git/cache " if line.startswith("face-verifier identify") else ""
         built.run("bash", "-c", keeps + line)

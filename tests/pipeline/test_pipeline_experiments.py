@@ -7,17 +7,21 @@ from typing import Any
 
 import pytest
 import yaml
-from checkout import Checkout, commands
+from checkout import Checkout
+from docs_blocks import commands
 from dvc.utils.hydra import compose_and_dump
 from stage_data import write_stage_data
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 STAGES = ("ingest", "align", "occlude", "train")
 ONE = "dvc exp run train@iresnet -S train.learning_rate=0.1"
 SWEEP = "dvc exp run --queue train@iresnet -S 'train.learning_rate=0.02,0.05,0.1'"
 SHOW = r"dvc exp show --only-changed --drop '(?!Exp|train\.|.*(loss|val_auc)$)'"
-METRICS = "data/train/iresnet/metrics.json"
+START = ("git add dvc.lock params.yaml", 'git commit -m "The rebuild that I start from"')
+TAKE = ("dvc exp apply NAME", "dvc repro", 'git commit -am "What NAME found"', "dvc exp remove NAME")
+BACK = ("git checkout params.yaml dvc.lock", "dvc checkout")
+METRICS = "data/train/iresnet/headline.json"
 RUNS = """
 import json
 from mlflow import MlflowClient
@@ -50,8 +54,11 @@ def checkout(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Chec
     for name in unread:  # training does not read them
         (data / f"{name}.parquet").touch()
     made.run("dvc", "commit", "--force", *STAGES[:3])
-    made.run("git", "add", "--all")
+    made.run("git", "add", "--all", ":!dvc.lock")
     made.run("git", "commit", "-q", "-m", "inputs")
+    assert "?? dvc.lock" in made.run("git", "status", "--porcelain").stdout, "it is the user's to commit, as documented"
+    for line in START:
+        made.run("bash", "-c", line)
     return made
 
 
@@ -64,10 +71,11 @@ def experiments(checkout: Checkout) -> dict[str, Any]:
 
 def test_two_rates_are_two_experiments(checkout: Checkout, repository: Path) -> None:
     """One in the working folder, one in a copy of it as the queue makes them; both in DVC and in one MLflow store."""
-    documented = commands((repository / "docs" / "experiments.md").read_text())
-    assert {ONE, SWEEP, SHOW} <= set(documented)
+    documented = commands(repository / "docs" / "experiments.md")
+    assert {*START, ONE, SWEEP, SHOW, *TAKE, *BACK} <= set(documented)
     checkout.run("bash", "-c", ONE)
-    checkout.run("bash", "-c", f"{ONE[:-3]}0.02 --temp")
+    copied = checkout.run("bash", "-c", f"{ONE[:-3]}0.02 --temp")
+    assert "No file hash info" not in copied.stdout + copied.stderr
     found = experiments(checkout)
     rates = {name: data["params"]["params.yaml"]["data"]["train"]["learning_rate"] for name, data in found.items()}
     assert sorted(rates.values()) == [0.02, 0.1]
@@ -85,15 +93,23 @@ def test_two_rates_are_two_experiments(checkout: Checkout, repository: Path) -> 
     assert all(len(run["models"]) == 1 for run in runs)
 
     (slower,) = [name for name, rate in rates.items() if rate == 0.02]
-    checkout.run("dvc", "exp", "apply", slower)
+    (faster,) = set(rates) - {slower}
+    said = [checkout.run("bash", "-c", line.replace("NAME", slower)).stdout for line in TAKE]
     assert yaml.safe_load((checkout.folder / "params.yaml").read_text())["train"]["learning_rate"] == 0.02
     assert json.loads((checkout.folder / METRICS).read_text())["loss"] == losses[slower]
-    assert "Data and pipelines are up to date." in checkout.run("dvc", "repro").stdout
+    assert "Data and pipelines are up to date." in said[1]
+    assert not checkout.run("git", "status", "--porcelain", "params.yaml", "dvc.lock").stdout
+    checkout.run("dvc", "exp", "apply", faster)
+    assert json.loads((checkout.folder / METRICS).read_text())["loss"] == losses[faster]
+    for line in BACK:
+        checkout.run("bash", "-c", line)
+    assert json.loads((checkout.folder / METRICS).read_text())["loss"] == losses[slower]
 
 
 def test_sweep_queues_an_experiment_a_rate(checkout: Checkout) -> None:
     """Composed and queued; the worker, which stays in the background, is not started here."""
     checkout.run("bash", "-c", SWEEP)
-    assert checkout.run("dvc", "queue", "status").stdout.count("Queued") == 3
+    status = "dvc queue status"
+    assert checkout.run("bash", "-c", status).stdout.count("Queued") == 3
     checkout.run("dvc", "queue", "remove", "--queued")
-    assert checkout.run("dvc", "queue", "status").stdout.count("Queued") == 0
+    assert checkout.run("bash", "-c", status).stdout.count("Queued") == 0

@@ -25,6 +25,7 @@ from pipeline_lib.params.networks import Trained
 from pipeline_lib.params.train import Train
 
 FIRST_COLUMNS = ("step", "epoch", "loss", "learning_rate")  # of history.csv; an import's has these alone, and no row
+HEADLINE = ("loss", "val_auc")
 log = logging.getLogger("face_verifier")
 
 
@@ -97,10 +98,11 @@ def size_figures(networks: Mapping[str, FaceNetwork]) -> Row:
 
 
 def write_fitted(networks: Mapping[Path, FaceNetwork], fitted: Fitted, entry: Trained, record: Path) -> None:
-    """Write each network and its class weights to its folder, history.csv and metrics.json to `record`.
+    """Write each network and its class weights to its folder, history.csv, metrics.json and headline.json to `record`.
 
     metrics.json is the figures and, of what was trained, `epochs`, `head`, `checkpoint` and `teacher` of its entry in params,
     `trained` (false for weights that were only imported), `arch` and `description` (of the first network: all are of one kind).
+    headline.json is what `dvc metrics show` and `dvc exp show` have room for: the figures of HEADLINE that there are.
     """
     for folder, network in networks.items():
         save_network(folder, network)
@@ -112,6 +114,7 @@ def write_fitted(networks: Mapping[Path, FaceNetwork], fitted: Fitted, entry: Tr
     about = {"trained": entry.epochs > 0, "arch": first.spec.arch, "description": words}
     of_entry = entry.model_dump(include={"epochs", "head", "checkpoint", "teacher"})
     write_json(record / "metrics.json", {**fitted.figures, **about, **of_entry})
+    write_json(record / "headline.json", {name: fitted.figures[name] for name in HEADLINE if name in fitted.figures})
 
 
 def write_history(path: Path, history: list[Row], first_columns: Sequence[str] = ()) -> None:

@@ -108,7 +108,13 @@ def test_a_toy_score(copy: Copy) -> None:
     copy.params["scores"] = {"mine": {"kind": "toy", "of": "embed/net", "with": "none", "power": 3}}
     copy.run("score", score="mine", of="data/embed/net", with_="data/none", out="data/scores/mine.parquet")
     assert read_entries(copy.data / "scores")["mine"].own == {"power": 3}
-    copy.run("verify", manifest="data/ingest/manifest.parquet", scores="data/scores", out="data/verify")
+    copy.run(
+        "verify",
+        manifest="data/ingest/manifest.parquet",
+        scores="data/scores",
+        out="data/verify",
+        headline="data/headline",
+    )
     table = read_scores(copy.data / "verify/scores.parquet")
     assert score_columns(table) == {"mine": ScoreColumn("toy", is_cosine=False, in_headline=True)}
     vectors = read_embeddings(copy.data / "embed/net").vectors
@@ -126,7 +132,13 @@ def test_a_toy_protocol(copy: Copy) -> None:
     write_table(path, table_from_rows(rows, PAIRS), PAIRS)
     copy.params["verify"]["protocols"] = {"lfw": {"kind": "toy", "constant": 7.5}}
     copy.run("score", score="cosine", of="data/embed", with_="data/none", out="data/scores/cosine.parquet")
-    copy.run("verify", manifest="data/ingest/manifest.parquet", scores="data/scores", out="data/verify")
+    copy.run(
+        "verify",
+        manifest="data/ingest/manifest.parquet",
+        scores="data/scores",
+        out="data/verify",
+        headline="data/headline",
+    )
     vectors = read_embeddings(copy.data / "embed/net").vectors
     found = read_json(copy.data / "verify/metrics.json")["lfw"]["cosine:net"]
     assert found["constant"] == 7.5

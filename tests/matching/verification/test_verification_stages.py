@@ -163,7 +163,7 @@ def run_verify(**changed: Path) -> None:
     """The stage verify."""
     paths = {"pairs": Path("data/ingest/pairs.parquet"), "aligned": Path("data/align"), "scores": Path("data/scores")}
     paths["manifest"] = Path("data/ingest/manifest.parquet")
-    verify.main(**{**paths, "out": Path("data/verify"), **changed})
+    verify.main(**{**paths, "out": Path("data/verify"), "headline": Path("data/headline"), **changed})
 
 
 def test_scores_hold_the_pairs_and_a_column_each(built):
@@ -328,7 +328,7 @@ def test_verify_works_with_the_scores_there_are(built, monkeypatch, tmp_path, na
     (scores / ".gitkeep").touch()
     for name in names:
         shutil.copy(built / f"data/scores/{name}.parquet", scores)
-    run_verify(scores=scores, out=tmp_path / "out")
+    run_verify(scores=scores, out=tmp_path / "out", headline=tmp_path / "headline")
     table, whole = (read_scores(folder / "scores.parquet") for folder in (tmp_path / "out", built / "data/verify"))
     assert table.num_rows == 56
     assert set(score_columns(table)) == {name for name in score_columns(whole) if name.partition(":")[0] in names}
@@ -353,7 +353,7 @@ def test_without_validation_pairs_nothing_is_calibrated_and_it_is_said(built, mo
     pairs = tmp_path / "pairs.parquet"
     write_table(pairs, table.filter(pc.not_equal(table["protocol"], "val")), PAIRS)
     run_score("raw_pixel", pairs=pairs, out=tmp_path / "scores/raw_pixel.parquet")
-    run_verify(pairs=pairs, scores=tmp_path / "scores", out=tmp_path / "out")
+    run_verify(pairs=pairs, scores=tmp_path / "scores", out=tmp_path / "out", headline=tmp_path / "headline")
     assert read_json(tmp_path / "out/calibration.json") == {}
     assert set(read_json(tmp_path / "out/metrics.json")) == {"synthetic"}
     assert "No score is calibrated" in caplog.text

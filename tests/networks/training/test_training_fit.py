@@ -61,6 +61,7 @@ def test_files_of_a_trained_network(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "description": words,
     }
     assert json.loads((record / "metrics.json").read_text()) == {"loss": 1.5, **about}
+    assert json.loads((record / "headline.json").read_text()) == {"loss": 1.5}
     assert resume_folder(out).exists()
     forget_training(out)
     assert not resume_folder(out).exists()

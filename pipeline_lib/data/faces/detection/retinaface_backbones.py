@@ -10,7 +10,7 @@ Mask = Callable[[Tensor], Tensor]  # retinaface_batches.Inside: zeros beyond the
 class Chain(nn.Sequential):
     """Modules one behind the other; what a convolution wider than 1x1 sees goes through the mask first."""
 
-    def forward(self, x: Tensor, inside: Mask) -> Tensor:
+    def forward(self, x: Tensor, inside: Mask) -> Tensor:  # type: ignore[override]
         """(B, C, H, W) -> what the last module gives."""
         for module in self:
             if isinstance(module, Chain | Bottleneck):

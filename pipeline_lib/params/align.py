@@ -10,13 +10,15 @@ class Align(Section):
     """How a photograph becomes one aligned face.
 
     `detector`: a kind of data/faces/detection. `weights`: its checkpoint; data/none for the one it downloads or brings.
+    `several_faces`: which of several faces a photograph stands for (data/faces/detection/choose.py); box takes the one at the
+    manifest's `box`, and is reject where none is stated.
     """
 
     detector: Literal["mmod", "dlib", "retinaface_resnet50", "retinaface_mobilenet", "retinaface_pytorch"]
     weights: str = NO_FILE
     min_score: float
     min_face_px: Positive
-    several_faces: Literal["reject", "largest", "centre"]
+    several_faces: Literal["reject", "largest", "centre", "box"]
     images_per_shard: Positive
     max_reject_share: Share
 

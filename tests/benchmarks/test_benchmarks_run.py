@@ -186,3 +186,12 @@ def test_insertion_deletion(repository: Path) -> None:
     assert (row["network"], row["pairs"]) == ("demo", 2)
     assert row["largest difference"] < 1e-5
     assert row["loop / ours"] > 0.3  # twice the embeddings, but a busy machine may give its loop more of a core
+
+
+def test_retinaface_batches(repository: Path) -> None:
+    _, report = quick_run("retinaface_batches", repository)
+    rows = report["rows"]
+    assert [row["pictures"] for row in rows] == ["250x250", "200 to 250 px"]
+    for row in rows:
+        assert row["over published"] > 0
+        assert row["same"] == report["config"]["pictures"] == 8

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline_lib.core.ahead import load_ahead
 from pipeline_lib.data.faces.align_photo import align_chosen
 from pipeline_lib.data.faces.detection.build import make_detector
 from pipeline_lib.data.faces.detection.face import Detector, Face, Image
@@ -21,6 +22,9 @@ from pipeline_lib.params.align import Align
 
 # Photographs are decoded and detected in runs of about this size: a batch of 32 gigantic ones must not fill the memory.
 RUN_PIXELS = 16_000_000
+DECODING_THREADS = (
+    2  # decode up to four photographs of the next run while a device searches this one; a core alone gains nothing
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +50,18 @@ Row = Mapping[str, Any]
 Outcome = AlignedFace | dict[str, object]
 
 
+class Looked(NamedTuple):
+    """What became of a photograph, and rows of schemas.candidates for all faces that were found in it."""
+
+    outcome: Outcome
+    candidates: list[dict[str, object]]
+
+
 def align_batch(rows: Sequence[Row], align: Align, weights: Path | None, root: Path, max_pixels: int) -> list[Outcome]:
     """Align the photographs of some rows of the manifest.
 
     Args:
-        rows: mappings with image_id, identity, split and uri, and where they are not null offset, length, faces and landmarks.
+        rows: mappings with image_id, identity, split and uri, and where they are not null offset, length, faces, landmarks, box.
         align: the section; its `weights` are not looked at.
         weights: see detection.build.detector_weights.
         root: the folder that `uri` starts from; absolute, since a worker of another machine has its own working directory.
@@ -59,26 +70,47 @@ def align_batch(rows: Sequence[Row], align: Align, weights: Path | None, root: P
     Returns:
         for each row, in order, the aligned face or a row of the rejects table (reasons of PhotoError and FaceReject).
     """
+    return [looked.outcome for looked in look_at_batch(rows, align, weights, root, max_pixels)]
+
+
+def look_at_batch(rows: Sequence[Row], align: Align, weights: Path | None, root: Path, max_pixels: int) -> list[Looked]:
+    """align_batch, and all faces that were found; see there.
+
+    With several_faces: largest a large photograph is searched only until a face is found (LargestFirst), so that smaller ones may
+    be missing.
+    """
     largest_only = align.several_faces == "largest"
     detector = _process_detector(align.detector, weights, align.min_score, align.min_face_px, largest_only)
-    outcomes: list[Outcome] = []
+    looked: list[Looked] = []
     for run in _decoded_runs(rows, root, max_pixels):
         searched = [image for row, image in run if not isinstance(image, PhotoError) and not is_given(row)]
         found = iter(detector.detect(searched))
         for row, image in run:
-            try:
-                if isinstance(image, PhotoError):
-                    raise image
-                if is_given(row):
-                    aligned, landmarks, face = align_given(row, image)
-                else:
-                    aligned, landmarks, face = align_chosen(image, next(found), align.several_faces, align.min_face_px)
-            except (PhotoError, FaceReject) as error:
-                outcomes.append(reject_row(str(row["image_id"]), str(row["uri"]), "align", error.reason, error.detail))
-                continue
-            image_id, identity, split = (str(row[column]) for column in ("image_id", "identity", "split"))
-            outcomes.append(AlignedFace(image_id, identity, split, aligned, landmarks, face))
-    return outcomes
+            faces = [] if isinstance(image, PhotoError) or is_given(row) else next(found)
+            outcome = _outcome(row, image, faces, align)
+            chosen = outcome.face if isinstance(outcome, AlignedFace) else None
+            looked.append(Looked(outcome, [_candidate(str(row["image_id"]), face, face is chosen) for face in faces]))
+    return looked
+
+
+def _outcome(row: Row, image: Image | PhotoError, faces: list[Face], align: Align) -> Outcome:
+    try:
+        if isinstance(image, PhotoError):
+            raise image
+        if is_given(row):
+            aligned, landmarks, face = align_given(row, image)
+        else:
+            chosen = align.several_faces, align.min_face_px, row.get("box")
+            aligned, landmarks, face = align_chosen(image, faces, *chosen)
+    except (PhotoError, FaceReject) as error:
+        return reject_row(str(row["image_id"]), str(row["uri"]), "align", error.reason, error.detail)
+    image_id, identity, split = (str(row[column]) for column in ("image_id", "identity", "split"))
+    return AlignedFace(image_id, identity, split, aligned, landmarks, face)
+
+
+def _candidate(image_id: str, face: Face, chosen: bool) -> dict[str, object]:
+    box, landmarks = face.box.tolist(), face.landmarks.ravel().tolist()
+    return {"image_id": image_id, "box": box, "landmarks": landmarks, "score": face.score, "chosen": chosen}
 
 
 def crashed_row(row: Row, how: str) -> Outcome:
@@ -91,11 +123,18 @@ def crashed_row(row: Row, how: str) -> Outcome:
     return reject_row(str(row["image_id"]), str(row["uri"]), "align", "crashed", how)
 
 
+def crashed(row: Row, how: str) -> Looked:
+    """crashed_row for look_at_batch."""
+    return Looked(crashed_row(row, how), [])
+
+
 def _decoded_runs(rows: Sequence[Row], root: Path, max_pixels: int) -> Iterator[list[tuple[Row, Image | PhotoError]]]:
+    def decode(row: Row) -> Image | PhotoError:
+        return _decode(Place(root / str(row["uri"]), row.get("offset"), row.get("length")), max_pixels)
+
     run: list[tuple[Row, Image | PhotoError]] = []
     num_pixels = 0
-    for row in rows:
-        image = _decode(Place(root / str(row["uri"]), row.get("offset"), row.get("length")), max_pixels)
+    for row, image in zip(rows, load_ahead(decode, rows, DECODING_THREADS), strict=True):
         run.append((row, image))
         num_pixels += 0 if isinstance(image, PhotoError) else image.shape[0] * image.shape[1]
         if num_pixels >= RUN_PIXELS:

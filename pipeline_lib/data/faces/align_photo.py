@@ -1,5 +1,7 @@
 """From a decoded photograph to its one aligned face, for the align stage and the registered verifier."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -31,9 +33,15 @@ def align_photo(image: npt.NDArray[np.uint8], detector: Detector, several_faces:
     return align_chosen(image, detector.detect([image])[0], several_faces, min_face_px)
 
 
-def align_chosen(image: npt.NDArray[np.uint8], faces: list[Face], several_faces: str, min_face_px: int) -> Aligned:
-    """align_photo after detection; see there."""
-    face = choose_face(faces, (image.shape[0], image.shape[1]), several_faces, min_face_px)
+def align_chosen(
+    image: npt.NDArray[np.uint8],
+    faces: list[Face],
+    several_faces: str,
+    min_face_px: int,
+    box: Sequence[float] | None = None,
+) -> Aligned:
+    """align_photo after detection; see there, and for `box` choose_face."""
+    face = choose_face(faces, (image.shape[0], image.shape[1]), several_faces, min_face_px, box)
     try:
         aligned, landmarks = align_face(image, face.landmarks)
     except DataError as error:

@@ -11,7 +11,7 @@ class FaceReject(DataError):
     """A photograph without the one usable face that was asked for.
 
     Args:
-        reason: no_face, several_faces, too_small, bad_landmarks or not_aligned; the value of the rejects table's column.
+        reason: no_face, several_faces, too_small, not_in_box, bad_landmarks or not_aligned; the rejects table's word.
         detail: what was found, in words.
     """
 

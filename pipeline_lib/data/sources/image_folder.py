@@ -9,8 +9,10 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.photos.folder import PHOTO_SUFFIXES, entries
 from pipeline_lib.data.sources.shared.beside import (
     ATTRIBUTES_FILE,
+    BOXES_FILE,
     PAIRS_FILE,
     read_attributes_file,
+    read_boxes_file,
     read_pairs_file,
 )
 from pipeline_lib.data.sources.shared.image_ids import distinct_image_ids
@@ -30,7 +32,8 @@ def read(folder: Path) -> SourceFaces:
     - A group folder (a video, a session) becomes `media`; other photographs are their own.
     - If the folders on top are called as splits are (split_folders), they hold the identity folders.
     - The identity is the folder's name through normalise_name; image ids begin with the name of `folder`.
-    - pairs.csv beside the folders gives pairs, attributes.csv what is known of the photographs: see shared/beside.
+    - pairs.csv beside the folders gives pairs, attributes.csv what is known of the photographs, boxes.csv where in them
+      the person is: see shared/beside.
 
     Raises:
         DataError: no such folder or none in it, a photograph beside the identity folders, folders nested deeper, folders
@@ -52,7 +55,7 @@ def read(folder: Path) -> SourceFaces:
             identity_folders, stray = _entries(top, left_out)
             _check_stray(stray, top)
             photos += _read_identities(folder, identity_folders, top.name, split, left_out)
-    own = [folder / name for name in (PAIRS_FILE, ATTRIBUTES_FILE) if (folder / name).is_file()]
+    own = [folder / name for name in (PAIRS_FILE, ATTRIBUTES_FILE, BOXES_FILE) if (folder / name).is_file()]
     left_out.subtract(path.suffix for path in own)
     left_out = +left_out
     others = ", ".join(f"{kind} {count}" for kind, count in left_out.most_common())
@@ -65,6 +68,8 @@ def read(folder: Path) -> SourceFaces:
         photos = distinct_image_ids([SourceFaces(photos)], folder)[0].photos
     if folder / ATTRIBUTES_FILE in own:
         photos = read_attributes_file(folder / ATTRIBUTES_FILE, photos)
+    if folder / BOXES_FILE in own:
+        photos = read_boxes_file(folder / BOXES_FILE, photos)
     if folder / PAIRS_FILE in own:
         photos, pairs = read_pairs_file(folder / PAIRS_FILE, photos)
     return SourceFaces(photos, pairs, frozenset(photo.identity for photo in photos))

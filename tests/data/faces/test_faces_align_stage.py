@@ -23,6 +23,7 @@ from pipeline_lib.data.faces import align_batch as batch_module
 from pipeline_lib.data.faces.detection.face import Face
 from pipeline_lib.data.shards.images import decode_png
 from pipeline_lib.data.shards.reader import ShardReader, stream_shards
+from pipeline_lib.schemas.candidates import CANDIDATES
 from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.rejects import REJECTS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
@@ -147,6 +148,33 @@ def test_every_photograph_is_a_face_or_a_reject(project):
     assert Recorder.metrics["num_rejected_several_faces"] == 1
 
 
+def test_every_face_that_was_found_is_kept_with_whether_it_was_chosen(project):
+    rows = read_table(run() / "candidates.parquet", CANDIDATES).to_pylist()
+    found = [(row["image_id"], row["chosen"]) for row in rows]
+    assert found == [(f"good{n}", True) for n in range(6)] + [("two", False), ("two", False), ("small", False)]
+    assert (rows[0]["box"], rows[0]["score"]) == ([20, 10, 120, 110], 0.75)
+    np.testing.assert_allclose(np.reshape(rows[0]["landmarks"], (5, 2)), TEMPLATE + np.float32([3, 2]))
+
+
+def test_of_several_faces_the_one_at_the_manifests_box_is_aligned(project):
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["align"]["several_faces"] = "box"
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    boxes = {"two": [25.0, 5.0, 115.0, 105.0], "good1": [0.0, 0.0, 9.0, 9.0]}
+    manifest = [
+        row | {"box": boxes.get(row["image_id"])} for row in read_table(Path("manifest.parquet"), MANIFEST).to_pylist()
+    ]
+    write_table(Path("manifest.parquet"), table_from_rows(manifest, MANIFEST), MANIFEST)
+    out = run()
+    reasons = {row["image_id"]: row["reason"] for row in read_table(out / "rejects.parquet", REJECTS).to_pylist()}
+    assert reasons["good1"] == "not_in_box"
+    assert "two" not in reasons
+    chosen = [
+        row["image_id"] for row in read_table(out / "candidates.parquet", CANDIDATES).to_pylist() if row["chosen"]
+    ]
+    assert chosen == [name for name in (row["image_id"] for row in manifest) if name not in reasons]
+
+
 def test_the_shards_hold_the_aligned_face_and_what_was_found(project):
     out = run()
     first = next(stream_shards(out / "shards"))
@@ -195,7 +223,7 @@ def test_too_many_rejects_fail_with_their_reasons_and_leave_the_table_only(proje
     with pytest.raises(DataError, match=r"7 of 13 \(53\.8%\).*several_faces 1") as caught:
         run()
     assert "out/rejects.parquet" in str(caught.value)
-    assert [path.name for path in Path("out").iterdir()] == ["rejects.parquet"]
+    assert sorted(path.name for path in Path("out").iterdir()) == ["candidates.parquet", "rejects.parquet"]
 
 
 def test_a_full_disk_leaves_nothing_half_written_and_the_rerun_completes(project):

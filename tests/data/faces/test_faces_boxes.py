@@ -46,17 +46,27 @@ def test_suppression_is_that_of_the_loops(drawn, max_iou):
     assert kept.tolist() == suppress(boxes, scores, max_iou)
 
 
-def test_decode_faces_keeps_scores_at_the_limit_and_sorts():
-    table = np.array([[50, 50, 20], [52, 50, 20], [200, 50, 20], [300, 50, 20]], np.float32)
-    zeros = np.zeros((4, 4), np.float32)
-    scores = np.array([0.5, 0.75, 1.0, 0.25], np.float32)
-    faces = decode_faces(table, zeros, scores, np.zeros((4, 10), np.float32), 0.5)
-    assert [face.score for face in faces] == [1.0, 0.75]  # 0.5 overlaps 0.75, 0.25 is below
-    np.testing.assert_array_equal(faces[0].box, [190, 40, 210, 60])
-    assert faces[0].landmarks.shape == (5, 2)
-    assert [f.score for f in decode_faces(table[:1], zeros[:1], scores[:1], np.zeros((1, 10), np.float32), 0.5)] == [
-        0.5
-    ]
+@settings(max_examples=100)
+@given(drawn=st.lists(st.tuples(*[st.integers(0, 12)] * 4, st.integers(0, 4), st.integers(0, 3)), max_size=25))
+def test_pictures_suppressed_together_keep_what_each_keeps_alone(drawn):
+    boxes = np.array([[min(a, c), min(b, d), max(a, c), max(b, d)] for a, b, c, d, *_ in drawn], np.float32).reshape(
+        -1, 4
+    )
+    scores, images = (np.array([one[column] for one in drawn], np.int64) for column in (4, 5))
+    expected = []
+    for image in range(4):
+        own = np.flatnonzero(images == image)
+        expected += [int(own[i]) for i in suppress(boxes[own].tolist(), scores[own].tolist(), 0.25)]
+    assert non_maximum_suppression(boxes, scores.astype(np.float32), 0.25, images).tolist() == expected
+
+
+def test_faces_are_given_to_their_pictures_the_highest_score_first():
+    table = np.array([[50, 50, 20], [52, 50, 20], [200, 50, 20], [50, 50, 20]], np.float32)
+    scores, image = np.array([0.5, 0.75, 1.0, 0.25], np.float32), np.array([0, 0, 0, 2])
+    faces = decode_faces(table, np.zeros((4, 4), np.float32), scores, np.zeros((4, 10), np.float32), image, 3)
+    assert [[face.score for face in of] for of in faces] == [[1.0, 0.75], [], [0.25]]  # 0.5 overlaps 0.75
+    np.testing.assert_array_equal(faces[0][0].box, [190, 40, 210, 60])
+    assert faces[0][0].landmarks.shape == (5, 2)
 
 
 def test_a_small_picture_is_not_resized():

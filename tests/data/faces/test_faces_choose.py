@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from oracles.nms import iou
 
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.core.geometry import TEMPLATE
 from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.data.faces.align_photo import align_photo
 from pipeline_lib.data.faces.detection.build import make_detector
-from pipeline_lib.data.faces.detection.choose import choose_face
+from pipeline_lib.data.faces.detection.choose import choose_face, iou_with
 from pipeline_lib.data.faces.detection.face import Face
 from pipeline_lib.data.faces.rejects import FaceReject, check_rejects, count_reasons, reject_row
 from pipeline_lib.schemas.rejects import REJECTS
@@ -48,6 +49,35 @@ def test_ties_go_to_the_higher_score_then_to_the_first():
 def test_bystanders_below_the_size_do_not_count():
     assert choose_face([MIDDLE, SMALL], (100, 100), "reject", 30) is MIDDLE
     assert choose_face([MIDDLE, face(0, 0, 90, 29)], (100, 100), "largest", 30) is MIDDLE
+
+
+def test_the_face_at_the_stated_box_is_taken_whatever_is_larger():
+    assert choose_face([LARGE, MIDDLE], (100, 100), "box", 30, [38, 45, 75, 72]) is MIDDLE
+    assert choose_face([MIDDLE, LARGE], (100, 100), "box", 30, [-5, -5, 45, 45]) is LARGE
+    around = face(40, 40, 60, 60)  # in a box of three times its side: an IoU of 1/9
+    assert choose_face([around], (100, 100), "box", 20, [20, 20, 80, 80]) is around
+
+
+def test_without_a_stated_box_several_faces_are_refused():
+    assert choose_face([MIDDLE, SMALL], (100, 100), "box", 30) is MIDDLE
+    with pytest.raises(FaceReject) as caught:
+        choose_face([MIDDLE, LARGE], (100, 100), "box", 30)
+    assert caught.value.reason == "several_faces"
+
+
+@pytest.mark.parametrize("faces", [[LARGE], [LARGE, SMALL], [LARGE, face(0, 50, 50, 100)]])
+def test_a_bystander_is_not_who_is_meant(faces):
+    with pytest.raises(FaceReject, match=r"IoU of 0\.0") as caught:
+        choose_face(faces, (100, 100), "box", 30, [60, 60, 95, 95])
+    assert caught.value.reason == "not_in_box"
+
+
+def test_ious_are_those_of_the_oracle():
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 60, (50, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(1, 40, (50, 2))], axis=1)
+    expected = [iou(box.tolist(), boxes[0].tolist()) for box in boxes]
+    np.testing.assert_allclose(iou_with(boxes, boxes[0]), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(

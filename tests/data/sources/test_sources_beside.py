@@ -132,6 +132,31 @@ def test_bad_tables_of_attributes(tmp_path: Path, header: str, rows: list[str], 
         image_folder.read(made)
 
 
+def test_boxes_say_who_of_several_people_is_meant(tmp_path: Path) -> None:
+    made = folder(tmp_path, ["p00/1.png,10,-2,30.5,40"], "image,x0,y0,x1,y1", "boxes.csv")
+    built = build_manifest([(source(), image_folder.read(made))], ingest())
+    boxes = {row["image_id"]: row["box"] for row in built.manifest.to_pylist()}
+    assert boxes.pop("mine-p00-1") == [10.0, -2.0, 30.5, 40.0]
+    assert set(boxes.values()) == {None}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("p00/7.png,1,2,3,4", r"not here[\s\S]*:2"),
+        ("p00/0.png,1,2,3,x", r"box is none[\s\S]*x0 < x1[\s\S]*:2"),
+        ("p00/0.png,1,2,1,4", r"box is none[\s\S]*:2"),
+        ("p00/0.png,1,2,3,inf", r"box is none[\s\S]*:2"),
+        ("p00/0.png,nan,2,3,4", r"box is none[\s\S]*:2"),
+        ("p00/0.png,1,2,3,4\np00/0.png,1,2,3,4", r"two boxes[\s\S]*:3"),
+    ],
+)
+def test_bad_boxes(tmp_path: Path, row: str, message: str) -> None:
+    made = folder(tmp_path, [row], "image,x0,y0,x1,y1", "boxes.csv")
+    with pytest.raises(DataError, match=message):
+        image_folder.read(made)
+
+
 NAMES = st.sampled_from("abcdefgh")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline_lib.data.faces.detection.face import Face, Image
+from pipeline_lib.data.faces.detection.face import Face, Image, check_images
 from pipeline_lib.data.faces.detection.landmarks import FivePoints
 from pipeline_lib.data.faces.detection.resize import limit_longest_side, searched_side_px
 
@@ -43,6 +43,7 @@ class DlibDetector:
 
     def detect(self, images: Sequence[Image]) -> list[list[Face]]:
         """See Detector."""
+        check_images(images)
         return [self._detect_one(image) for image in images]
 
     def _detect_one(self, image: Image) -> list[Face]:

@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from pipeline_lib.core.errors import DataError
+
 Image = npt.NDArray[np.uint8]
 
 
@@ -33,6 +35,24 @@ class Detector(Protocol):
         """All faces of each image, the highest score first; an image without faces gives an empty list.
 
         Args:
-            images: uint8 RGB (H, W, 3), each of its own size.
+            images: uint8 RGB (H, W, 3), each of its own size, of at least one pixel.
+
+        Raises:
+            DataError: see check_images.
         """
         ...
+
+
+def check_images(images: Sequence[Image]) -> None:
+    """Whether detectors can look at them.
+
+    Raises:
+        DataError: one is not uint8 (H, W, 3), or has no pixels.
+    """
+    for image in images:
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise DataError(
+                "A detector cannot look at this picture.",
+                got=f"{image.dtype} {image.shape}",
+                allowed="uint8 (H, W, 3), of at least one pixel",
+            )

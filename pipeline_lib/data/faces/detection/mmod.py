@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from pipeline_lib.data.faces.detection.face import Face, Image
+from pipeline_lib.data.faces.detection.face import Face, Image, check_images
 from pipeline_lib.data.faces.detection.landmarks import FivePoints
 from pipeline_lib.data.faces.detection.mmod_network import MmodNetwork, load_mmod
 from pipeline_lib.data.faces.detection.mmod_pyramid import WINDOW_PX, boxes_of, lay_out, score_cells, sizes_of
@@ -47,6 +47,7 @@ class MmodDetector:
 
     def detect(self, images: Sequence[Image]) -> list[list[Face]]:
         """See Detector."""
+        check_images(images)
         by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for index, image in enumerate(images):
             by_size[image.shape].append(index)

@@ -1,7 +1,23 @@
 """The two feature extractors of RetinaFace; parameter names are those of the published checkpoints."""
 
-import torch
+from collections.abc import Callable
+
 from torch import Tensor, nn
+
+Mask = Callable[[Tensor], Tensor]  # retinaface_batches.Inside: zeros beyond the pictures of a batch
+
+
+class Chain(nn.Sequential):
+    """Modules one behind the other; what a convolution wider than 1x1 sees goes through the mask first."""
+
+    def forward(self, x: Tensor, inside: Mask) -> Tensor:  # type: ignore[override]
+        """(B, C, H, W) -> what the last module gives."""
+        for module in self:
+            if isinstance(module, Chain | Bottleneck):
+                x = module(x, inside)
+            else:
+                x = module(inside(x) if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1) else x)
+        return x
 
 
 class Bottleneck(nn.Module):
@@ -25,12 +41,13 @@ class Bottleneck(nn.Module):
                 nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
             )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, inside: Mask) -> Tensor:
         """(B, C, H, W) -> (B, 4 channels, H / stride, W / stride)."""
         shortcut = x if self.downsample is None else self.downsample(x)
-        x = torch.relu(self.bn1(self.conv1(x)))
-        x = torch.relu(self.bn2(self.conv2(x)))
-        return torch.relu(self.bn3(self.conv3(x)) + shortcut)
+        x = self.bn1(self.conv1(x)).relu_()
+        x = self.bn2(self.conv2(inside(x))).relu_()
+        x = self.bn3(self.conv3(x)) + shortcut
+        return x.relu_()
 
 
 class ResNet50Body(nn.Module):
@@ -48,18 +65,19 @@ class ResNet50Body(nn.Module):
         self.layer3 = _stage(512, 256, num_blocks=6, stride=2)
         self.layer4 = _stage(1024, 512, num_blocks=3, stride=2)
 
-    def forward(self, x: Tensor) -> list[Tensor]:
+    def forward(self, x: Tensor, inside: Mask) -> list[Tensor]:
         """(B, 3, H, W) -> maps of 512, 1024 and 2048 channels."""
-        x = self.layer1(self.maxpool(torch.relu(self.bn1(self.conv1(x)))))
-        stride_8 = self.layer2(x)
-        stride_16 = self.layer3(stride_8)
-        return [stride_8, stride_16, self.layer4(stride_16)]
+        # Nothing is negative here, so that the zeros beyond a picture are to the maximum what its own padding is.
+        x = self.maxpool(inside(self.bn1(self.conv1(inside(x))).relu_()))
+        stride_8 = self.layer2(self.layer1(x, inside), inside)
+        stride_16 = self.layer3(stride_8, inside)
+        return [stride_8, stride_16, self.layer4(stride_16, inside)]
 
 
-def _stage(in_channels: int, channels: int, num_blocks: int, stride: int) -> nn.Sequential:
+def _stage(in_channels: int, channels: int, num_blocks: int, stride: int) -> Chain:
     blocks = [Bottleneck(in_channels, channels, stride)]
     blocks += [Bottleneck(4 * channels, channels, 1) for _ in range(num_blocks - 1)]
-    return nn.Sequential(*blocks)
+    return Chain(*blocks)
 
 
 class MobileNetQuarterBody(nn.Module):
@@ -69,18 +87,16 @@ class MobileNetQuarterBody(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        first = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU())
-        self.stage1 = nn.Sequential(first, *_separable_chain([(8, 1), (16, 2), (32, 1), (32, 2), (64, 1)], last=64))
-        self.stage2 = nn.Sequential(
-            *_separable_chain([(64, 2), (128, 1), (128, 1), (128, 1), (128, 1), (128, 1)], last=128)
-        )
-        self.stage3 = nn.Sequential(*_separable_chain([(128, 2), (256, 1)], last=256))
+        first = Chain(nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU(inplace=True))
+        self.stage1 = Chain(first, *_separable_chain([(8, 1), (16, 2), (32, 1), (32, 2), (64, 1)], last=64))
+        self.stage2 = Chain(*_separable_chain([(64, 2), (128, 1), (128, 1), (128, 1), (128, 1), (128, 1)], last=128))
+        self.stage3 = Chain(*_separable_chain([(128, 2), (256, 1)], last=256))
 
-    def forward(self, x: Tensor) -> list[Tensor]:
+    def forward(self, x: Tensor, inside: Mask) -> list[Tensor]:
         """(B, 3, H, W) -> maps of 64, 128 and 256 channels."""
-        stride_8 = self.stage1(x)
-        stride_16 = self.stage2(stride_8)
-        return [stride_8, stride_16, self.stage3(stride_16)]
+        stride_8 = self.stage1(x, inside)
+        stride_16 = self.stage2(stride_8, inside)
+        return [stride_8, stride_16, self.stage3(stride_16, inside)]
 
 
 def _separable_chain(inputs: list[tuple[int, int]], last: int) -> list[nn.Module]:
@@ -89,12 +105,12 @@ def _separable_chain(inputs: list[tuple[int, int]], last: int) -> list[nn.Module
     return [_separable(channels, out, stride) for (channels, stride), out in zip(inputs, outputs, strict=True)]
 
 
-def _separable(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(
+def _separable(in_channels: int, out_channels: int, stride: int) -> Chain:
+    return Chain(
         nn.Conv2d(in_channels, in_channels, 3, stride, 1, groups=in_channels, bias=False),
         nn.BatchNorm2d(in_channels),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Conv2d(in_channels, out_channels, 1, bias=False),
         nn.BatchNorm2d(out_channels),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
     )

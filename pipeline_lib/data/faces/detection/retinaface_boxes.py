@@ -46,12 +46,13 @@ def decode_boxes(offsets: Floats, table: Floats) -> Floats:
         table: the same N rows of `anchors`, (N, 3).
 
     Returns:
-        float32 (N, 4): x0 y0 x1 y1, px, not clipped to the picture.
+        float32 (N, 4): x0 y0 x1 y1, px, not clipped to the picture; not finite where an offset or a side is not.
     """
     side = table[:, 2:]
-    centre = table[:, :2] + CENTRE_VARIANCE * offsets[:, :2] * side
-    half = side * np.exp(SIZE_VARIANCE * offsets[:, 2:]) / 2.0
-    return np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # decode_faces looks at the outcome
+        centre = table[:, :2] + CENTRE_VARIANCE * offsets[:, :2] * side
+        half = side * np.exp(SIZE_VARIANCE * offsets[:, 2:]) / 2.0
+        return np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
 
 
 def decode_landmarks(offsets: Floats, table: Floats) -> Floats:
@@ -64,34 +65,42 @@ def decode_landmarks(offsets: Floats, table: Floats) -> Floats:
     Returns:
         float32 (N, 5, 2), px.
     """
-    points = table[:, None, :2] + CENTRE_VARIANCE * offsets.reshape(-1, 5, 2) * table[:, None, 2:]
+    with np.errstate(over="ignore", invalid="ignore"):
+        points = table[:, None, :2] + CENTRE_VARIANCE * offsets.reshape(-1, 5, 2) * table[:, None, 2:]
     return points.astype(np.float32)
 
 
-def non_maximum_suppression(boxes: Floats, scores: Floats, max_iou: float) -> npt.NDArray[np.int64]:
-    """Greedy suppression: by falling score, keep a box if it overlaps no kept one by more than `max_iou`.
+def non_maximum_suppression(
+    boxes: Floats, scores: Floats, max_iou: float, images: npt.NDArray[np.int64] | None = None
+) -> npt.NDArray[np.int64]:
+    """Greedy suppression: by falling score, keep a box if it overlaps no kept one of its picture by more than `max_iou`.
 
         IoU(a, b) = area(a ∩ b) / area(a ∪ b);   0 where both areas are 0
 
-    One pass of vectorised work per kept box, O(kept * N) time and O(N) memory.
+    All pictures at once: a pass keeps the best box that is left of each of them. O(most kept of a picture * N) time, O(N) memory.
 
     Args:
         boxes: (N, 4), x0 y0 x1 y1.
         scores: (N,); equal scores keep their order.
         max_iou: in [0, 1]; a pair exactly at it both stay.
+        images: (N,), which picture a box is of; None where all are of one.
 
     Returns:
-        int64: indices of the kept boxes, by falling score.
+        int64: indices of the kept boxes, by picture, then by falling score.
     """
-    order = np.argsort(-scores, kind="stable")
+    of = np.zeros(len(boxes), np.int64) if images is None else images
+    order = np.lexsort((-scores, of))
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    kept = []
+    kept = [order[:0]]
     while len(order):
-        best, order = order[0], order[1:]
+        is_best = np.diff(of[order], prepend=-1) > 0
+        best = order[is_best]
         kept.append(best)
+        best, order = best[np.cumsum(is_best)[~is_best] - 1], order[~is_best]
         low = np.maximum(boxes[best, :2], boxes[order, :2])
         high = np.minimum(boxes[best, 2:], boxes[order, 2:])
         overlap = np.prod(np.maximum(high - low, 0.0), axis=1)
         # A product instead of a quotient: boxes without area need no special case.
         order = order[overlap <= max_iou * (areas[best] + areas[order] - overlap)]
-    return np.array(kept, dtype=np.int64)
+    all_kept = np.concatenate(kept)
+    return all_kept[np.argsort(of[all_kept], kind="stable")]

@@ -1,13 +1,15 @@
 """RetinaFace (Deng et al. 2020): feature pyramid, context modules and the three heads, on either backbone."""
 
+import itertools
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pipeline_lib.core.errors import CheckpointError
-from pipeline_lib.data.faces.detection.retinaface_backbones import MobileNetQuarterBody, ResNet50Body
+from pipeline_lib.data.faces.detection.retinaface_backbones import Chain, Mask, MobileNetQuarterBody, ResNet50Body
 
 STRIDES = (8, 16, 32)
 ANCHORS_PER_CELL = 2
@@ -21,7 +23,7 @@ class Variant:
         channels: of the pyramid.
         anchor_px: the two square anchors of each cell, px, at strides 8, 16, 32.
         reach_px: faces above this are seen in parts only, since they outgrow the largest anchor.
-        mean, std: per RGB channel, on the scale 0..255; the input is (rgb - mean) / std.
+        mean, std: per RGB channel, on the scale 0..255; the published network's input is (rgb - mean) / std.
         swap_to_bgr: the network reads the channels in the order blue, green, red.
     """
 
@@ -68,11 +70,12 @@ class Pyramid(nn.Module):
         self.merge1 = _conv(channels, channels, 3)
         self.merge2 = _conv(channels, channels, 3)
 
-    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+    def forward(self, maps: list[Tensor], inside: Mask) -> list[Tensor]:
         """Three maps, fine to coarse -> three maps of `channels`, same sizes."""
-        fine, middle, coarse = self.output1(maps[0]), self.output2(maps[1]), self.output3(maps[2])
-        middle = self.merge2(middle + F.interpolate(coarse, size=middle.shape[2:], mode="nearest"))
-        fine = self.merge1(fine + F.interpolate(middle, size=fine.shape[2:], mode="nearest"))
+        outputs = (self.output1, self.output2, self.output3)
+        fine, middle, coarse = (output(level, inside) for output, level in zip(outputs, maps, strict=True))
+        middle = self.merge2(middle + F.interpolate(coarse, size=middle.shape[2:], mode="nearest"), inside)
+        fine = self.merge1(fine + F.interpolate(middle, size=fine.shape[2:], mode="nearest"), inside)
         return [fine, middle, coarse]
 
 
@@ -91,11 +94,11 @@ class Context(nn.Module):
         self.conv7X7_2 = _conv(quarter, quarter, 3)
         self.conv7x7_3 = _conv(quarter, quarter, 3, rectified=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, inside: Mask) -> Tensor:
         """(B, C, H, W) -> the same shape."""
-        shared = self.conv5X5_1(x)
-        wide = self.conv7x7_3(self.conv7X7_2(shared))
-        return torch.relu(torch.cat([self.conv3X3(x), self.conv5X5_2(shared), wide], dim=1))
+        shared = self.conv5X5_1(x, inside)
+        wide = self.conv7x7_3(self.conv7X7_2(shared, inside), inside)
+        return torch.cat([self.conv3X3(x, inside), self.conv5X5_2(shared, inside), wide], dim=1).relu_()
 
 
 class Head(nn.Module):
@@ -114,6 +117,8 @@ class Head(nn.Module):
 
 class RetinaFace(nn.Module):
     """Box offsets, class logits and landmark offsets of every anchor; retinaface_boxes decodes them.
+
+    Its tensors are those of a checkpoint; load_retinaface makes of them the network that computes.
 
     Args:
         variant: "resnet50" or "mobilenet", see VARIANTS.
@@ -136,18 +141,16 @@ class RetinaFace(nn.Module):
         self.register_buffer("mean", torch.tensor(self.variant.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(self.variant.std).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, rgb: Tensor, inside: Mask) -> tuple[Tensor, Tensor, Tensor]:
         """Raw outputs for A anchors: box offsets (B, A, 4), logits (B, A, 2; background, face), landmarks (B, A, 10).
 
         Args:
-            rgb: float32 (B, 3, H, W) in 0..255; normalised here as the variant wants it.
+            rgb: float32 (B, 3, H, W) in 0..255, channels last.
+            inside: see retinaface_batches.Inside.
         """
-        x = (rgb - self.mean) / self.std
-        if self.variant.swap_to_bgr:
-            x = x.flip(1)
-        x = x.contiguous(memory_format=torch.channels_last)
         contexts = (self.ssh1, self.ssh2, self.ssh3)
-        maps = [context(level) for context, level in zip(contexts, self.fpn(self.body(x)), strict=True)]
+        levels = self.fpn(self.body(rgb - self.mean, inside), inside)
+        maps = [context(level, inside) for context, level in zip(contexts, levels, strict=True)]
         boxes, logits, landmarks = (
             torch.cat([head(level) for head, level in zip(heads, maps, strict=True)], dim=1)
             for heads in (self.BboxHead, self.ClassHead, self.LandmarkHead)
@@ -157,6 +160,9 @@ class RetinaFace(nn.Module):
 
 def load_retinaface(variant: str, state: dict[str, Tensor], where: object) -> RetinaFace:
     """Build the network in eval mode, channels last, with the tensors of a published checkpoint.
+
+    Batch normalisations are folded into the convolutions before them, and the input's scale and order of channels into the first
+    one. That spares a pass over each map: a third of the time of a batch on one core.
 
     Args:
         variant: "resnet50" or "mobilenet".
@@ -173,15 +179,30 @@ def load_retinaface(variant: str, state: dict[str, Tensor], where: object) -> Re
         raise CheckpointError(
             f"The checkpoint is not one of RetinaFace {variant}.", got=error, allowed="exactly its tensors", where=where
         ) from None
-    return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    network.eval().requires_grad_(False)
+    _fold(network)
+    first = next(module for module in network.body.modules() if isinstance(module, nn.Conv2d))
+    weight = first.weight / network.std
+    first.weight = nn.Parameter(weight.flip(1) if network.variant.swap_to_bgr else weight, requires_grad=False)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def _conv(in_channels: int, out_channels: int, size: int, rectified: bool = True) -> nn.Sequential:
+def _fold(module: nn.Module) -> None:
+    """Every batch normalisation into the convolution that stands before it in the same module."""
+    for (name, convolution), (name_of_norm, norm) in itertools.pairwise([*module.named_children()]):
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            setattr(module, name, fuse_conv_bn_eval(convolution, norm))
+            setattr(module, name_of_norm, nn.Identity())
+    for child in module.children():
+        _fold(child)
+
+
+def _conv(in_channels: int, out_channels: int, size: int, rectified: bool = True) -> Chain:
     """Convolution, batch norm and, if `rectified`, ReLU."""
     layers: list[nn.Module] = [
         nn.Conv2d(in_channels, out_channels, size, padding=size // 2, bias=False),
         nn.BatchNorm2d(out_channels),
     ]
     if rectified:
-        layers.append(nn.ReLU())
-    return nn.Sequential(*layers)
+        layers.append(nn.ReLU(inplace=True))
+    return Chain(*layers)

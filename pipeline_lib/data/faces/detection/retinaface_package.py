@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pipeline_lib.core.errors import CheckpointError, ParamsError
-from pipeline_lib.data.faces.detection.face import Face, Image
+from pipeline_lib.data.faces.detection.face import Face, Image, check_images
 from pipeline_lib.data.faces.detection.resize import limit_longest_side
 from pipeline_lib.data.faces.detection.retinaface import MAX_IOU
 from pipeline_lib.data.faces.detection.retinaface_boxes import non_maximum_suppression
@@ -66,6 +66,7 @@ class RetinafacePytorchDetector:
 
     def detect(self, images: Sequence[Image]) -> list[list[Face]]:
         """See Detector."""
+        check_images(images)
         variant = VARIANTS["resnet50"]
         return search_twice(images, self._detect_within, variant.anchor_px[0][0], variant.reach_px, self._min_face_px)
 

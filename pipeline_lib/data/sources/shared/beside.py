@@ -1,5 +1,8 @@
-"""What a user puts beside folders of people: pairs.csv, whom to compare, and attributes.csv, what is known of them."""
+"""What a user puts beside folders of people: pairs.csv, whom to compare, attributes.csv, what is known of them, and boxes.csv,
+where in a photograph the person is.
+"""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -11,10 +14,12 @@ from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord
 from pipeline_lib.data.sources.shared.text_tables import one_of, read_csv_rows
 from pipeline_lib.schemas.manifest import MANIFEST
 
-PAIRS_FILE, ATTRIBUTES_FILE = "pairs.csv", "attributes.csv"
+PAIRS_FILE, ATTRIBUTES_FILE, BOXES_FILE = "pairs.csv", "attributes.csv", "boxes.csv"
 PROTOCOL = "pairs"
 SAME = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 NUM_FOLDS = 10
+MAX_PX = 1e6  # more than any photograph has
+CORNERS = ("x0", "y0", "x1", "y1")
 # What verify.groups may name without a user's table.
 TAKEN = {*MANIFEST.names, "group", "image"}
 
@@ -99,6 +104,40 @@ def read_attributes_file(path: Path, photos: Sequence[PhotoRecord]) -> list[Phot
         said[key] = {name: value for name, value in row.items() if value}
     by_image = keys == ["image"]
     return [replace(photo, attributes=said.get(photo.image_id if by_image else photo.identity)) for photo in photos]
+
+
+def read_boxes_file(path: Path, photos: Sequence[PhotoRecord]) -> list[PhotoRecord]:
+    """The photographs with the boxes that a user states: who of several people is meant (align.several_faces: box).
+
+    Columns image, a path from the file's folder, and x0, y0, x1, y1, px of the upright photograph, which it may reach beyond.
+
+    Args:
+        path: of the file.
+        photos: of its folder.
+
+    Raises:
+        DataError: see read_csv_rows; a photograph that is not here or comes twice, a number that is none, a box without
+            area; names the line.
+    """
+    _, rows = read_csv_rows(path, ("image", *CORNERS))
+    photo_at, said = _by_place(photos, path.parent), dict[str, tuple[float, ...]]()
+    for place, row in rows:
+        image_id = _photo_at(photo_at, row["image"], place).image_id
+        if image_id in said:
+            raise DataError("A photograph has two boxes.", got=row["image"], where=place)
+        said[image_id] = _box([row[name] for name in CORNERS], place)
+    return [replace(photo, box=said.get(photo.image_id)) for photo in photos]
+
+
+def _box(texts: Sequence[str], place: str) -> tuple[float, ...]:
+    try:
+        x0, y0, x1, y1 = map(float, texts)
+    except ValueError:
+        x0 = y0 = x1 = y1 = math.nan
+    if not (-MAX_PX < x0 < x1 < MAX_PX and -MAX_PX < y0 < y1 < MAX_PX):
+        allowed = "x0 < x1 and y0 < y1, px"
+        raise DataError("A box is none.", got=", ".join(texts), allowed=allowed, where=place)
+    return x0, y0, x1, y1
 
 
 def _by_place(photos: Sequence[PhotoRecord], folder: Path) -> dict[PurePosixPath, PhotoRecord]:

@@ -107,6 +107,7 @@ def _probe_all(
             "height": size.height,
             "sha256": sha256,
             "landmarks": landmarks,
+            "box": photo.box,
             "view": photo.view,
         }
 

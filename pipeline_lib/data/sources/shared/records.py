@@ -13,8 +13,9 @@ from pipeline_lib.params.ingest import DETECT, Faces
 @dataclass(frozen=True, slots=True)  # there may be millions
 class PhotoRecord:
     """One photograph of a source. `split`, `view` (frontal, profile) None: the source states none. `landmarks`: 10 px values
-    x0 y0 .. x4 y4 or None. `attributes`: what else is said of it, by name, or None. `offset`, `length`: of its bytes in a file
-    that holds many (photos.place); None for all of the file. `faces`: see params.ingest.Source.
+    x0 y0 .. x4 y4 or None. `box`: where the face is, x0 y0 x1 y1 px, or None. `attributes`: what else is said of it, by name, or
+    None. `offset`, `length`: of its bytes in a file that holds many (photos.place); None for all of the file. `faces`: see
+    params.ingest.Source.
     """
 
     image_id: str
@@ -28,6 +29,7 @@ class PhotoRecord:
     length: int | None = None
     faces: Faces = DETECT
     attributes: Mapping[str, str] | None = None
+    box: Sequence[float] | None = None
 
     @property
     def place(self) -> Place:

@@ -113,7 +113,7 @@ def _candidate(image_id: str, face: Face, chosen: bool) -> dict[str, object]:
     return {"image_id": image_id, "box": box, "landmarks": landmarks, "score": face.score, "chosen": chosen}
 
 
-def crashed_row(row: Row, how: str) -> Outcome:
+def crashed_row(row: Row, how: str) -> dict[str, object]:
     """A row of the rejects table for a photograph that ends every process which decodes it or looks for faces in it.
 
     Args:
@@ -121,11 +121,6 @@ def crashed_row(row: Row, how: str) -> Outcome:
         how: the process ended.
     """
     return reject_row(str(row["image_id"]), str(row["uri"]), "align", "crashed", how)
-
-
-def crashed(row: Row, how: str) -> Looked:
-    """crashed_row for look_at_batch."""
-    return Looked(crashed_row(row, how), [])
 
 
 def _decoded_runs(rows: Sequence[Row], root: Path, max_pixels: int) -> Iterator[list[tuple[Row, Image | PhotoError]]]:

@@ -3,6 +3,7 @@ they are, the test photographs that show a profile.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,32 +12,35 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from pipeline_lib.core.parallel import map_batches
-from pipeline_lib.core.progress import track
+from pipeline_lib.core.parallel import Workers
 from pipeline_lib.core.tables import table_from_rows
+from pipeline_lib.core.texts import Texts
 from pipeline_lib.data.occlusion.draw import Drawing, draw_occlusions, query_images, training_kind
-from pipeline_lib.data.shards.aligned import AlignedBatch, AlignedRow, aligned_batches
-from pipeline_lib.data.shards.images import encode_png
-from pipeline_lib.data.shards.writer import ShardWriter
+from pipeline_lib.data.shards.aligned import IMAGES_A_BATCH, AlignedBatch, AlignedRow, image_rows
+from pipeline_lib.data.shards.images import Format, encode_image, member_of
+from pipeline_lib.data.shards.units import Job, Part, Row, run_units, units_of
+from pipeline_lib.data.shards.work import open_work
+from pipeline_lib.data.shards.writer import PieceWriter, ShardWriter
 from pipeline_lib.params.occlude import Occlude
+from pipeline_lib.params.shards import Shards
 from pipeline_lib.schemas.manifest import PROFILE
 from pipeline_lib.schemas.occlusions import OCCLUSIONS
+from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-
-Planned = tuple[AlignedBatch, list[list[str]]]
+SET, TABLE = "occluded", "occlusions"
 
 
 @dataclass(frozen=True)
 class Occluded:
-    """One occluded image, or a profile: `png` its bytes, landmarks (5, 2) where they are now, `drawn` JSON."""
+    """One occluded image, or a profile: `data` its bytes as encoded, landmarks (5, 2) where they are now, `drawn` JSON."""
 
     row: AlignedRow
     kind: str
     purpose: str
-    png: bytes
+    data: bytes
     landmarks: npt.NDArray[np.float32]
     drawn: str
 
@@ -45,14 +49,16 @@ class Occluded:
         """The WebDataset key, <image_id>+<kind>."""
         return f"{self.row.image_id}+{self.kind}"
 
-    def write(self, writer: ShardWriter) -> dict[str, object]:
-        """Append it to a shard set, members png and json; returns its row of schemas.occlusions.OCCLUSIONS."""
+    def write(self, writer: ShardWriter | PieceWriter) -> dict[str, object]:
+        """Append it to a shard set, members png or jpg, and json; returns its row of schemas.occlusions.OCCLUSIONS."""
         row = self.row
         who = {"image_id": row.image_id, "identity": row.identity, "split": row.split}
         about = {"kind": self.kind, "purpose": self.purpose}
         found = {"landmarks": self.landmarks.tolist(), "score": row.score}
         text = json.dumps(who | about | found, sort_keys=True).encode()
-        writer.write(self.key, {"png": self.png, "json": text}, **who, landmarks=self.landmarks, score=row.score)
+        writer.write(
+            self.key, {member_of(self.data): self.data, "json": text}, **who, landmarks=self.landmarks, score=row.score
+        )
         return {"key": self.key, "image_id": row.image_id, **about, "drawn": self.drawn}
 
 
@@ -60,51 +66,52 @@ def write_occluded_set(
     aligned: Path,
     out: Path,
     occlude: Occlude,
-    num_workers: int,
-    scheduler: str | None = None,
+    shards: Shards,
+    workers: Workers,
     profiles: frozenset[str] = frozenset(),
-) -> tuple["pa.Table", "pa.Table"]:
-    """Draw all planned occlusions on Dask workers and write `out/occluded-NNNNNN.tar`.
+) -> None:
+    """Draw all planned occlusions on workers; write `out`/shards/occluded-NNNNNN.tar, index.parquet and occlusions.parquet.
 
-    Members: png, and json with image_id, identity, split, kind, purpose, landmarks, score. The order is that of the
+    Members: png or jpg, and json with image_id, identity, split, kind, purpose, landmarks, score. The order is that of the
     aligned index, then of the kinds, and each drawing has its own random generator: the bytes depend on neither the
-    number of workers nor which was first.
+    number of workers nor which was first. Shards that an interrupted run finished are not drawn again.
 
     Args:
         aligned: the align stage's folder.
-        out: an existing, empty folder.
-        occlude: what to draw, see planned_batches.
-        num_workers, scheduler: see core.parallel.map_batches.
+        out: a folder.
+        occlude: what to draw, see planned_rows.
+        shards: in which format; a shard ends with the image after whose drawings it has images_per_shard.
+        workers: who draws.
         profiles: image ids of the test photographs that are queries of kind profile.
-
-    Returns:
-        The shard index (schemas.shard_index.SHARD_INDEX) and what was drawn (schemas.occlusions.OCCLUSIONS).
 
     Raises:
         DataError: the aligned shards or their index are missing or damaged.
     """
-    planned = planned_batches(aligned, occlude, profiles)
-    rows: list[dict[str, object]] = []
-    with ShardWriter(out, "occluded", occlude.images_per_shard) as writer:
-        done = map_batches(partial(occlude_batch, occlude=occlude), planned, num_workers, scheduler)
-        for occluded_images in track(done, "occlusion batches", total=len(planned)):
-            rows += [occluded.write(writer) for occluded in occluded_images]
-    return writer.index(), table_from_rows(rows, OCCLUSIONS)
+    planned = planned_rows(aligned, occlude, profiles)
+    settings = {"occlude": occlude.model_dump(), "shards": shards.model_dump(), "profiles": sorted(profiles)}
+    work = open_work(out / "shards", SET, (SET,), (TABLE,), settings, [aligned / "index.parquet"])
+    # absolute, since a worker of a cluster has its own working directory
+    folder = (aligned / "shards").absolute()
+    function = partial(occlude_part, shards=folder, occlude=occlude, format=shards.format)
+    units = units_of(planned, _starts(planned, shards.images_per_shard))
+    run_units(Job(work, function, IMAGES_A_BATCH), units, workers, "occlude, images")
+    index, occlusions = work.folder / "index.parquet", work.folder / "occlusions.parquet"
+    work.join_index(SET, len(units), index)
+    work.join_table(TABLE, len(units), occlusions, OCCLUSIONS)
+    work.finish({work.shards(SET): out / "shards", index: out / index.name, occlusions: out / occlusions.name})
 
 
-def planned_batches(aligned: Path, occlude: Occlude, profiles: frozenset[str] = frozenset()) -> list[Planned]:
-    """The training and test images in batches, with the kinds each image gets.
+def planned_rows(aligned: Path, occlude: Occlude, profiles: frozenset[str] = frozenset()) -> "pa.Table":
+    """The rows of the index of the training and test images that something is drawn on, in order, and which `kinds`.
 
     A training image gets one kind or none (draw.training_kind), a test image of `profiles` the kind profile, a query drawn
     among the other test images (draw.query_images) every kind, any other image none.
     """
-    batches = list(aligned_batches(aligned, ("train", "test")))
-    whose = [
-        list(zip(*(batch.index[name].to_pylist() for name in ("image_id", "split")), strict=True)) for batch in batches
-    ]
-    test_ids = (
-        image_id for batch in whose for image_id, split in batch if split == "test" and image_id not in profiles
-    )
+    import pyarrow as pa
+
+    index = image_rows(aligned, ("train", "test"))
+    image_ids, splits = Texts(index["image_id"]), Texts(index["split"])
+    test_ids = (name for name, split in zip(image_ids, splits, strict=True) if split == "test" and name not in profiles)
     queries = query_images(occlude.seed, test_ids, occlude.max_query_images)
 
     def kinds_of(image_id: str, split: str) -> list[str]:
@@ -115,19 +122,22 @@ def planned_batches(aligned: Path, occlude: Occlude, profiles: frozenset[str] = 
         kind = training_kind(occlude.seed, image_id, list(occlude.kinds), occlude.train_share)
         return [] if kind is None else [kind]
 
-    return [(batch, [kinds_of(*who) for who in ids]) for batch, ids in zip(batches, whose, strict=True)]
+    of_each = (kinds_of(*who) for who in zip(image_ids, splits, strict=True))
+    chosen = [(row, kinds) for row, kinds in enumerate(of_each) if kinds]
+    rows = index.take(pa.array([row for row, _ in chosen], pa.int64()))
+    return rows.append_column("kinds", pa.array([kinds for _, kinds in chosen], pa.list_(pa.string())))
 
 
-def occlude_batch(planned: Planned, occlude: Occlude) -> list[Occluded]:
-    """All occlusions of a batch's images, in order; images that get none are not read."""
-    batch, kinds_of_rows = planned
-    reader = batch.reader()
-    done = []
-    for i, (row, kinds) in enumerate(zip(batch.rows(), kinds_of_rows, strict=True)):
-        if not kinds:
-            continue
+def occlude_part(rows: Sequence[Row], shards: Path, occlude: Occlude, format: Format) -> Part:
+    """All occlusions of some planned rows, in order; the rows beside them are of schemas.occlusions.OCCLUSIONS."""
+    batch = AlignedBatch(
+        shards, table_from_rows([{name: row[name] for name in SHARD_INDEX.names} for row in rows], SHARD_INDEX)
+    )
+    reader, writer = batch.reader(), PieceWriter()
+    occlusions = []
+    for i, (row, planned) in enumerate(zip(batch.rows(), rows, strict=True)):
         image = batch.image(reader, i)
-        for kind in kinds:
+        for kind in planned["kinds"]:
             drawing = (
                 Drawing(image, row.landmarks, {"kind": PROFILE})
                 if kind == PROFILE
@@ -135,5 +145,14 @@ def occlude_batch(planned: Planned, occlude: Occlude) -> list[Occluded]:
             )
             purpose = "train" if row.split == "train" else "query"
             text = json.dumps(drawing.drawn, sort_keys=True, allow_nan=False)
-            done.append(Occluded(row, kind, purpose, encode_png(drawing.image), drawing.landmarks, text))
-    return done
+            data = encode_image(drawing.image, format)
+            occlusions.append(Occluded(row, kind, purpose, data, drawing.landmarks, text).write(writer))
+    return Part({SET: writer.piece()}, {TABLE: table_from_rows(occlusions, OCCLUSIONS)})
+
+
+def _starts(planned: "pa.Table", images_per_shard: int) -> list[int]:
+    """Where units begin whose drawings are about images_per_shard: with the image that the last one is full before."""
+    if not len(planned):
+        return []
+    num_before = np.cumsum([0, *(len(kinds) for kinds in planned["kinds"].to_pylist()[:-1])])
+    return [int(row) for row in np.unique(num_before // images_per_shard, return_index=True)[1]]

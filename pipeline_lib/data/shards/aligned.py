@@ -1,6 +1,6 @@
-"""The aligned images as batches that a worker can read for itself: a batch carries rows of the index, not pixels."""
+"""The aligned images as rows of their index, from which a worker reads the images for itself."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.geometry import FACE_SHAPE
-from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.data.shards.images import decode_image, is_image
 from pipeline_lib.data.shards.reader import ShardReader
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class AlignedRow:
 
 @dataclass(frozen=True)
 class AlignedBatch:
-    """Some rows of the index of aligned images (member png), and the folder their shards lie in, an absolute path."""
+    """Some rows of the index of aligned images, and the folder their shards lie in, an absolute path."""
 
     shards: Path
     index: "pa.Table"
@@ -64,7 +64,7 @@ class AlignedBatch:
         data = reader.read(i)
         where = f"{self.shards / self.index['shard'][i].as_py()}, {self.index['key'][i].as_py()}"
         try:
-            image = decode_png(data)
+            image = decode_image(data)
         except DataError as error:
             raise DataError("An aligned image cannot be decoded; rerun align.", got=error, where=where) from error
         if image.shape != FACE_SHAPE:
@@ -76,8 +76,8 @@ class AlignedBatch:
         return ShardReader(self.shards, self.index)
 
 
-def aligned_batches(aligned: Path, splits: tuple[str, ...], batch_size: int = IMAGES_A_BATCH) -> Iterator[AlignedBatch]:
-    """The aligned images of some splits, in the index's order, in batches of batch_size (the last may be smaller).
+def image_rows(aligned: Path, splits: Sequence[str]) -> "pa.Table":
+    """The rows of the index of the aligned images of some splits, in its order.
 
     Args:
         aligned: the align stage's folder, with shards/ and index.parquet.
@@ -86,24 +86,12 @@ def aligned_batches(aligned: Path, splits: tuple[str, ...], batch_size: int = IM
     Raises:
         DataError: the index is missing or breaks its schema.
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     from pipeline_lib.core.tables import read_table
     from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
     index = read_table(aligned / "index.parquet", SHARD_INDEX)
-    is_chosen = pc.and_(pc.equal(index["member"], "png"), pc.is_in(index["split"], value_set=_strings(splits)))
-    chosen = index.filter(
-        is_chosen
-    ).combine_chunks()  # taking from a column of many chunks goes through all of it each time
-    for start in range(0, chosen.num_rows, batch_size):
-        # take() copies the rows: a slice would be pickled with the whole table behind it
-        rows = np.arange(start, min(start + batch_size, chosen.num_rows))
-        # absolute, since a Dask worker has its own working directory
-        yield AlignedBatch((aligned / "shards").absolute(), chosen.take(rows))
-
-
-def _strings(values: tuple[str, ...]) -> "pa.Array":
-    import pyarrow as pa
-
-    return pa.array(values, pa.string())
+    chosen = index.filter(pc.and_(is_image(index), pc.is_in(index["split"], value_set=pa.array(splits, pa.string()))))
+    return chosen.combine_chunks()  # taking from a column of many chunks goes through all of it each time

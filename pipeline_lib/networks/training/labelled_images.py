@@ -10,7 +10,8 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.geometry import FACE_PX
 from pipeline_lib.data.patches.grid import Region
 from pipeline_lib.data.shards.digest import shards_digest, training_images
-from pipeline_lib.networks.training.data import Square, TrainingSet
+from pipeline_lib.networks.training.augment import Square
+from pipeline_lib.networks.training.data import TrainingSet
 
 if TYPE_CHECKING:
     import pyarrow as pa

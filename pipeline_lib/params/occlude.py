@@ -44,5 +44,4 @@ class Occlude(Section):
     profile_queries: bool = False
     train_share: Share
     crop_share: Annotated[float, Field(gt=0.0, le=1.0)]
-    images_per_shard: Positive
     seed: int

@@ -16,9 +16,10 @@ from pipeline_lib.core.progress import track
 from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.data.occlusion.draw import Drawing, draw_occlusions, query_images, training_kind
 from pipeline_lib.data.shards.aligned import AlignedBatch, AlignedRow, aligned_batches
-from pipeline_lib.data.shards.images import encode_png
+from pipeline_lib.data.shards.images import Format, encode_image, member_of
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.params.occlude import Occlude
+from pipeline_lib.params.shards import Shards
 from pipeline_lib.schemas.manifest import PROFILE
 from pipeline_lib.schemas.occlusions import OCCLUSIONS
 
@@ -31,12 +32,12 @@ Planned = tuple[AlignedBatch, list[list[str]]]
 
 @dataclass(frozen=True)
 class Occluded:
-    """One occluded image, or a profile: `png` its bytes, landmarks (5, 2) where they are now, `drawn` JSON."""
+    """One occluded image, or a profile: `data` its bytes as encoded, landmarks (5, 2) where they are now, `drawn` JSON."""
 
     row: AlignedRow
     kind: str
     purpose: str
-    png: bytes
+    data: bytes
     landmarks: npt.NDArray[np.float32]
     drawn: str
 
@@ -46,13 +47,15 @@ class Occluded:
         return f"{self.row.image_id}+{self.kind}"
 
     def write(self, writer: ShardWriter) -> dict[str, object]:
-        """Append it to a shard set, members png and json; returns its row of schemas.occlusions.OCCLUSIONS."""
+        """Append it to a shard set, members png or jpg, and json; returns its row of schemas.occlusions.OCCLUSIONS."""
         row = self.row
         who = {"image_id": row.image_id, "identity": row.identity, "split": row.split}
         about = {"kind": self.kind, "purpose": self.purpose}
         found = {"landmarks": self.landmarks.tolist(), "score": row.score}
         text = json.dumps(who | about | found, sort_keys=True).encode()
-        writer.write(self.key, {"png": self.png, "json": text}, **who, landmarks=self.landmarks, score=row.score)
+        writer.write(
+            self.key, {member_of(self.data): self.data, "json": text}, **who, landmarks=self.landmarks, score=row.score
+        )
         return {"key": self.key, "image_id": row.image_id, **about, "drawn": self.drawn}
 
 
@@ -60,13 +63,14 @@ def write_occluded_set(
     aligned: Path,
     out: Path,
     occlude: Occlude,
+    shards: Shards,
     num_workers: int,
     scheduler: str | None = None,
     profiles: frozenset[str] = frozenset(),
 ) -> tuple["pa.Table", "pa.Table"]:
     """Draw all planned occlusions on Dask workers and write `out/occluded-NNNNNN.tar`.
 
-    Members: png, and json with image_id, identity, split, kind, purpose, landmarks, score. The order is that of the
+    Members: png or jpg, and json with image_id, identity, split, kind, purpose, landmarks, score. The order is that of the
     aligned index, then of the kinds, and each drawing has its own random generator: the bytes depend on neither the
     number of workers nor which was first.
 
@@ -74,6 +78,7 @@ def write_occluded_set(
         aligned: the align stage's folder.
         out: an existing, empty folder.
         occlude: what to draw, see planned_batches.
+        shards: in which format, and how many a tar.
         num_workers, scheduler: see core.parallel.map_batches.
         profiles: image ids of the test photographs that are queries of kind profile.
 
@@ -85,8 +90,10 @@ def write_occluded_set(
     """
     planned = planned_batches(aligned, occlude, profiles)
     rows: list[dict[str, object]] = []
-    with ShardWriter(out, "occluded", occlude.images_per_shard) as writer:
-        done = map_batches(partial(occlude_batch, occlude=occlude), planned, num_workers, scheduler)
+    with ShardWriter(out, "occluded", shards.images_per_shard) as writer:
+        done = map_batches(
+            partial(occlude_batch, occlude=occlude, format=shards.format), planned, num_workers, scheduler
+        )
         for occluded_images in track(done, "occlusion batches", total=len(planned)):
             rows += [occluded.write(writer) for occluded in occluded_images]
     return writer.index(), table_from_rows(rows, OCCLUSIONS)
@@ -118,7 +125,7 @@ def planned_batches(aligned: Path, occlude: Occlude, profiles: frozenset[str] = 
     return [(batch, [kinds_of(*who) for who in ids]) for batch, ids in zip(batches, whose, strict=True)]
 
 
-def occlude_batch(planned: Planned, occlude: Occlude) -> list[Occluded]:
+def occlude_batch(planned: Planned, occlude: Occlude, format: Format) -> list[Occluded]:
     """All occlusions of a batch's images, in order; images that get none are not read."""
     batch, kinds_of_rows = planned
     reader = batch.reader()
@@ -135,5 +142,5 @@ def occlude_batch(planned: Planned, occlude: Occlude) -> list[Occluded]:
             )
             purpose = "train" if row.split == "train" else "query"
             text = json.dumps(drawing.drawn, sort_keys=True, allow_nan=False)
-            done.append(Occluded(row, kind, purpose, encode_png(drawing.image), drawing.landmarks, text))
+            done.append(Occluded(row, kind, purpose, encode_image(drawing.image, format), drawing.landmarks, text))
     return done

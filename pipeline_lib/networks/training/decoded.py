@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.data.shards.images import decode_image
 
 Image = npt.NDArray[np.uint8]
 
@@ -61,7 +61,7 @@ class DecodedImages:
 
     def _decoded(self, data: bytes, reader: Reader, row: int) -> Image:
         try:
-            image = decode_png(data)
+            image = decode_image(data)
         except DataError as error:
             raise DataError("A training image cannot be decoded.", got=error, where=reader.name(row)) from error
         if image.shape != self._shape:

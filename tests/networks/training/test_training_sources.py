@@ -1,12 +1,15 @@
 """Training sets from shards: who is in, how they pair up, and when the digest changes."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.core.tables import table_from_rows, write_table
+from pipeline_lib.core.tables import read_table, table_from_rows, write_table
 from pipeline_lib.data.patches.grid import parse_region
 from pipeline_lib.data.patches.patch_set import write_patch_set
 from pipeline_lib.data.shards.images import encode_png
@@ -120,9 +123,27 @@ def test_digest_follows_the_data(stored: Path) -> None:
     digest = training_faces(stored / "align", None).digest
     assert digest == training_faces(stored / "align", None).digest
     assert digest != training_faces(stored / "align", stored / "occlude").digest
-    shard = next((stored / "align" / "shards").iterdir())
-    shard.write_bytes(shard.read_bytes() + b"\0" * 512)
+    shutil.copytree(stored / "align", stored / "copy" / "align")
+    shutil.rmtree(stored / "align" / "shards")
+    assert digest == training_faces(stored / "align", None).digest  # wherever the shards lie
+    index = read_table(stored / "align" / "index.parquet", SHARD_INDEX)
+    longer = pc.add(index["size"], pa.scalar(1, pa.int64()))
+    write_table(
+        stored / "align" / "index.parquet",
+        index.set_column(index.column_names.index("size"), "size", longer),
+        SHARD_INDEX,
+    )
     assert digest != training_faces(stored / "align", None).digest
+
+
+def test_shards_are_read_from_a_copy_below_a_url(stored: Path) -> None:
+    wanted = training_faces(stored / "align", stored / "occlude").load(np.arange(4), 5, 0, 0)[0]
+    for name in ("align", "occlude"):
+        shutil.copytree(stored / name / "shards", stored / "copies" / name / "shards")
+        shutil.rmtree(stored / name / "shards")
+    url = (stored / "copies").as_uri()
+    found = training_faces(stored / "align", stored / "occlude", shards_url=url).load(np.arange(4), 5, 0, 0)[0]
+    assert np.array_equal(found, wanted)
 
 
 def test_missing_tables_are_named(tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ bench: setup
 	python -m benchmarks.explain_pair
 	python -m benchmarks.insertion_deletion
 	python -m benchmarks.detectors
+	python -m benchmarks.loader
 	python -m benchmarks.xface
 	python -m benchmarks.scale
 	python -m benchmarks.cuda_step

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from pipeline_lib.data.shards.images import Format
 from pipeline_lib.networks.backbones import iresnet
 from pipeline_lib.networks.backbones.shared.spec import BLOCK_PRESETS, NetworkSpec
 from pipeline_lib.networks.heads import arcface
@@ -59,7 +60,7 @@ def train_settings(batch_size: int, **changes: object) -> Train:
     return Train.model_validate({**settings, **changes})
 
 
-def write_faces(aligned: Path, num_images: int, num_identities: int) -> None:
+def write_faces(aligned: Path, num_images: int, num_identities: int, format: Format = "png") -> None:
     """Drawn aligned faces of training identities as the align stage writes them: shards/ and index.parquet.
 
     Blurred noise with grain, so that the PNGs are as large as those of photographs, 20 to 25 kB.
@@ -67,7 +68,7 @@ def write_faces(aligned: Path, num_images: int, num_identities: int) -> None:
     import cv2
 
     from pipeline_lib.core.tables import write_table
-    from pipeline_lib.data.shards.images import encode_png
+    from pipeline_lib.data.shards.images import MEMBERS, encode_image
     from pipeline_lib.data.shards.writer import ShardWriter
     from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
@@ -79,7 +80,7 @@ def write_faces(aligned: Path, num_images: int, num_identities: int) -> None:
             image = np.clip(coarse + rng.normal(0, 3, coarse.shape), 0, 255).astype(np.uint8)
             writer.write(
                 f"face{i:06d}",
-                {"png": encode_png(image), "json": b"{}"},
+                {MEMBERS[format]: encode_image(image, format), "json": b"{}"},
                 image_id=f"face{i:06d}",
                 identity=f"person{i % num_identities:05d}",
                 split="train",

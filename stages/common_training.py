@@ -31,8 +31,8 @@ def train(
     inputs: Mapping[str, Path],
     out: Path,
     record: Path,
-    open_training: Callable[[], TrainingSet],
-    open_validation: Callable[[World, int], ValidationSet],
+    open_training: Callable[[str | None], TrainingSet],
+    open_validation: Callable[[World, int, str | None], ValidationSet],
     prepared: Callable[[TrainingSet, Mapping[str, FaceNetwork], World, int], TrainingSet] | None = None,
 ) -> None:
     """Train the networks of `build`, or write them as they are where entry.epochs is 0; rank 0 alone logs and writes.
@@ -45,12 +45,13 @@ def train(
         build: the networks with their first weights, each by the folder it goes to; the folder's name is the network's.
         inputs: as tracking.stage_run.stage_run.
         out, record: the stage's folders; the first names its state.
-        open_training, open_validation: called only if needed; the latter takes the world and the images of a forward pass.
-        prepared: what networks, by name, train on in place of the training set; takes what open_validation does, too.
+        open_training, open_validation: called only if needed, with machine.shards_url; the latter takes the world
+            and the images of a forward pass before it.
+        prepared: what networks, by name, train on in place of the training set; takes the world and the images, too.
     """
     machine, head = load_machine(), head_settings(entry.head, f"{where}.head")
     torch.set_num_threads(machine.threads_per_process)
-    size = machine.images_per_batch
+    size, url = machine.images_per_batch, machine.shards_url
     with ExitStack() as stack:
         world = stack.enter_context(process_group())
         run = None
@@ -63,9 +64,11 @@ def train(
         named = {path.name: network for path, network in networks.items()}
         fitted = Fitted([], size_figures(named), {})
         if entry.epochs:
-            validate = open_validation(world, size).measure if section.validate_every_epochs else None
+            validate = open_validation(world, size, url).measure if section.validate_every_epochs else None
             logger = run.log_metrics if run else lambda figures, step: None
-            dataset = open_training() if prepared is None else prepared(open_training(), named, world, size)
+            dataset = open_training(url)
+            if prepared is not None:
+                dataset = prepared(dataset, named, world, size)
             fitted = fit(named, dataset, head, section, entry.epochs, machine, world, out, logger, validate)
         if run:
             write_fitted(networks, fitted, entry, record)

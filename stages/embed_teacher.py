@@ -28,7 +28,7 @@ def main(
         embed_shards(out, [part], embed, view_grid(), ranked.batch_size, ranked.world)
         if ranked.world.is_main:
             seen = training_images(read_table(aligned / "index.parquet", SHARD_INDEX))
-            write_mean(out, shards_digest([seen], [aligned / "shards"]))
+            write_mean(out, shards_digest([seen]))
         ranked.log_metrics({"num_embedded": len(part.rows)})
 
 

@@ -48,8 +48,10 @@ def main(
         | ({"teacher": teacher} if teacher else {}),
         out=out,
         record=record,
-        open_training=lambda: training_faces(aligned, occluded if section.use_occluded else None, teacher=teacher),
-        open_validation=lambda world, batch_size: ValidationSet(aligned, pairs, batch_size, world),
+        open_training=lambda url: training_faces(
+            aligned, occluded if section.use_occluded else None, teacher=teacher, shards_url=url
+        ),
+        open_validation=lambda world, batch_size, url: ValidationSet(aligned, pairs, batch_size, world, shards_url=url),
     )
 
 

@@ -44,7 +44,7 @@ def main(
     logged = {"generators": {generator: settings.model_dump()}, "embed": embed.model_dump()}
     inputs = {"aligned": aligned / "shards", "judge": judge}
     with stage_run(f"train_generator@{generator}", params=logged, inputs=inputs, live=True) as run:
-        dataset = training_faces(aligned, None)
+        dataset = training_faces(aligned, None, shards_url=machine.shards_url)
         network, history = train_generator(settings, dataset, machine, device, resume_folder(out), run.log_metrics)
         write_generator(out / "generator.pt", network)
         write_history(out / "history.csv", history)
@@ -52,7 +52,14 @@ def main(
         latents = draw_latents(settings.num_judged, settings.latent_dim, settings.seed, settings.num_steps)
         fakes = make_faces(FakeFaces(network), latents, device, machine.images_per_batch)
         model = folded(load_network(judge)).to(device)
-        judged = judge_fakes(fakes, ShardImages(aligned), model, embed.mirror, machine.images_per_batch, settings.seed)
+        judged = judge_fakes(
+            fakes,
+            ShardImages(aligned, machine.shards_url),
+            model,
+            embed.mirror,
+            machine.images_per_batch,
+            settings.seed,
+        )
         write_table(out / "nearest.parquet", judged.table, NEAREST_FACES)
         pictures = {"sheet": draw_sheet(fakes), **{f"nearest_{name}": strip for name, strip in judged.strips.items()}}
         for name, picture in pictures.items():

@@ -55,8 +55,8 @@ def main(
         | {f"frozen_{name}": frozen / name for name in settings.over},
         out=out,
         record=record,
-        open_training=lambda: training_faces(aligned, occluded if section.use_occluded else None),
-        open_validation=lambda world, batch_size: ValidationSet(aligned, pairs, batch_size, world),
+        open_training=lambda url: training_faces(aligned, occluded if section.use_occluded else None, shards_url=url),
+        open_validation=lambda world, batch_size, url: ValidationSet(aligned, pairs, batch_size, world, shards_url=url),
         prepared=maps if entry.cache_maps else None,
     )
 

@@ -43,8 +43,10 @@ def main(
         inputs={"patches": patches},
         out=out,
         record=record,
-        open_training=lambda: training_regions(patches, region, regions.margin_px),
-        open_validation=lambda world, batch_size: ValidationSet(aligned, pairs, batch_size, world, {position: region}),
+        open_training=lambda url: training_regions(patches, region, regions.margin_px, url),
+        open_validation=lambda world, batch_size, url: ValidationSet(
+            aligned, pairs, batch_size, world, {position: region}, url
+        ),
     )
 
 

@@ -49,8 +49,8 @@ def main(
         inputs={"aligned": aligned / "shards"},
         out=out,
         record=record,
-        open_training=lambda: training_faces(aligned, None, list(regions.values())),
-        open_validation=lambda world, batch_size: ValidationSet(aligned, pairs, batch_size, world, regions),
+        open_training=lambda url: training_faces(aligned, None, list(regions.values()), shards_url=url),
+        open_validation=lambda world, batch_size, url: ValidationSet(aligned, pairs, batch_size, world, regions, url),
     )
 
 

@@ -13,7 +13,7 @@ R = TypeVar("R")
 def load_ahead(load: Callable[[T], R], items: Iterable[T], num_threads: int) -> Generator[R, None, None]:
     """Yield load(item) in order, computed on threads up to two items a thread ahead of their use.
 
-    Threads suffice: reading and PNG decoding release the interpreter's lock.
+    Threads suffice: reading and decoding release the interpreter's lock.
     """
     remaining = iter(items)
     executor = ThreadPoolExecutor(num_threads, thread_name_prefix="loader")

@@ -43,6 +43,8 @@ class Machine(Section):
     stages_at_once: Positive = 2
     log_every_steps: Positive = 20
     checkpoint_every_steps: Positive = 100
+    kept_images_mib: NonNegative = 0
+    shards_url: str | None = None
     tracking: Tracking = Tracking()
 
     @property

@@ -26,7 +26,8 @@ from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 from pipeline_lib.networks.heads.shared.settings import head_settings
 from pipeline_lib.networks.over import face_vit, fusion
 from pipeline_lib.networks.over.face_vit import FaceViT
-from pipeline_lib.networks.training.data import Square, TrainingSet
+from pipeline_lib.networks.training.augment import Square
+from pipeline_lib.networks.training.data import TrainingSet
 from pipeline_lib.networks.training.loop import train_networks
 from pipeline_lib.networks.training.trainee import new_trainee
 from pipeline_lib.params.machine import Machine
@@ -70,9 +71,9 @@ class MemoryReader:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def read(self, i: int) -> bytes:
-        """The PNG of picture i."""
-        return self.pictures[i]
+    def read_many(self, rows: list[int]) -> list[bytes]:
+        """The PNGs of pictures."""
+        return [self.pictures[row] for row in rows]
 
     def name(self, i: int) -> str:
         """A name for messages."""
@@ -174,7 +175,7 @@ def run(args: argparse.Namespace, folder: Path) -> None:
         def validate(networks: Mapping[str, FaceNetwork]) -> dict[str, float]:
             """A figure that any change of weights or running statistics changes."""
             assert not networks["it"].training
-            faces = np.stack([drawn_faces().load(sample, 0, 0, 0)[0] for sample in range(world.rank, 8, world.size)])
+            faces = drawn_faces().load(np.arange(world.rank, 8, world.size), 0, 0, 0)[0]
             with torch.no_grad():
                 images = torch.from_numpy(faces).to(world.device).permute(0, 3, 1, 2).float() / 127.5 - 1
                 size = networks["it"](images).abs().sum()

@@ -12,12 +12,16 @@ from pipeline_lib.core.geometry import FACE_SHAPE
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.core.texts import Texts
 from pipeline_lib.data.shards.images import decode_image, is_image
-from pipeline_lib.data.shards.reader import ShardReader
+from pipeline_lib.data.shards.reader import ShardReader, shards_place
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 
 class ShardImages:
     """The images of `folder`/shards, in the order of `folder`/index.parquet.
+
+    Args:
+        folder: of stage align, or one like it.
+        shards_url: where copies of such folders' shards lie (shards_place); None: in the folder.
 
     Attributes:
         keys, image_ids, identities, splits: one text an image.
@@ -26,11 +30,11 @@ class ShardImages:
         DataError: the index is missing or breaks its contract, or names a key twice.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shards_url: str | None = None) -> None:
         index = read_table(folder / "index.parquet", SHARD_INDEX)
         index = index.filter(is_image(index))
         self.folder = folder
-        self._reader = ShardReader(folder / "shards", index)
+        self._reader = ShardReader(shards_place(folder / "shards", shards_url), index)
         self.keys, self.image_ids = Texts(index["key"]), Texts(index["image_id"])
         self.identities, self.splits = Texts(index["identity"]), Texts(index["split"])
         if pc.count_distinct(self.keys.column).as_py() != len(self.keys):
@@ -46,8 +50,8 @@ class ShardImages:
             DataError: an image is unreadable or has another size.
         """
         images = np.empty((len(rows), *FACE_SHAPE), np.uint8)
-        for place, row in enumerate(rows):
-            image = decode_image(self._reader.read(row))
+        for place, (row, data) in enumerate(zip(rows, self._reader.read_many(rows), strict=True)):
+            image = decode_image(data)
             if image.shape != FACE_SHAPE:
                 where = f"{self.folder}, {self.keys[row]}"
                 raise DataError("An aligned image has another size.", got=image.shape, allowed=FACE_SHAPE, where=where)

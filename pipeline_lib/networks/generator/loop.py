@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
@@ -18,10 +19,12 @@ from pipeline_lib.core.ahead import load_ahead
 from pipeline_lib.core.code import modules_in, source_digest
 from pipeline_lib.core.errors import Interrupted, PipelineError
 from pipeline_lib.core.memory import keep_freed_memory, peak_memory_bytes
-from pipeline_lib.data.shards import images, plan
+from pipeline_lib.data.shards import images, plan, shuffle
+from pipeline_lib.data.shards.plan import steps_per_epoch
 from pipeline_lib.networks.generator.architecture import GeneratorNetwork
 from pipeline_lib.networks.generator.game import LOSSES, Game
 from pipeline_lib.networks.generator.samples import Floats, batches_from, load_faces
+from pipeline_lib.networks.training import augment, decoded
 from pipeline_lib.networks.training import data as training_data
 from pipeline_lib.networks.training.checkpoint import About, check_writable, load_checkpoint, save_checkpoint
 from pipeline_lib.networks.training.data import TrainingSet
@@ -65,7 +68,7 @@ def train_generator(
     Raises:
         Interrupted: a signal stopped the training.
         PipelineError: a loss was not finite (names step and images), or resume_dir cannot be written.
-        DataError: an image is unreadable or of another size.
+        DataError: there are fewer images than a batch takes, or one is unreadable or of another size.
     """
     check_writable(resume_dir)
     keep_freed_memory()
@@ -86,9 +89,10 @@ class _Run:
         resume_dir: Path,
         logger: Callable[[dict[str, float], int], None],
     ) -> None:
-        self.settings, self.dataset, self.machine, self.device = settings, dataset, machine, device
+        self.dataset = replace(dataset, kept_bytes=machine.kept_images_mib * 2**20)
+        self.settings, self.machine, self.device = settings, machine, device
         self.resume_dir, self.logger = resume_dir, logger
-        self.steps_per_epoch = -(-len(dataset) // settings.batch_size)
+        self.steps_per_epoch = steps_per_epoch(len(dataset), settings.batch_size)
         self.game = Game(settings, device)
         self.about = training_about(settings, dataset)
         self.progress = load_checkpoint(resume_dir, [self.game], self.about)
@@ -197,4 +201,4 @@ def training_about(settings: Settings, dataset: TrainingSet) -> About:
 
 
 def _modules() -> Iterator[ModuleType]:
-    yield from chain(modules_in("networks.generator"), (images, pixels, plan, training_data))
+    yield from chain(modules_in("networks.generator"), (images, pixels, plan, shuffle, augment, decoded, training_data))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pipeline_lib.core.pixels import network_scale
-from pipeline_lib.data.shards.plan import epoch_plan
+from pipeline_lib.data.shards.plan import epoch_plan, steps_per_epoch
 from pipeline_lib.networks.training.data import TrainingSet
 
 Floats = npt.NDArray[np.float32]
@@ -20,9 +20,9 @@ def batches_from(
     """Epoch and samples (batch_size,) of every step from `step` to `num_steps`, counted from 0: a step has the same whether
     or not training was interrupted before it (epoch_plan).
     """
-    steps_per_epoch = -(-num_samples // batch_size)
+    num_whole = steps_per_epoch(num_samples, batch_size)
     while step < num_steps:
-        epoch, place = divmod(step, steps_per_epoch)
+        epoch, place = divmod(step, num_whole)
         plan = epoch_plan(num_samples, 1, 0, batch_size, seed, epoch)[place : place + num_steps - step]
         yield from ((epoch, samples) for samples in plan)
         step += len(plan)
@@ -37,7 +37,7 @@ def load_faces(dataset: TrainingSet, samples: npt.NDArray[np.int64], side_px: in
     Raises:
         DataError: see TrainingSet.load.
     """
-    stored = np.stack([dataset.load(int(sample), 0, seed, epoch)[0] for sample in samples])
+    (stored,) = dataset.load(samples, 0, seed, epoch)
     return np.moveaxis(network_scale(smaller(stored, side_px)), 3, 1)
 
 

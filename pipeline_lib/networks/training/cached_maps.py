@@ -17,8 +17,9 @@ from pipeline_lib.core.world import World, sum_over_ranks
 from pipeline_lib.networks.backbones.shared.checkpoints import code_digest
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.over.shared.network import OverNetwork
+from pipeline_lib.networks.training.augment import drawn_augmentation
 from pipeline_lib.networks.training.checkpoint import tensor_bytes
-from pipeline_lib.networks.training.data import TrainingSet, drawn_augmentation
+from pipeline_lib.networks.training.data import TrainingSet
 from pipeline_lib.networks.training.trainee import mixed_precision, scaled
 
 BLOCK = 64  # samples a file
@@ -34,12 +35,15 @@ class MappedSet(TrainingSet):
 
     blocks: Sequence[npt.NDArray[np.float32]] = ()
 
-    def load(self, sample: int, shift_px: int, seed: int, epoch: int) -> list[npt.NDArray[np.generic]]:
-        """One view, float32 (F,); see TrainingSet."""
+    def load(
+        self, samples: npt.NDArray[np.int64], shift_px: int, seed: int, epoch: int
+    ) -> list[npt.NDArray[np.generic]]:
+        """One view, float32 (B,F); see TrainingSet."""
         assert shift_px == 0, "Train.with_own leaves no shift to an entry whose maps are kept"
-        mirrored, _, _ = drawn_augmentation(sample, shift_px, seed, epoch)
-        block, row = divmod(sample, BLOCK)
-        return [self.blocks[block][row, mirrored]]
+        mirrored, _, _ = drawn_augmentation(samples, shift_px, seed, epoch)
+        blocks, rows = np.divmod(samples, BLOCK)
+        places = zip(blocks.tolist(), rows, mirrored, strict=True)
+        return [np.stack([self.blocks[block][row, side] for block, row, side in places])]
 
 
 def mapped(dataset: TrainingSet, network: OverNetwork, folder: Path, world: World, batch_size: int) -> MappedSet:
@@ -102,7 +106,9 @@ def _block(
     for mirrored in (0, 1):
         parts = []
         for first in range(0, len(rows), batch_size):
-            images = np.stack([dataset.shown(row, mirrored)[0] for row in rows[first : first + batch_size]])
+            samples = np.array(rows[first : first + batch_size], np.int64)
+            unmoved = np.zeros_like(samples)
+            (images,) = dataset.shown(samples, unmoved + mirrored, unmoved, unmoved)
             with mixed_precision(world.device):
                 parts.append(network.packed(scaled(torch.from_numpy(images).to(world.device))).cpu().numpy())
         sides.append(np.concatenate(parts))

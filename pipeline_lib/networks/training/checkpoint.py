@@ -21,7 +21,7 @@ from pipeline_lib.core.code import modules_in, source_digest
 from pipeline_lib.core.errors import PipelineError
 from pipeline_lib.core.files import atomic_file
 from pipeline_lib.core.kinds import load_kind
-from pipeline_lib.data.shards import images, plan
+from pipeline_lib.data.shards import images, plan, shuffle
 from pipeline_lib.networks.backbones.shared.checkpoints import network_modules
 from pipeline_lib.networks.heads.shared.settings import HEADS
 from pipeline_lib.networks.training.data import TrainingSet
@@ -158,7 +158,7 @@ def _modules(trainees: Sequence[Trainee]) -> Iterator[ModuleType]:
         yield load_kind(HEADS, trainee.head.settings.kind, where="head.kind")
     yield from modules_in(f"{HEADS}.shared")
     yield from modules_in("networks.training")
-    yield from (images, pixels, plan)
+    yield from (images, pixels, plan, shuffle)
 
 
 def tensor_bytes(tensor: Tensor) -> bytes:

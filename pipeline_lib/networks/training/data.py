@@ -2,37 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError, ParamsError
-from pipeline_lib.data.shards.images import decode_image
+from pipeline_lib.networks.training.augment import Square, drawn_augmentation, shifted_squares
+from pipeline_lib.networks.training.decoded import DecodedImages, Reader
 
 if TYPE_CHECKING:
     from pipeline_lib.networks.embeddings.teacher import Teacher
     from pipeline_lib.networks.training.partners import Partners
 
-AUGMENT, DRAW, MARGIN, PARTNER = 0, 1, 2, 3  # what a sample's random numbers are for
-
-
-class Square(NamedTuple):
-    """A square of an image, in px; (x, y) is its top-left corner."""
-
-    size_px: int
-    x: int
-    y: int
-
-
-class Reader(Protocol):
-    """Anything that holds PNG images by number; shards.reader.ShardReader is one."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, i: int) -> bytes: ...
-
-    def name(self, i: int) -> str: ...
+DRAW, MARGIN, PARTNER = 1, 2, 3  # what a sample's random numbers are for, beside how it is mirrored and shifted
 
 
 @dataclass(frozen=True)
@@ -51,6 +35,7 @@ class TrainingSet:
         max_shift_px: how far the views may be shifted; None for any distance, where border pixels repeat.
         digest: changes when the samples do; a checkpoint of other data is not resumed.
         teacher: whose embeddings are learned in the labels' place, without which two classes at least are needed.
+        kept_bytes: of decoded images that stay in memory; decides no pixel.
     """
 
     readers: Sequence[Reader]
@@ -62,6 +47,7 @@ class TrainingSet:
     max_shift_px: int | None
     digest: str
     teacher: "Teacher | None" = None
+    kept_bytes: int = 0
 
     def __post_init__(self) -> None:
         if len(self.labels) == 0:
@@ -75,30 +61,39 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def load(self, sample: int, shift_px: int, seed: int, epoch: int) -> list[npt.NDArray[np.generic]]:
-        """The views of one augmented sample: mirrored or not, shifted by up to shift_px either way, all by the same.
+    @cached_property
+    def decoded(self) -> DecodedImages:
+        """The stored images as pixels."""
+        return DecodedImages(self.readers, self.stored_px, self.kept_bytes)
+
+    def load(
+        self, samples: npt.NDArray[np.int64], shift_px: int, seed: int, epoch: int
+    ) -> list[npt.NDArray[np.generic]]:
+        """The views of augmented samples: each mirrored or not, shifted by up to shift_px either way, its views all by the same.
+
+        Args:
+            samples: int64 (B,).
 
         Returns:
-            V arrays, uint8 RGB (side,side,3).
+            V arrays, uint8 RGB (B,side,side,3).
 
         Raises:
-            DataError: the stored image has another size, or is unreadable.
+            DataError: a stored image has another size, or is unreadable.
         """
-        mirrored, shift_x, shift_y = drawn_augmentation(sample, shift_px, seed, epoch)
-        return list(self.shown(sample, mirrored, shift_x, shift_y))
+        return list(self.shown(samples, *drawn_augmentation(samples, shift_px, seed, epoch)))
 
-    def shown(self, sample: int, mirrored: int, shift_x: int = 0, shift_y: int = 0) -> list[npt.NDArray[np.uint8]]:
-        """As load, of a sample that is mirrored or not and shifted by so many px."""
-        num_members = self.members.shape[1]
-        reader, row = self.members[sample, mirrored if num_members == 2 else 0]
-        image = decode_image(self.readers[reader].read(int(row)))
-        if image.shape != (self.stored_px, self.stored_px, 3):
-            allowed, where = f"{self.stored_px}x{self.stored_px}", self.name(sample)
-            raise DataError("A training image has another size.", got=image.shape, allowed=allowed, where=where)
-        if num_members == 1:
-            # Mirroring moves the face, not the shift: a mirrored face shifts as if it had been stored mirrored.
-            image = image[:, ::-1] if mirrored else image
-        return [shifted_square(image, view, shift_x, shift_y) for view in self.views]
+    def shown(
+        self,
+        samples: npt.NDArray[np.int64],
+        mirrored: npt.NDArray[np.int64],
+        shift_x: npt.NDArray[np.int64],
+        shift_y: npt.NDArray[np.int64],
+    ) -> list[npt.NDArray[np.uint8]]:
+        """As load, of samples that are mirrored or not (0 or 1) and shifted by so many px; each (B,)."""
+        has_partners = self.members.shape[1] == 2  # stored mirrored
+        images = self.decoded.get(self.members[samples, mirrored if has_partners else 0])
+        turned = np.zeros_like(mirrored) if has_partners else mirrored
+        return [shifted_squares(images, view, turned, shift_x, shift_y) for view in self.views]
 
     def name(self, sample: int) -> str:
         """The key of a sample's image, for messages."""
@@ -143,58 +138,40 @@ def load_batch(
     if partners is not None:
         beside = [partners.draw(int(sample), seed, epoch) for sample in samples]
         samples = np.stack([samples, beside], axis=1).ravel()
-    loaded = [dataset.load(int(sample), shift_px, seed, epoch) for sample in samples]
-    images = [np.stack(view) for view in zip(*loaded, strict=True)]
-    each = [draw(sample_rng(seed, epoch, int(sample), DRAW)) for sample in samples]
-    drawn = [values for values in each if values is not None]
+    images = dataset.load(samples, shift_px, seed, epoch)
+    drawn = _drawn(samples, seed, epoch, draw)
     noise = [sample_rng(seed, epoch, int(sample), MARGIN).standard_normal() for sample in samples if needs_noise]
     labels: npt.NDArray[np.int64] | npt.NDArray[np.float32] = dataset.labels[samples]
     if dataset.teacher is not None:
-        mirrored = [drawn_augmentation(int(sample), shift_px, seed, epoch)[0] for sample in samples]
-        labels = dataset.teacher.targets(samples, np.array(mirrored))
+        labels = dataset.teacher.targets(samples, drawn_augmentation(samples, shift_px, seed, epoch)[0])
     return Batch(
         images,
         labels,
-        np.stack(drawn) if drawn else None,
+        drawn,
         np.array(noise, np.float32) if needs_noise else None,
         samples,
     )
 
 
-def drawn_augmentation(sample: int, shift_px: int, seed: int, epoch: int) -> tuple[int, int, int]:
-    """Whether a sample is mirrored this time (0 or 1), and its shift in x and y, px."""
-    rng = sample_rng(seed, epoch, sample, AUGMENT)
-    mirrored = int(rng.integers(2))
-    shift_x, shift_y = (int(shift) for shift in rng.integers(-shift_px, shift_px + 1, size=2))
-    return mirrored, shift_x, shift_y
+def _drawn(
+    samples: npt.NDArray[np.int64],
+    seed: int,
+    epoch: int,
+    draw: Callable[[np.random.Generator], npt.NDArray[np.generic] | None],
+) -> npt.NDArray[np.generic] | None:
+    """(B,k); a network that draws nothing for the first sample draws nothing for the others."""
+    drawn = []
+    for sample in samples:
+        values = draw(sample_rng(seed, epoch, int(sample), DRAW))
+        if values is None:
+            return None
+        drawn.append(values)
+    return np.stack(drawn)
 
 
 def sample_rng(seed: int, epoch: int, sample: int, purpose: int) -> np.random.Generator:
     """The random numbers of one sample in one epoch, for one purpose."""
     return np.random.default_rng([seed % 2**64, epoch, sample, purpose])
-
-
-def shifted_square(image: npt.NDArray[np.uint8], square: Square, shift_x: int, shift_y: int) -> npt.NDArray[np.uint8]:
-    """A square of an image, moved right by shift_x and down by shift_y; beyond the border its pixels repeat.
-
-        out[i, j] = image[clip(y + shift_y + i), clip(x + shift_x + j)]
-
-    Args:
-        image: uint8 (H,W,3).
-        square: inside the image.
-        shift_x, shift_y: in px.
-
-    Returns:
-        uint8 (S,S,3), a view of the image where the square stays inside it.
-    """
-    height, width = image.shape[:2]
-    size, x, y = square.size_px, square.x + shift_x, square.y + shift_y
-    if 0 <= x <= width - size and 0 <= y <= height - size:
-        return image[y : y + size, x : x + size]
-    rows = np.clip(y + np.arange(size), 0, height - 1)
-    columns = np.clip(x + np.arange(size), 0, width - 1)
-    window: npt.NDArray[np.uint8] = image[rows[:, None], columns[None, :]]
-    return window
 
 
 def check_shift(dataset: TrainingSet, shift_px: int) -> None:

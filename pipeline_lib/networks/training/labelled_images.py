@@ -11,7 +11,8 @@ from pipeline_lib.core.geometry import FACE_PX
 from pipeline_lib.data.patches.grid import Region
 from pipeline_lib.data.shards.digest import shards_digest, training_images
 from pipeline_lib.data.shards.images import is_image
-from pipeline_lib.networks.training.data import Square, TrainingSet
+from pipeline_lib.networks.training.augment import Square
+from pipeline_lib.networks.training.data import TrainingSet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,7 +22,11 @@ SIDES = ("patch", "mirror")  # the images of a patch shard's sample
 
 
 def training_faces(
-    aligned: Path, occluded: Path | None, regions: Sequence[Region] = (WHOLE_FACE,), teacher: Path | None = None
+    aligned: Path,
+    occluded: Path | None,
+    regions: Sequence[Region] = (WHOLE_FACE,),
+    teacher: Path | None = None,
+    shards_url: str | None = None,
 ) -> TrainingSet:
     """The aligned faces of the training identities and, if given, the occluded ones that were drawn for training.
 
@@ -34,6 +39,7 @@ def training_faces(
         regions: the views, one for each network that learns from these faces.
         teacher: folder of stage embed_teacher, whose embeddings then stand in the labels' place; an occluded face is to give
             that of the same face without occlusion.
+        shards_url: where copies of the folders of shards lie (shards_place); None: where the tables are.
 
     Raises:
         DataError: a table is missing or broken, there is nothing to train on, or the teacher saw other images.
@@ -43,7 +49,7 @@ def training_faces(
 
     from pipeline_lib.core.tables import read_table
     from pipeline_lib.core.texts import Texts
-    from pipeline_lib.data.shards.reader import ShardReader
+    from pipeline_lib.data.shards.reader import ShardReader, shards_place
     from pipeline_lib.networks.embeddings.teacher import Teacher
     from pipeline_lib.schemas.occlusions import OCCLUSIONS
     from pipeline_lib.schemas.shard_index import SHARD_INDEX
@@ -57,41 +63,39 @@ def training_faces(
         indices.append(index.filter(pc.is_in(index["key"], value_set=keys.combine_chunks())))
         folders.append(occluded / "shards")
     together = pa.concat_tables(indices)
-    taught = (
-        None
-        if teacher is None
-        else Teacher(teacher, Texts(together["image_id"]), shards_digest(indices[:1], folders[:1]))
-    )
+    taught = None if teacher is None else Teacher(teacher, Texts(together["image_id"]), shards_digest(indices[:1]))
     members = [np.stack([np.full(len(index), reader), np.arange(len(index))]) for reader, index in enumerate(indices)]
     labels, classes = Texts(together["identity"]).numbered()
     return TrainingSet(
-        readers=[ShardReader(folder, index) for folder, index in zip(folders, indices, strict=True)],
+        readers=[
+            ShardReader(shards_place(folder, shards_url), index) for folder, index in zip(folders, indices, strict=True)
+        ],
         members=np.concatenate(members, axis=1).T[:, None],
         labels=labels,
         classes=tuple(classes),
         stored_px=FACE_PX,
         views=tuple(Square(region.size_px, region.x, region.y) for region in regions),
         max_shift_px=None,
-        digest=shards_digest(indices, folders),
+        digest=shards_digest(indices),
         teacher=taught,
     )
 
 
-def training_regions(patches: Path, region: Region, margin_px: int) -> TrainingSet:
+def training_regions(patches: Path, region: Region, margin_px: int, shards_url: str | None = None) -> TrainingSet:
     """One position's patches of the training identities: the left-hand patch, and its mirrored right-hand partner.
 
     Args:
         patches: folder with index.parquet and shards of stage shard_patches, for this position.
         region: the position.
         margin_px: the margin the patches were cut with.
+        shards_url: as training_faces.
 
     Raises:
         DataError: a table is missing or broken, an image has not both members, or there is nothing to train on.
     """
-
     from pipeline_lib.core.tables import read_table
     from pipeline_lib.core.texts import MISSING, Texts
-    from pipeline_lib.data.shards.reader import ShardReader
+    from pipeline_lib.data.shards.reader import ShardReader, shards_place
     from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
     index = _train_rows(read_table(patches / "index.parquet", SHARD_INDEX))
@@ -107,14 +111,14 @@ def training_regions(patches: Path, region: Region, margin_px: int) -> TrainingS
         raise DataError("A patch has no partner.", got=got, allowed=" and ".join(SIDES), where=f"{patches}, {key}")
     labels, classes = Texts(index["identity"]).take(sides[:, 0]).numbered()
     return TrainingSet(
-        readers=[ShardReader(patches, index)],
+        readers=[ShardReader(shards_place(patches, shards_url), index)],
         members=np.stack([np.zeros_like(sides), sides], axis=2),
         labels=labels,
         classes=tuple(classes),
         stored_px=region.size_px + 2 * margin_px,
         views=(Square(region.size_px, margin_px, margin_px),),
         max_shift_px=margin_px,
-        digest=shards_digest([index], [patches]),
+        digest=shards_digest([index]),
     )
 
 

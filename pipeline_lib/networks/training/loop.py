@@ -3,9 +3,9 @@
 import contextlib
 import itertools
 import logging
-import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,14 @@ from pipeline_lib.core.ahead import load_ahead
 from pipeline_lib.core.errors import Interrupted, PipelineError
 from pipeline_lib.core.memory import keep_freed_memory, peak_memory_bytes
 from pipeline_lib.core.world import World
-from pipeline_lib.data.shards.plan import epoch_plan
+from pipeline_lib.data.shards.plan import epoch_plan, steps_per_epoch
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
 from pipeline_lib.networks.heads.shared.partial_fc import PartialFC
 from pipeline_lib.networks.heads.shared.partial_fc_shards import load_shards, remove_other_steps, save_shards
 from pipeline_lib.networks.training.checkpoint import check_writable, load_checkpoint, save_checkpoint, training_about
 from pipeline_lib.networks.training.data import Batch, TrainingSet, check_shift, load_batch
 from pipeline_lib.networks.training.distributed import StopVote, batch_shares, check_agreement, gather, lost_ranks_named
-from pipeline_lib.networks.training.learner import Learner, micro_batches
+from pipeline_lib.networks.training.learner import Learner, micro_batches, pinned
 from pipeline_lib.networks.training.partners import Partners
 from pipeline_lib.networks.training.schedule import learning_rate
 from pipeline_lib.networks.training.side_by_side import side_by_side
@@ -109,10 +109,11 @@ class _Run:
         logger: Logger,
         validate: Validate | None,
     ) -> None:
-        self.dataset, self.settings, self.epochs, self.machine, self.world = dataset, train, epochs, machine, world
+        self.dataset = replace(dataset, kept_bytes=machine.kept_images_mib * 2**20)
+        self.settings, self.epochs, self.machine, self.world = train, epochs, machine, world
         self.resume_dir, self.logger, self.validate = resume_dir, logger, validate
         self.share, self.micro_batch = batch_shares(train, len(dataset), world)
-        self.steps_per_epoch = math.ceil(len(dataset) / train.batch_size)
+        self.steps_per_epoch = steps_per_epoch(len(dataset), train.batch_size)
         self.num_steps = epochs * self.steps_per_epoch
         self.num_warmup_steps = round(train.warmup_epochs * self.steps_per_epoch)
         self.names = list(trainees)
@@ -176,7 +177,8 @@ class _Run:
         def load(item: tuple[int, npt.NDArray[np.int64]]) -> Batch:
             epoch, samples = item
             shift_px, seed = self.settings.shift_px, self.settings.seed
-            return load_batch(self.dataset, samples, shift_px, seed, epoch, draw, needs_noise, self.partners)
+            batch = load_batch(self.dataset, samples, shift_px, seed, epoch, draw, needs_noise, self.partners)
+            return pinned(batch) if self.world.device.type == "cuda" else batch
 
         return load_ahead(load, items(), self.machine.threads_per_process)
 

@@ -9,8 +9,9 @@ from pipeline_lib.networks.training.data import PARTNER, sample_rng
 class Partners:
     """Draws a partner for each sample: half of the time another sample of the same identity, else one of another.
 
-    Every sample comes once an epoch with a partner, so pairs cover all identities. A partner is uniform among those that it
-    may be; where an identity has one sample alone, that is always a stranger. Who it is depends on seed, epoch and sample alone.
+    A sample that comes in an epoch comes once (shards.plan), with a partner, so pairs cover all identities. A partner is
+    uniform among those that it may be; where an identity has one sample alone, that is always a stranger. Who it is depends
+    on seed, epoch and sample alone.
 
     Args:
         labels: int64 (N,), the class of each sample; at least two classes.

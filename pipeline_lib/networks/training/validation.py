@@ -31,13 +31,20 @@ class ValidationSet:
         batch_size: images a forward pass.
         world: each rank embeds its share of the images, which it keeps in memory.
         regions: for region networks, the region of each by name; None for networks of whole faces.
+        shards_url: as ShardImages.
 
     Raises:
         DataError: a table is missing or breaks its contract.
     """
 
     def __init__(
-        self, aligned: Path, pairs: Path, batch_size: int, world: World, regions: Mapping[str, Region] | None = None
+        self,
+        aligned: Path,
+        pairs: Path,
+        batch_size: int,
+        world: World,
+        regions: Mapping[str, Region] | None = None,
+        shards_url: str | None = None,
     ) -> None:
         self._batch_size, self._regions = batch_size, regions
         self._patches: Tensor | None = None  # of a network in pairs: frozen, so embedded once
@@ -45,7 +52,7 @@ class ValidationSet:
         drawn = drawn.filter(pc.equal(drawn["protocol"], VALIDATION))
         self._genuine = np.zeros(0, np.bool_)
         if drawn.num_rows:
-            images = ShardImages(aligned)
+            images = ShardImages(aligned, shards_url)
             usable, _ = usable_pairs(drawn, images.image_ids.column)
             self._genuine = usable["genuine"].to_numpy(zero_copy_only=False)
             sides = [images.image_ids.rows(Texts(usable[side])) for side in ("image_a", "image_b")]

@@ -18,7 +18,7 @@ from oracles.shards_loops import members_by_tarfile
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import read_table, write_table
-from pipeline_lib.data.shards import reader as reader_module
+from pipeline_lib.data.shards import local_files
 from pipeline_lib.data.shards.index import scan_shard
 from pipeline_lib.data.shards.reader import ShardReader, stream_shards
 from pipeline_lib.data.shards.writer import PieceWriter, Shard, ShardWriter
@@ -145,7 +145,7 @@ def test_a_reader_survives_pickling_and_forking(tmp_path):
 
 
 def test_only_so_many_shards_are_open_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(reader_module, "MAX_OPEN_SHARDS", 3)
+    monkeypatch.setattr(local_files, "MAX_OPEN_SHARDS", 3)
     reader = ShardReader(tmp_path, write(tmp_path, ten_samples(), images_per_shard=1))
     before = len(os.listdir("/proc/self/fd"))
     for i in np.random.default_rng(0).permutation(np.repeat(np.arange(30), 3)):

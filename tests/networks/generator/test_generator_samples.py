@@ -6,7 +6,7 @@ from tiny_generator import dataset, face
 from torch import nn
 
 from pipeline_lib.networks.generator.samples import batches_from, draw_latents, load_faces, make_faces, smaller
-from pipeline_lib.networks.training.data import drawn_augmentation
+from pipeline_lib.networks.training.augment import drawn_augmentation
 
 
 def test_every_sample_once_an_epoch_and_the_same_after_a_stop() -> None:
@@ -25,7 +25,7 @@ def test_faces_are_means_of_squares_mirrored_or_not() -> None:
     faces = load_faces(dataset(), samples, 28, seed=1, epoch=2)
     assert faces.shape == (6, 3, 28, 28)
     assert faces.dtype == np.float32
-    mirrored = [drawn_augmentation(sample, 0, 1, 2)[0] for sample in samples]
+    mirrored = drawn_augmentation(samples, 0, 1, 2)[0].tolist()
     assert 0 < sum(mirrored) < 6
     for sample, is_mirrored in enumerate(mirrored):
         image = face(sample)[:, ::-1] if is_mirrored else face(sample)

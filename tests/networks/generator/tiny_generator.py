@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-from pipeline_lib.networks.training.data import Square, TrainingSet
+from pipeline_lib.networks.training.augment import Square
+from pipeline_lib.networks.training.data import TrainingSet
 from pipeline_lib.params.generators import Generator
 
 SETTINGS = Generator(
@@ -36,9 +37,9 @@ class Pictures:
     def __len__(self) -> int:
         return 6
 
-    def read(self, i: int) -> bytes:
-        """The PNG of face i."""
-        return cv2.imencode(".png", face(i)[:, :, ::-1])[1].tobytes()
+    def read_many(self, rows: list[int]) -> list[bytes]:
+        """The PNGs of faces."""
+        return [cv2.imencode(".png", face(row)[:, :, ::-1])[1].tobytes() for row in rows]
 
     def name(self, i: int) -> str:
         """A name for messages."""

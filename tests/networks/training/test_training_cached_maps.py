@@ -17,8 +17,9 @@ from pipeline_lib.networks.over import face_vit, fusion, hybrid_vit, xcos
 from pipeline_lib.networks.over.shared.network import OverNetwork
 from pipeline_lib.networks.over.shared.settings import OverSettings
 from pipeline_lib.networks.training import cached_maps
+from pipeline_lib.networks.training.augment import Square, drawn_augmentation
 from pipeline_lib.networks.training.cached_maps import mapped, only_over
-from pipeline_lib.networks.training.data import Square, TrainingSet, drawn_augmentation
+from pipeline_lib.networks.training.data import TrainingSet
 from pipeline_lib.networks.training.loop import train_networks
 from pipeline_lib.networks.training.trainee import new_trainee
 from pipeline_lib.params.networks import NetworkOver
@@ -46,10 +47,10 @@ class Faces:
     def __len__(self) -> int:
         return 6
 
-    def read(self, i: int) -> bytes:
-        """A PNG."""
-        self.num_reads += 1
-        return self.pngs[i]
+    def read_many(self, rows: list[int]) -> list[bytes]:
+        """PNGs."""
+        self.num_reads += len(rows)
+        return [self.pngs[row] for row in rows]
 
     def name(self, i: int) -> str:
         """A name for messages."""
@@ -90,14 +91,14 @@ def test_rows_are_the_maps_of_the_view_that_was_drawn(tmp_path: Path) -> None:
     found = mapped(data, network, tmp_path, one_process(), 4)
     assert found.blocks[0].dtype == np.float32
     sides = set()
-    for sample in range(6):
-        mirrored = drawn_augmentation(sample, 0, seed=9, epoch=2)[0]
+    for sample, mirrored in enumerate(drawn_augmentation(np.arange(6), 0, seed=9, epoch=2)[0].tolist()):
         sides.add(mirrored)
-        image = torch.from_numpy(data.load(sample, 0, 9, 2)[0][None].astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2)
+        (row,), (image,) = (one.load(np.array([sample]), 0, 9, 2)[0] for one in (found, data))
+        image = torch.from_numpy(image[None].astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2)
         with torch.inference_mode():
             wanted = network.packed(image)[0].numpy()
-        np.testing.assert_allclose(found.load(sample, 0, 9, 2)[0], wanted, rtol=1e-4, atol=1e-5)
-        np.testing.assert_array_equal(found.load(sample, 0, 9, 2)[0], found.blocks[0][sample, mirrored])
+        np.testing.assert_allclose(row, wanted, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(row, found.blocks[0][sample, mirrored])
     assert sides == {0, 1}
 
 

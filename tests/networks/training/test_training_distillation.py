@@ -20,7 +20,8 @@ from pipeline_lib.networks.embeddings.store import EmbeddingSet, write_embedding
 from pipeline_lib.networks.embeddings.teacher import view_grid, write_mean
 from pipeline_lib.networks.heads.arcface import Settings as ArcFaceSettings
 from pipeline_lib.networks.heads.distillation import Distillation, Settings
-from pipeline_lib.networks.training.data import TrainingSet, drawn_augmentation, load_batch
+from pipeline_lib.networks.training.augment import drawn_augmentation
+from pipeline_lib.networks.training.data import TrainingSet, load_batch
 from pipeline_lib.networks.training.labelled_images import training_faces
 from pipeline_lib.networks.training.loop import train_networks
 from pipeline_lib.networks.training.trainee import new_trainee
@@ -79,14 +80,15 @@ def test_a_sample_is_held_against_the_centred_embedding_of_the_view_that_is_show
     seen = set()
     for epoch in range(4):
         batch = load_batch(data, samples, 2, seed=3, epoch=epoch, draw=lambda rng: None, needs_noise=False)
-        mirrored = [drawn_augmentation(int(sample), 2, 3, epoch)[0] for sample in samples]
+        mirrored = drawn_augmentation(samples, 2, 3, epoch)[0].tolist()
         rows = [0, 3, 0, 7, 8, 9]
         np.testing.assert_allclose(batch.labels, unit(centred[rows, mirrored]), rtol=1e-4, atol=1e-6)
         assert batch.labels.dtype == np.float32
         seen |= set(mirrored)
         image = ShardImages(tmp_path / "align").read([3])[0]
-        (square,) = data.load(3, 0, seed=3, epoch=epoch)
-        np.testing.assert_array_equal(square, image[:, ::-1] if drawn_augmentation(3, 0, 3, epoch)[0] else image)
+        (squares,) = data.load(samples[1:2], 0, seed=3, epoch=epoch)
+        (turned,) = drawn_augmentation(samples[1:2], 0, 3, epoch)[0]
+        np.testing.assert_array_equal(squares[0], image[:, ::-1] if turned else image)
     assert seen == {0, 1}
 
 

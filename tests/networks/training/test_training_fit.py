@@ -13,7 +13,8 @@ from pipeline_lib.networks.backbones import iresnet, mobilefacenet
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.checkpoints import load_network
 from pipeline_lib.networks.heads.shared.class_weights import ClassWeights, read_class_weights
-from pipeline_lib.networks.training.data import Square, TrainingSet
+from pipeline_lib.networks.training.augment import Square
+from pipeline_lib.networks.training.data import TrainingSet
 from pipeline_lib.networks.training.fit import (
     Fitted,
     fit,
@@ -89,9 +90,9 @@ class Faces:
     def __len__(self) -> int:
         return 4
 
-    def read(self, i: int) -> bytes:
-        """A PNG of 112 px."""
-        return encode_png(np.full((112, 112, 3), 40 * i, np.uint8))
+    def read_many(self, rows: list[int]) -> list[bytes]:
+        """PNGs of 112 px."""
+        return [encode_png(np.full((112, 112, 3), 40 * row, np.uint8)) for row in rows]
 
     def name(self, i: int) -> str:
         """A name for messages."""

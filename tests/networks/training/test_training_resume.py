@@ -101,7 +101,7 @@ print(json.dumps(changed))
 """
     others = ["networks/heads/cosface.py", "networks/backbones/vit.py", "networks/embedding/batches.py"]
     own = ["networks/heads/arcface.py", "networks/heads/shared/angles.py", "networks/backbones/iresnet.py"]
-    own += ["networks/training/schedule.py", "data/shards/plan.py", "core/pixels.py"]
+    own += ["networks/training/schedule.py", "data/shards/plan.py", "data/shards/shuffle.py", "core/pixels.py"]
     command = [sys.executable, "-c", code, *others, *own]
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)

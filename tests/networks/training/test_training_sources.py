@@ -1,13 +1,16 @@
 """Training sets from shards: who is in, how they pair up, and when the digest changes."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.parallel import Workers
-from pipeline_lib.core.tables import table_from_rows, write_table
+from pipeline_lib.core.tables import read_table, table_from_rows, write_table
 from pipeline_lib.data.patches.grid import parse_region
 from pipeline_lib.data.patches.patch_set import write_patch_sets
 from pipeline_lib.data.shards.images import encode_png
@@ -66,7 +69,7 @@ def test_faces_of_training_identities_and_the_occluded_ones_drawn_for_them(store
     dataset = training_faces(stored / "align", stored / "occlude")
     assert dataset.classes == ("Ann", "Bob")
     assert dataset.labels.tolist() == [0, 0, 1, 0]
-    assert [int(dataset.load(i, 0, 0, 0)[0][0, 0, 0]) for i in range(4)] == [10, 11, 12, 50]
+    assert dataset.load(np.arange(4), 0, 0, 0)[0][:, 0, 0, 0].tolist() == [10, 11, 12, 50]
     assert len(training_faces(stored / "align", None)) == 3
 
 
@@ -75,10 +78,10 @@ def test_regions_pair_a_patch_with_its_mirrored_partner(stored: Path) -> None:
     dataset = training_regions(stored / "patches" / region.name, region, margin_px=5)
     assert dataset.classes == ("Ann", "Bob")
     assert dataset.labels.tolist() == [0, 0, 1]
-    for sample in range(3):
-        seen = {int(dataset.load(sample, 5, 0, epoch)[0][0, 0, 0]) for epoch in range(20)}
-        assert seen == {10 * sample + 1, 10 * sample + 2}
-    assert dataset.load(0, 5, 0, 0)[0].shape == (28, 28, 3)
+    samples = np.arange(3)
+    seen = np.array([dataset.load(samples, 5, 0, epoch)[0][:, 0, 0, 0] for epoch in range(20)])
+    assert [set(seen[:, sample].tolist()) for sample in samples] == [{10 * i + 1, 10 * i + 2} for i in samples]
+    assert dataset.load(samples, 5, 0, 0)[0].shape == (3, 28, 28, 3)
 
 
 def test_regions_cut_from_faces_are_those_of_patch_shards(tmp_path: Path) -> None:
@@ -97,9 +100,8 @@ def test_regions_cut_from_faces_are_those_of_patch_shards(tmp_path: Path) -> Non
         alone = training_regions(tmp_path / "patches" / region.name, region, margin_px=5)
         assert alone.labels.tolist() == together.labels.tolist()
         for epoch in range(12):  # every sample mirrored and not, shifted beyond the border
-            for sample in range(len(alone)):
-                expected = alone.load(sample, 5, 7, epoch)[0]
-                assert np.array_equal(together.load(sample, 5, 7, epoch)[view], expected)
+            samples = np.arange(len(alone))
+            assert np.array_equal(together.load(samples, 5, 7, epoch)[view], alone.load(samples, 5, 7, epoch)[0])
 
 
 def test_a_patch_without_partner_is_named(stored: Path) -> None:
@@ -113,9 +115,27 @@ def test_digest_follows_the_data(stored: Path) -> None:
     digest = training_faces(stored / "align", None).digest
     assert digest == training_faces(stored / "align", None).digest
     assert digest != training_faces(stored / "align", stored / "occlude").digest
-    shard = next((stored / "align" / "shards").iterdir())
-    shard.write_bytes(shard.read_bytes() + b"\0" * 512)
+    shutil.copytree(stored / "align", stored / "copy" / "align")
+    shutil.rmtree(stored / "align" / "shards")
+    assert digest == training_faces(stored / "align", None).digest  # wherever the shards lie
+    index = read_table(stored / "align" / "index.parquet", SHARD_INDEX)
+    longer = pc.add(index["size"], pa.scalar(1, pa.int64()))
+    write_table(
+        stored / "align" / "index.parquet",
+        index.set_column(index.column_names.index("size"), "size", longer),
+        SHARD_INDEX,
+    )
     assert digest != training_faces(stored / "align", None).digest
+
+
+def test_shards_are_read_from_a_copy_below_a_url(stored: Path) -> None:
+    wanted = training_faces(stored / "align", stored / "occlude").load(np.arange(4), 5, 0, 0)[0]
+    for name in ("align", "occlude"):
+        shutil.copytree(stored / name / "shards", stored / "copies" / name / "shards")
+        shutil.rmtree(stored / name / "shards")
+    url = (stored / "copies").as_uri()
+    found = training_faces(stored / "align", stored / "occlude", shards_url=url).load(np.arange(4), 5, 0, 0)[0]
+    assert np.array_equal(found, wanted)
 
 
 def test_missing_tables_are_named(tmp_path: Path) -> None:

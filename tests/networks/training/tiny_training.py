@@ -1,4 +1,4 @@
-"""Two people, ten pictures, a tiny network: the smallest training that learns something."""
+"""Two people, thirteen pictures, a tiny network: the smallest training that learns something."""
 
 import json
 import os
@@ -16,7 +16,8 @@ from pipeline_lib.networks.backbones import iresnet
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.heads import arcface
 from pipeline_lib.networks.heads.shared.settings import HeadSettings
-from pipeline_lib.networks.training.data import Square, TrainingSet
+from pipeline_lib.networks.training.augment import Square
+from pipeline_lib.networks.training.data import TrainingSet
 from pipeline_lib.networks.training.trainee import Trainee, new_trainee
 from pipeline_lib.params.machine import Machine
 from pipeline_lib.params.section import Section
@@ -46,13 +47,17 @@ SPEC = iresnet.Spec(blocks=(1, 1, 1, 1), width=0.125, embedding_dim=8, input_px=
 
 
 class Pictures:
-    """Ten pictures of two sharply different people."""
+    """Thirteen pictures of two sharply different people."""
 
     def __len__(self) -> int:
-        return 10
+        return 13
 
-    def read(self, i: int) -> bytes:
-        """A PNG whose upper half is brighter for one of the two."""
+    def read_many(self, rows: list[int]) -> list[bytes]:
+        """PNGs whose upper half is brighter for one of the two."""
+        return [self.png(row) for row in rows]
+
+    def png(self, i: int) -> bytes:
+        """One of them."""
         image = np.full((28, 28, 3), 20 + 5 * i, np.uint8)
         image[:14] += 100 * np.uint8(i % 2)
         return cv2.imencode(".png", image)[1].tobytes()
@@ -64,9 +69,9 @@ class Pictures:
 
 def dataset(num_views: int = 1) -> TrainingSet:
     """The pictures, whole, as one view or several."""
-    members = np.array([[(0, i)] for i in range(10)], dtype=np.int64)
+    members = np.array([[(0, i)] for i in range(13)], dtype=np.int64)
     views = (Square(28, 0, 0),) * num_views
-    return TrainingSet([Pictures()], members, np.arange(10, dtype=np.int64) % 2, ("a", "b"), 28, views, None, "d")
+    return TrainingSet([Pictures()], members, np.arange(13, dtype=np.int64) % 2, ("a", "b"), 28, views, None, "d")
 
 
 def changed(section: S, **values: object) -> S:

@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -13,15 +13,21 @@ log = logging.getLogger("face_verifier")
 T = TypeVar("T")
 
 
-def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Yield `items` and show how many of `total` are done."""
+def track(
+    items: Iterable[T], what: str, total: int | None = None, count: Callable[[T], int] = lambda _: 1
+) -> Iterator[T]:
+    """Yield `items` and show how many of `total` are done; an item counts for `count` of it."""
     if sys.stderr.isatty():
-        yield from tqdm(items, desc=what, total=total)
+        with tqdm(desc=what, total=total) as bar:
+            for item in items:
+                yield item
+                bar.update(count(item))
         return
     started = last = time.monotonic()
     done = 0
-    for done, item in enumerate(items, start=1):
+    for item in items:
         yield item
+        done += count(item)
         now = time.monotonic()
         if now - last >= LOG_EVERY_S:
             log.info("%s: %d/%s, %.1f/s", what, done, total if total is not None else "?", done / (now - started))

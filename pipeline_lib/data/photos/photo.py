@@ -19,6 +19,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.data.photos.jpeg_header import plain_size
 
 REASONS = ("empty", "not_an_image", "unreadable", "truncated", "too_large", "bad_name")
 FORMATS = "JPEG, PNG, WebP, BMP, TIFF, PGM/PPM"
@@ -40,6 +41,8 @@ DAMAGE = (
     struct.error,
     zlib.error,
 )
+JPEG_MAGIC = b"\xff\xd8\xff"
+HEADER_BYTES = 1024  # where a plain JPEG's pixels begin after 600
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
@@ -78,6 +81,9 @@ def probe_photo(handle: IO[bytes], max_pixels: int) -> Probe:
         PhotoError: empty, not_an_image, truncated (inside the header), too_large (more than `max_pixels`).
         OSError: it cannot be read.
     """
+    if (prefix := handle.read(HEADER_BYTES)).startswith(JPEG_MAGIC) and (plain := plain_size(prefix)):
+        return Probe(*_allowed(*plain, max_pixels))
+    handle.seek(0)
     exif_at_end = _png_text_follows_pixels(handle)
     handle.seek(0)
     image = _open_header(handle, max_pixels)
@@ -135,14 +141,18 @@ def _open_header(handle: IO[bytes], max_pixels: int) -> ImageFile.ImageFile:
             raise PhotoError("unreadable", "its header states a kind of pixels that is not supported") from error
         reason = "truncated" if magic_is_strong else "not_an_image"
         raise PhotoError(reason, "its header ends early or is damaged") from error
-    width, height = image.size
-    if width * height > max_pixels:
-        raise PhotoError("too_large", f"{width}x{height} px are more than {max_pixels} pixels")
+    _allowed(*image.size, max_pixels)
     return image
 
 
+def _allowed(width: int, height: int, max_pixels: int) -> tuple[int, int]:
+    if width * height > max_pixels:
+        raise PhotoError("too_large", f"{width}x{height} px are more than {max_pixels} pixels")
+    return width, height
+
+
 def _plugin(prefix: bytes) -> tuple[Callable[[IO[bytes], None], ImageFile.ImageFile], bool]:
-    if prefix.startswith(b"\xff\xd8\xff"):
+    if prefix.startswith(JPEG_MAGIC):
         return JpegImageFile, True
     if prefix.startswith(PNG_MAGIC):
         return PngImageFile, True

@@ -99,7 +99,7 @@ def test_it_becomes_a_manifest(tmp_path: Path) -> None:
     built = build_manifest([(source("ijb", "test"), faces)], ingest(val_share=0.0))
     assert built.counts["num_templates"] == 9
     assert built.counts["num_pairs"] == 9 + 2 * 10
-    assert built.manifest["landmarks"].to_pylist()[0] == list(range(10))
+    assert built.manifest.table()["landmarks"].to_pylist()[0] == list(range(10))
 
 
 def edited(name: str, old: str, new: str) -> Callable[[Path], None]:

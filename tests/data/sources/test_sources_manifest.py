@@ -84,18 +84,18 @@ def build_folder(root: Path, **changes: object) -> BuiltManifest:
 
 def test_image_folder_end_to_end(tmp_path: Path) -> None:
     built = build_folder(make_folder(tmp_path / "faces"))
-    assert built.manifest.schema == MANIFEST
+    assert built.manifest.table().schema == MANIFEST
     assert built.pairs.schema == PAIRS
     assert built.rejects.schema == REJECTS
-    row = rows(built.manifest)["faces-p00-0"]
+    row = rows(built.manifest.table())["faces-p00-0"]
     path = tmp_path / "faces/p00/0.png"
     assert row["uri"] == str(path)
     assert row["sha256"] == sha256_file(path)
     assert (row["width"], row["height"], row["landmarks"], row["media"]) == (6, 4, None, "faces-p00-0")
-    splits = {(row["identity"], row["split"]) for row in built.manifest.to_pylist()}
+    splits = {(row["identity"], row["split"]) for row in built.manifest.table().to_pylist()}
     assert Counter(split for _, split in splits) == {"train": 8, "val": 6, "test": 6}
-    identity = {name: row["identity"] for name, row in rows(built.manifest).items()}
-    split_of = {name: row["split"] for name, row in rows(built.manifest).items()}
+    identity = {name: row["identity"] for name, row in rows(built.manifest.table()).items()}
+    split_of = {name: row["split"] for name, row in rows(built.manifest.table()).items()}
     counts: Counter[tuple[str, int, bool]] = Counter()
     for pair in built.pairs.to_pylist():
         assert pair["genuine"] == (identity[pair["image_a"]] == identity[pair["image_b"]])
@@ -137,8 +137,8 @@ def test_every_bad_file_is_a_reject_with_its_reason(tmp_path: Path) -> None:
     assert all(
         row["stage"] == "ingest" and row["detail"] and row["uri"].startswith(str(root)) for row in rejects.values()
     )
-    assert built.counts["num_input"] == 65 == built.manifest.num_rows + built.rejects.num_rows
-    assert not set(rejects) & set(rows(built.manifest))
+    assert built.counts["num_input"] == 65 == built.manifest.table().num_rows + built.rejects.num_rows
+    assert not set(rejects) & set(rows(built.manifest.table()))
     paired = {pair[side] for pair in built.pairs.to_pylist() for side in ("image_a", "image_b")}
     assert not paired & set(rejects)
 
@@ -179,7 +179,7 @@ def test_test_source_takes_named_people_of_the_other_source_along(tmp_path: Path
     names = ["ann-lee", "p01", "p02", "p03", "p04", "p05", "p06", "p07"]
     cfp = faces_of(tmp_path, "cfp", names)
     built = build_manifest([(source("lfw", "test"), lfw), (source("cfp"), cfp)], ingest(test_share=0.0, val_share=0.5))
-    split_of = {row["identity"]: row["split"] for row in built.manifest.to_pylist()}
+    split_of = {row["identity"]: row["split"] for row in built.manifest.table().to_pylist()}
     assert {name for name, split in split_of.items() if split == "test"} == {"ann_lee", "bob", "cem", "dora", "p03"}
     assert Counter(split_of.values()) == {"test": 5, "val": 3, "train": 3}
     assert built.counts["num_overlaps_joined"] == 2
@@ -224,7 +224,7 @@ def test_max_folds_cuts_a_free_source_s_test_photographs(tmp_path: Path) -> None
         (source("cfp"), SourceFaces(cfp.photos, cfp.pairs[:2] + more, cfp.all_names)),
     ]
     built = build_manifest(sources, ingest(val_share=0.0, test_share=0.0, max_folds=2))
-    assert not {"cfp-c-0", "cfp-d-1"} & set(rows(built.manifest))  # in no pair that is left
+    assert not {"cfp-c-0", "cfp-d-1"} & set(rows(built.manifest.table()))  # in no pair that is left
     assert built.counts["num_own_pairs_cut"] == 2
 
 
@@ -235,7 +235,7 @@ def test_max_folds_cuts_drawn_protocols_too(tmp_path: Path) -> None:
 
 def test_max_identities_drops_the_photographs_of_the_others(tmp_path: Path) -> None:
     built = build_folder(make_folder(tmp_path / "faces"), max_identities=3)
-    splits = {(row["identity"], row["split"]) for row in built.manifest.to_pylist()}
+    splits = {(row["identity"], row["split"]) for row in built.manifest.table().to_pylist()}
     assert Counter(split for _, split in splits) == {"train": 3, "val": 6, "test": 6}
     assert (built.counts["num_train_identities_cut"], built.counts["num_photos_cut"]) == (5, 15)
 

@@ -119,7 +119,7 @@ def with_templates(root: Path) -> SourceFaces:
 
 def test_a_template_without_a_usable_photograph_loses_its_pairs(tmp_path: Path) -> None:
     built = build_manifest([(source("clips", "test"), with_templates(tmp_path))], ingest(val_share=0.0))
-    assert built.manifest.num_rows == 22
+    assert built.manifest.table().num_rows == 22
     assert set(built.templates["template"].to_pylist()) == {f"t-{name}{i}" for name in "abcdef" for i in "01"} - {
         "t-d0"
     }
@@ -134,7 +134,7 @@ def test_a_template_without_a_usable_photograph_loses_its_pairs(tmp_path: Path) 
 
 def test_a_cut_to_fewer_folds_keeps_the_photographs_of_their_templates(tmp_path: Path) -> None:
     built = build_manifest([(source("clips", "test"), with_templates(tmp_path))], ingest(val_share=0.0, max_folds=2))
-    assert set(built.manifest["identity"].to_pylist()) == set("abcd")
+    assert set(built.manifest.table()["identity"].to_pylist()) == set("abcd")
     assert built.pairs.num_rows == 6
 
 
@@ -143,7 +143,7 @@ def test_drawn_templates_come_last_and_of_test_people_alone(tmp_path: Path) -> N
     built = build_manifest(read, ingest(templates={"min_images": 3}))
     protocols = list(dict.fromkeys(built.pairs["protocol"].to_pylist()))
     assert protocols[-1] == "templates"
-    split_of = dict(zip(built.manifest["image_id"].to_pylist(), built.manifest["split"].to_pylist(), strict=True))
+    split_of = dict(zip(built.manifest.table()["image_id"].to_pylist(), built.manifest.table()["split"].to_pylist(), strict=True))
     assert {split_of[image] for image in built.templates["image_id"].to_pylist()} == {"test"}
     assert built.counts["num_templates"] == 2 * 6  # 0.3 of 20 people
     assert build_manifest(read, ingest()).templates.num_rows == 0

@@ -1,13 +1,13 @@
 """What a user puts beside folders of people: pairs.csv, whom to compare, and attributes.csv, what is known of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.sources.shared.components import deal_folds
 from pipeline_lib.data.sources.shared.names import normalise_name
-from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord
+from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, Photos, as_photos
 from pipeline_lib.data.sources.shared.text_tables import one_of, read_csv_rows
 from pipeline_lib.schemas.manifest import MANIFEST
 
@@ -19,7 +19,7 @@ NUM_FOLDS = 10
 TAKEN = {*MANIFEST.names, "group", "image"}
 
 
-def read_pairs_file(path: Path, photos: Sequence[PhotoRecord]) -> tuple[list[PhotoRecord], list[PairRecord]]:
+def read_pairs_file(path: Path, photos: Photos) -> tuple[Photos, list[PairRecord]]:
     """A user's own pairs, and the photographs with all of their people in the test split.
 
     Columns a, b: photographs, as paths from the file's folder; same: 1, true, yes or 0, false, no; optional fold: a number
@@ -34,8 +34,9 @@ def read_pairs_file(path: Path, photos: Sequence[PhotoRecord]) -> tuple[list[Pho
             or of one photograph, a value that is none, a contradiction of the folders, no pair of one sort; all but the last
             name the line.
     """
-    photo_at = _by_place(photos, path.parent)
-    columns, rows = read_csv_rows(path, ("a", "b", "same"))
+    columns, lines = read_csv_rows(path, ("a", "b", "same"))
+    rows = list(lines)
+    photo_at = _by_place(photos, path.parent, {row[side] for _, row in rows for side in ("a", "b")})
     pairs, people, seen = list[PairRecord](), list[tuple[str, str]](), set[frozenset[str]]()
     for place, row in rows:
         a, b = (_photo_at(photo_at, row[side], place) for side in ("a", "b"))
@@ -62,10 +63,10 @@ def read_pairs_file(path: Path, photos: Sequence[PhotoRecord]) -> tuple[list[Pho
         folds = deal_folds(people, NUM_FOLDS)
         pairs = [replace(pair, fold=fold) for pair, fold in zip(pairs, folds, strict=True)]
     tested = {name for pair in people for name in pair}
-    return [replace(photo, split="test") if photo.identity in tested else photo for photo in photos], pairs
+    return as_photos(replace(photo, split="test") if photo.identity in tested else photo for photo in photos), pairs
 
 
-def read_attributes_file(path: Path, photos: Sequence[PhotoRecord]) -> list[PhotoRecord]:
+def read_attributes_file(path: Path, photos: Photos) -> Photos:
     """The photographs with a user's attributes.
 
     Column image (a path from the file's folder) or identity (a folder's name), and any others; an empty field is unknown.
@@ -78,7 +79,8 @@ def read_attributes_file(path: Path, photos: Sequence[PhotoRecord]) -> list[Phot
         DataError: see read_csv_rows; neither key column or both, no other column or one of a name that is taken, a photograph or
             identity that is not here or comes twice; names the line.
     """
-    columns, rows = read_csv_rows(path, ())
+    columns, lines = read_csv_rows(path, ())
+    rows = list(lines)
     keys, names = [name for name in ("image", "identity") if name in columns], set(columns) - {"image", "identity"}
     if len(keys) != 1 or not names or names & TAKEN:
         raise DataError(
@@ -87,7 +89,8 @@ def read_attributes_file(path: Path, photos: Sequence[PhotoRecord]) -> list[Phot
             allowed=f"image or identity, and others that are not called {', '.join(sorted(TAKEN))}",
             where=f"{path}:1",
         )
-    photo_at, identities = _by_place(photos, path.parent), {photo.identity for photo in photos}
+    photo_at = _by_place(photos, path.parent, {row["image"] for _, row in rows if keys == ["image"]})
+    identities = photos.unique("identity")
     said: dict[str, Mapping[str, str]] = {}
     for place, row in rows:
         text = row.pop(keys[0])
@@ -98,11 +101,15 @@ def read_attributes_file(path: Path, photos: Sequence[PhotoRecord]) -> list[Phot
             raise DataError("A row of attributes is repeated.", got=text, where=place)
         said[key] = {name: value for name, value in row.items() if value}
     by_image = keys == ["image"]
-    return [replace(photo, attributes=said.get(photo.image_id if by_image else photo.identity)) for photo in photos]
+    return as_photos(
+        replace(photo, attributes=said.get(photo.image_id if by_image else photo.identity)) for photo in photos
+    )
 
 
-def _by_place(photos: Sequence[PhotoRecord], folder: Path) -> dict[PurePosixPath, PhotoRecord]:
-    return {PurePosixPath(Path(photo.path).relative_to(folder).as_posix()): photo for photo in photos}
+def _by_place(photos: Photos, folder: Path, named: Iterable[str]) -> dict[PurePosixPath, PhotoRecord]:
+    wanted = {PurePosixPath(text) for text in named}
+    places = ((PurePosixPath(Path(photo.path).relative_to(folder).as_posix()), photo) for photo in photos)
+    return {place: photo for place, photo in places if place in wanted}
 
 
 def _photo_at(photo_at: Mapping[PurePosixPath, PhotoRecord], text: str, place: str) -> PhotoRecord:

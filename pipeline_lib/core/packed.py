@@ -89,6 +89,11 @@ class PackedTable:
         """All rows unpacked."""
         return pa.Table.from_batches(self.batches(), self.schema)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PackedTable) and bool(self.table().equals(other.table()))
+
+    __hash__ = None  # type: ignore[assignment]
+
     def _empty(self) -> Self:
         made = object.__new__(type(self))
         PackedTable.__init__(made, self.schema)

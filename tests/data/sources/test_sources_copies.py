@@ -9,7 +9,7 @@ from PIL import Image
 from pipeline_lib.data.photos import place
 from pipeline_lib.data.sources.shared.manifest import BuiltManifest, build_manifest
 from pipeline_lib.data.sources.shared.probe import TooManyRejects
-from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces
+from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, as_photos
 from pipeline_lib.params.ingest import Ingest, Source
 
 
@@ -22,7 +22,7 @@ def faces(root: Path, pixels: dict[str, int], pairs: list[tuple[str, str, bool]]
         identity = name.partition("-")[0]
         photos.append(PhotoRecord(name, identity, str(root / f"{name}.png"), None, name))
     own = [PairRecord("own", fold, a, b, genuine) for fold in (0, 1) for a, b, genuine in pairs or []]
-    return SourceFaces(photos, own, frozenset(photo.identity for photo in photos))
+    return SourceFaces(as_photos(photos), own, frozenset(photo.identity for photo in photos))
 
 
 def build(source: SourceFaces, split: str = "test", **changes: object) -> BuiltManifest:

@@ -117,9 +117,9 @@ def check_manifest(manifest: PackedTable) -> None:
             raise DataError("The manifest has an unknown split.", got=unknown, allowed=SPLITS, where="manifest.split")
         if unknown := sorted(set(batch["view"].unique().to_pylist()) - {None, *VIEWS}):
             raise DataError("The manifest has an unknown view.", got=unknown, allowed=VIEWS, where="manifest.view")
-        for identity, split in set(zip(batch["identity"].to_pylist(), batch["split"].to_pylist(), strict=True)):
+        for identity, split in sorted(set(zip(batch["identity"].to_pylist(), batch["split"].to_pylist(), strict=True))):
             if (other := split_of.setdefault(identity, split)) != split:
-                got = f"{identity} in {' and '.join(sorted((other, split)))}"
+                got = f"{identity} in {' and '.join(sorted((other, split), key=SPLITS.index))}"
                 raise DataError("An identity stands in two splits.", got=got, where="manifest.split")
 
 

@@ -10,7 +10,7 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_file
 from pipeline_lib.core.packed import PackedTable
 
-GROUP_ROWS = 16384  # of a packed table: what is unpacked to be written at a time
+GROUP_ROWS = 2048  # of a packed table: what is unpacked to be written at a time
 
 
 def write_table(path: Path, table: pa.Table | PackedTable, schema: pa.Schema) -> None:

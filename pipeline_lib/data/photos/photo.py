@@ -42,7 +42,6 @@ DAMAGE = (
     zlib.error,
 )
 JPEG_MAGIC = b"\xff\xd8\xff"
-HEADER_BYTES = 1024  # where a plain JPEG's pixels begin after 600
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
@@ -81,9 +80,6 @@ def probe_photo(handle: IO[bytes], max_pixels: int) -> Probe:
         PhotoError: empty, not_an_image, truncated (inside the header), too_large (more than `max_pixels`).
         OSError: it cannot be read.
     """
-    if (prefix := handle.read(HEADER_BYTES)).startswith(JPEG_MAGIC) and (plain := plain_size(prefix)):
-        return Probe(*_allowed(*plain, max_pixels))
-    handle.seek(0)
     exif_at_end = _png_text_follows_pixels(handle)
     handle.seek(0)
     image = _open_header(handle, max_pixels)
@@ -91,6 +87,13 @@ def probe_photo(handle: IO[bytes], max_pixels: int) -> Probe:
     # A PNG's own getexif decodes the pixels to get at what follows them; the base class's takes what the header had.
     exif = image.getexif if exif_at_end else partial(Image.Image.getexif, image)
     return Probe(height, width) if _orientation(exif) >= 5 else Probe(width, height)
+
+
+def probe_bytes(data: bytes, max_pixels: int) -> Probe:
+    """As probe_photo, of all of a photograph's bytes."""
+    if data.startswith(JPEG_MAGIC) and (plain := plain_size(data)):
+        return Probe(*_allowed(*plain, max_pixels))
+    return probe_photo(io.BytesIO(data), max_pixels)
 
 
 def decode_photo(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8]:

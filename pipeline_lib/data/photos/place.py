@@ -1,7 +1,6 @@
 """Where a photograph's bytes lie: in a file of their own, or within one that holds many."""
 
 import hashlib
-import io
 import os
 import stat
 from collections.abc import Sequence
@@ -14,10 +13,11 @@ from pipeline_lib.core.files import sha256_file
 from pipeline_lib.core.urls import file_size, is_url, read_range
 from pipeline_lib.data.photos import recordio
 from pipeline_lib.data.photos.bad_entries import printable
-from pipeline_lib.data.photos.photo import PhotoError, Probe, probe_photo
+from pipeline_lib.data.photos.photo import PhotoError, Probe, probe_bytes, probe_photo
 
 # An uncompressed TIFF with four 16-bit channels needs 8 bytes a pixel; a longer file holds more pixels than are allowed.
 MAX_BYTES_A_PIXEL = 8
+BLOCK_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +63,20 @@ def look_at(place: Place, max_pixels: int) -> LookedAt:
 
 def look_at_all(places: Sequence[Place], max_pixels: int) -> list[LookedAt | PhotoError]:
     """look_at for each, or the error that it raises."""
-    with Reader(max_pixels) as reader:
+    with Reader(max_pixels, BLOCK_BYTES) as reader:
         return [reader.try_to_look_at(place) for place in places]
 
 
 class Reader:
-    """Reads photographs one behind the other; a file that holds many stays open as long as it is the one asked for."""
+    """Reads photographs one behind the other; a file that holds many stays open as long as it is the one asked for.
 
-    def __init__(self, max_pixels: int) -> None:
-        self._max_pixels, self._file = max_pixels, -1
+    Args:
+        block_bytes: of a file that holds many, how much is read at once, for who asks for neighbours; 0 for one only.
+    """
+
+    def __init__(self, max_pixels: int, block_bytes: int = 0) -> None:
+        self._max_pixels, self._block_bytes, self._file = max_pixels, block_bytes, -1
+        self._block, self._block_at = memoryview(b""), 0
         self._path: Path | str | None = None
 
     def __enter__(self) -> Self:
@@ -97,7 +102,7 @@ class Reader:
         ):  # a file of its own may be long: no more than its header is held
             return self._look_at_file(Path(place.path))
         data = self.read(place)
-        return probe_photo(io.BytesIO(data), self._max_pixels), hashlib.sha256(data).digest()
+        return probe_bytes(data, self._max_pixels), hashlib.sha256(data).digest()
 
     def try_to_look_at(self, place: Place) -> LookedAt | PhotoError:
         """look_at, or the error that it raises."""
@@ -126,7 +131,12 @@ class Reader:
             self._close()
             _size(place.path)
             self._file, self._path = os.open(place.path, os.O_RDONLY | os.O_CLOEXEC), place.path
-        return os.pread(self._file, place.length or 0, place.offset)
+            self._block = memoryview(b"")
+        first, length = place.offset - self._block_at, place.length or 0
+        if not 0 <= first <= first + length <= len(self._block):
+            self._block_at, first = place.offset, 0
+            self._block = memoryview(os.pread(self._file, max(length, self._block_bytes), place.offset))
+        return bytes(self._block[first : first + length])
 
     def _from_url(self, url: str, place: Place) -> bytes:
         try:

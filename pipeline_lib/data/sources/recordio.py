@@ -135,7 +135,7 @@ def _read_index(path: File) -> _Index:
         raise DataError("A RecordIO file has no index.", allowed="the .idx that came with it", where=path) from None
     except (OSError, OverflowError, ValueError) as error:
         raise _damaged_index(str(error)[:200], path, len(keys) + 1) from error
-    index = _Index(np.array(keys, np.int64), np.array(offsets, np.int64))
+    index = _Index(np.frombuffer(keys, np.int64), np.frombuffer(offsets, np.int64))
     if not len(index.keys):
         raise _damaged_index("no line", path, 1)
     if (np.diff(index.keys) > 0).all():

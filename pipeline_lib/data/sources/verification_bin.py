@@ -25,6 +25,7 @@ from pipeline_lib.data.sources.shared.safe_pickle import load
 
 READS_URLS = True
 MAX_BYTES = 4 << 30  # of one set unpacked; the largest published one has 0.3 GB
+PIECE_BYTES = 16 << 20
 NUM_FOLDS = 10
 
 
@@ -90,12 +91,14 @@ def _read_set(path: File, target: Path, write: bool) -> SourceFaces:
 def _content(path: File) -> bytes:
     try:
         with open_file(path) as file, lzma.open(file) if str(path).endswith(".xz") else file as handle:
-            data = handle.read(MAX_BYTES + 1)
+            data = bytearray()
+            while len(data) <= MAX_BYTES and (piece := handle.read(PIECE_BYTES)):
+                data += piece
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise DataError("A verification set cannot be read.", got=error) from error
     if len(data) > MAX_BYTES:
         raise DataError("A verification set unpacks to too much.", got=f"more than {MAX_BYTES} bytes", allowed="less")
-    return data
+    return bytes(data)
 
 
 def _pictures_and_answers(value: Any) -> tuple[Sequence[Any], list[bool]]:

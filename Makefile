@@ -81,6 +81,8 @@ bench: setup
 	python -m benchmarks.scale
 	python -m benchmarks.cuda_step
 	python -m benchmarks.stage_start
+	python -m benchmarks.ingest
+	python -W ignore -m benchmarks.fuzz --minutes 5
 
 ui: setup
 	python -m flows.serve

@@ -34,7 +34,7 @@ def _groups(table: PackedTable) -> Iterator[pa.Table]:
     waiting = table.schema.empty_table()
     for batch in table.batches():
         waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch])])
-        if waiting.num_rows >= GROUP_ROWS:
+        while waiting.num_rows >= GROUP_ROWS:
             yield waiting.slice(0, GROUP_ROWS).combine_chunks()
             waiting = waiting.slice(GROUP_ROWS)
     if waiting.num_rows or not table.num_rows:

@@ -139,6 +139,8 @@ def _open_header(handle: IO[bytes], max_pixels: int) -> ImageFile.ImageFile:
     plugin, magic_is_strong = _plugin(prefix)
     try:
         image = plugin(handle, None)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # WebP's plugin asks by itself
+        raise PhotoError("too_large", "its header states more pixels than a photograph has") from error
     except DAMAGE as error:
         if str(error).startswith(("cannot handle", "unknown")):
             raise PhotoError("unreadable", "its header states a kind of pixels that is not supported") from error

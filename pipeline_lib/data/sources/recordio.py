@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -114,7 +115,7 @@ def _near(keys: npt.NDArray[np.int64], *wanted: int) -> list[int]:
 def _record_file(place: File) -> File:
     found = find(place, ".rec")
     if not isinstance(place, str) and place.is_dir():
-        found = [path for path in found if not isinstance(path, str) and path.parent == place]
+        found = [path for path in found if Path(path).parent == place]
     if len(found) != 1:
         got = ", ".join(str(path) for path in found) or "none"
         raise DataError("A RecordIO source is one .rec file with its .idx.", got=got, allowed="one", where=place)

@@ -84,6 +84,8 @@ bench: setup
 	python -m benchmarks.image_formats
 	python -m benchmarks.shard_writing
 	python -m benchmarks.stage_start
+	python -m benchmarks.ingest
+	python -W ignore -m benchmarks.fuzz --minutes 5
 
 ui: setup
 	python -m flows.serve

@@ -9,9 +9,9 @@ from pathlib import Path
 from pipeline_lib.check import trained
 from pipeline_lib.core.kinds import checked, load_kind
 from pipeline_lib.data.photos.bad_entries import check_entries
+from pipeline_lib.data.sources.shared.choose import choose_photos
 from pipeline_lib.data.sources.shared.image_ids import distinct_image_ids
-from pipeline_lib.data.sources.shared.manifest import choose_photos
-from pipeline_lib.data.sources.shared.read import KINDS
+from pipeline_lib.data.sources.shared.read import KINDS, source_place
 from pipeline_lib.data.sources.shared.records import SourceFaces
 from pipeline_lib.data.sources.shared.splits import TooFewPeople
 from pipeline_lib.matching.anchors.shared.settings import anchor_kind
@@ -74,12 +74,13 @@ def listed_sources(params: Params, folder: Path) -> Listed | None:
     sections, listed = params.model_dump(), list[SourceFaces]()
     for number, source in enumerate(params.ingest.sources):
         where = f"ingest.sources[{number}]"
-        module, place = load_kind(KINDS, source.kind, where), root / source.path
+        module = load_kind(KINDS, source.kind, where)
+        place = source_place(source, module, root)
         if hasattr(module, "make"):
             listed.append(
                 module.plan(checked(module.Settings, sections.get(source.kind, {}), where), Path(source.kind))
             )
-        elif hasattr(module, "FETCHES") and not (place.is_dir() and any(place.iterdir())):
+        elif hasattr(module, "FETCHES") and not (Path(place).is_dir() and any(Path(place).iterdir())):
             return None
         elif hasattr(module, "unpack"):
             listed.append(module.unpack(place, Path(source.kind), write=False))
@@ -109,10 +110,10 @@ def check_pairs(people: People, key: str) -> None:
 def check_numbers(params: Params, sources: Listed) -> None:
     """Hold the people that the sources list against the parameters; raises as check_photos, and names no other scale."""
     chosen = choose_photos(sources, params.ingest)
-    identities: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for photo in chosen.photos:
-        identities[chosen.split_of[photo.image_id]].append(photo.identity)
-    people = {split: count_people(names) for split, names in identities.items()}
+    identities: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    for identity, split in chosen.photos.columns("identity", "split"):
+        identities[split][identity] += 1
+    people = {split: count_people(names.elements()) for split, names in identities.items()}
     check_people(params, people)
     drawn = {"val", "test"} if not any(faces.pairs for _, faces in sources) else {"val"}
     for split in sorted(drawn):

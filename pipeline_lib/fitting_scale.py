@@ -34,7 +34,7 @@ def fitting_scale(usual: str, params: Params, folder: Path) -> tuple[str, str]:
     except TooFewPeople as error:
         if not can_do_untrained(params):
             raise
-        people = count_people(photo.identity for _, faces in sources for photo in faces.photos)
+        people = count_people(name for _, faces in sources for name in faces.photos.column("identity"))
         check_pairs(people, f"ingest.root: {params.ingest.root}")
         published = ", ".join(name for name, network in params.networks.items() if not network.epochs)
         return UNTRAINED, (

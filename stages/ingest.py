@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.memory import give_freed_memory_back
 from pipeline_lib.core.tables import write_table
 from pipeline_lib.data.sources.shared.manifest import build_manifest
 from pipeline_lib.data.sources.shared.probe import TooManyRejects
@@ -23,6 +24,7 @@ from stages.common import run_stage
 
 def main(out: Annotated[Path, typer.Option()], root: Annotated[Path | None, typer.Option()] = None) -> None:
     """Read the sources below ROOT (default: ingest.root); write the tables and the photographs made to OUT."""
+    give_freed_memory_back()
     ingest = read_section("ingest", Ingest)
     root = root or Path(ingest.root)
     kinds = {source.kind for source in ingest.sources}

@@ -1,7 +1,9 @@
 """Fixtures shared by all tests."""
 
+import itertools
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,10 @@ from hypothesis import settings
 
 from pipeline_lib.tracking import stage_run
 from pipeline_lib.tracking.store import open_client
+from tests.data.s3_server import ENVIRONMENT, serve_s3
 
 REPOSITORY = Path(__file__).parent.parent
+BUCKETS = itertools.count()
 # An example may take as long as a busy machine makes it; pytest's own limit ends what hangs.
 settings.register_profile("any speed", deadline=None)
 settings.load_profile("any speed")
@@ -60,3 +64,24 @@ def workplace(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(stage_run, "send_in_background", lambda uri, patient=False: None)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The server's address; a test takes s3_bucket."""
+    with serve_s3() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def s3_bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of an empty bucket, with the environment in which s3fs finds it."""
+    from s3fs import S3FileSystem
+
+    for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": s3_endpoint}.items():
+        monkeypatch.setenv(name, value)
+    S3FileSystem.clear_instance_cache()
+    bucket = f"faces-{next(BUCKETS)}"
+    S3FileSystem().mkdir(bucket)
+    yield f"s3://{bucket}"
+    S3FileSystem.clear_instance_cache()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's <malloc.h>
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # glibc's <malloc.h>
 NEVER_TRIM_BYTES = 2**31 - 1
 
 
@@ -29,6 +29,18 @@ def keep_freed_memory() -> bool:
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, NEVER_TRIM_BYTES))
+
+
+def give_freed_memory_back() -> None:
+    """Let this process give freed memory back to the kernel, where many small tables are kept and none is large.
+
+    Between what is kept, freed batches would leave holes that nothing fits: measured at a third of what an ingest of 100,000
+    photographs adds to that of 1,000. The opposite of keep_freed_memory, which it takes back.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        mallopt = ctypes.CDLL(None).mallopt
+        for what, value in ((M_MMAP_MAX, 65536), (M_MMAP_THRESHOLD, 64 * 1024), (M_TRIM_THRESHOLD, 128 * 1024)):
+            mallopt(what, value)
 
 
 def peak_memory_bytes(device: "torch.device") -> int:

@@ -4,7 +4,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -57,9 +57,11 @@ class Progress:
                 log.info("%s: %d/%d, %.1f/s, %.0f s left", self._what, self._done, self._total, per_s, left_s)
 
 
-def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Yield `items` and show how many of `total` are done."""
+def track(
+    items: Iterable[T], what: str, total: int | None = None, count: Callable[[T], int] = lambda _: 1
+) -> Iterator[T]:
+    """Yield `items` and show how many of `total` are done; an item counts for `count` of it."""
     with Progress(what, total) as progress:
         for item in items:
             yield item
-            progress.add()
+            progress.add(count(item))

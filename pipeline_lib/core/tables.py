@@ -1,6 +1,6 @@
 """The one way tables are written and read: Parquet, held against a schema."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,20 +9,39 @@ import pyarrow.parquet as pq
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_file
+from pipeline_lib.core.packed import PackedTable
+
+GROUP_ROWS = 2048  # of a packed table: what is unpacked to be written at a time
 
 JOINED_ROWS = 2**18  # of a row group, and so in memory, while tables are joined
 
 
-def write_table(path: Path, table: pa.Table, schema: pa.Schema) -> None:
-    """Write `table` as Parquet after checking that it has exactly the columns of `schema`.
+def write_table(path: Path, table: pa.Table | PackedTable, schema: pa.Schema) -> None:
+    """Write `table` as Parquet after checking that it has exactly the columns of `schema`; a packed one a group at a time.
 
     Raises:
         DataError: a column is missing, extra, or of another type.
     """
-    with atomic_file(path) as partial:
-        # Without the Arrow schema in the file, fixed-size lists come back as lists and _checked makes them fixed again: Arrow
-        # 25 writes a null one but cannot read it (apache/arrow issue 35692), and landmarks are null for most sources.
-        pq.write_table(_checked(table, schema, path), partial, compression="zstd", store_schema=False)
+    # Without the Arrow schema in the file, fixed-size lists come back as lists and _checked makes them fixed again: Arrow
+    # 25 writes a null one but cannot read it (apache/arrow issue 35692), and landmarks are null for most sources.
+    with (
+        atomic_file(path) as partial,
+        pq.ParquetWriter(partial, schema, compression="zstd", store_schema=False) as writer,
+    ):
+        for part in _groups(table) if isinstance(table, PackedTable) else (table,):
+            writer.write_table(_checked(part, schema, path))
+
+
+def _groups(table: PackedTable) -> Iterator[pa.Table]:
+    """The rows in tables of GROUP_ROWS and a rest, whatever batches they came in; a table of none has one."""
+    waiting = table.schema.empty_table()
+    for batch in table.batches():
+        waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch])])
+        while waiting.num_rows >= GROUP_ROWS:
+            yield waiting.slice(0, GROUP_ROWS).combine_chunks()
+            waiting = waiting.slice(GROUP_ROWS)
+    if waiting.num_rows or not table.num_rows:
+        yield waiting.combine_chunks()
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:

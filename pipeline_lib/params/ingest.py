@@ -11,7 +11,9 @@ DETECT: Faces = "detect"
 
 
 class Source(Section):
-    """One photograph source. `path` is relative to ingest.root. `split`: by_identity draws the splits, else all go to one.
+    """One photograph source. `path` is relative to ingest.root, or a URL (s3, gs, http, file).
+
+    `split`: by_identity draws the splits, else all go to one.
 
     `faces`: detect looks for them, landmarks aligns by those that the source states, aligned takes pictures of 112x112 px (or 96
     px wide) as they are.

@@ -195,6 +195,12 @@ def test_xface(repository: Path) -> None:
     assert rows["demo rrfnet28"]["patches computed"] < 0.2
 
 
+def test_ingest(repository: Path) -> None:
+    _, report = quick_run("ingest", repository)
+    assert [row["way"] for row in report["rows"]] == ["copy", "blocks", "ingest"]
+    assert report["peak_growth"] < 1.1
+
+
 def test_insertion_deletion(repository: Path) -> None:
     _, report = quick_run("insertion_deletion", repository)
     (row,) = report["rows"]

@@ -17,7 +17,7 @@ from pipeline_lib.data.faces.detection.face import Detector, Face, Image
 from pipeline_lib.data.faces.given_face import align_given, is_given
 from pipeline_lib.data.faces.rejects import FaceReject, reject_row
 from pipeline_lib.data.photos.photo import PhotoError, decode_photo
-from pipeline_lib.data.photos.place import Place, read_photo
+from pipeline_lib.data.photos.place import Place, place_below, read_photo
 from pipeline_lib.params.align import Align
 
 # Photographs are decoded and detected in runs of about this size: a batch of 32 gigantic ones must not fill the memory.
@@ -125,7 +125,7 @@ def crashed_row(row: Row, how: str) -> dict[str, object]:
 
 def _decoded_runs(rows: Sequence[Row], root: Path, max_pixels: int) -> Iterator[list[tuple[Row, Image | PhotoError]]]:
     def decode(row: Row) -> Image | PhotoError:
-        return _decode(Place(root / str(row["uri"]), row.get("offset"), row.get("length")), max_pixels)
+        return _decode(place_below(root, str(row["uri"]), row.get("offset"), row.get("length")), max_pixels)
 
     run: list[tuple[Row, Image | PhotoError]] = []
     num_pixels = 0

@@ -19,6 +19,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.data.photos.jpeg_header import plain_size
 
 REASONS = ("empty", "not_an_image", "unreadable", "truncated", "too_large", "bad_name")
 FORMATS = "JPEG, PNG, WebP, BMP, TIFF, PGM/PPM"
@@ -40,6 +41,7 @@ DAMAGE = (
     struct.error,
     zlib.error,
 )
+JPEG_MAGIC = b"\xff\xd8\xff"
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
@@ -87,6 +89,13 @@ def probe_photo(handle: IO[bytes], max_pixels: int) -> Probe:
     return Probe(height, width) if _orientation(exif) >= 5 else Probe(width, height)
 
 
+def probe_bytes(data: bytes, max_pixels: int) -> Probe:
+    """As probe_photo, of all of a photograph's bytes."""
+    if data.startswith(JPEG_MAGIC) and (plain := plain_size(data)):
+        return Probe(*_allowed(*plain, max_pixels))
+    return probe_photo(io.BytesIO(data), max_pixels)
+
+
 def decode_photo(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8]:
     """Decode a photograph's bytes to upright RGB.
 
@@ -130,19 +139,25 @@ def _open_header(handle: IO[bytes], max_pixels: int) -> ImageFile.ImageFile:
     plugin, magic_is_strong = _plugin(prefix)
     try:
         image = plugin(handle, None)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # WebP's plugin asks by itself
+        raise PhotoError("too_large", "its header states more pixels than a photograph has") from error
     except DAMAGE as error:
         if str(error).startswith(("cannot handle", "unknown")):
             raise PhotoError("unreadable", "its header states a kind of pixels that is not supported") from error
         reason = "truncated" if magic_is_strong else "not_an_image"
         raise PhotoError(reason, "its header ends early or is damaged") from error
-    width, height = image.size
-    if width * height > max_pixels:
-        raise PhotoError("too_large", f"{width}x{height} px are more than {max_pixels} pixels")
+    _allowed(*image.size, max_pixels)
     return image
 
 
+def _allowed(width: int, height: int, max_pixels: int) -> tuple[int, int]:
+    if width * height > max_pixels:
+        raise PhotoError("too_large", f"{width}x{height} px are more than {max_pixels} pixels")
+    return width, height
+
+
 def _plugin(prefix: bytes) -> tuple[Callable[[IO[bytes], None], ImageFile.ImageFile], bool]:
-    if prefix.startswith(b"\xff\xd8\xff"):
+    if prefix.startswith(JPEG_MAGIC):
         return JpegImageFile, True
     if prefix.startswith(PNG_MAGIC):
         return PngImageFile, True

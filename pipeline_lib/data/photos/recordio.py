@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from pipeline_lib.core.errors import DataError
 
@@ -11,6 +12,7 @@ WHOLE, FIRST, MIDDLE, LAST = range(4)  # cflag: what of a payload a part is
 LENGTH_BITS = 29
 HEADER = struct.Struct("<IfQQ")  # flag, label, id, id2
 PART = struct.Struct("<4sI")  # magic, cflag << 29 | length
+MAX_PARTS = 1024  # a picture has the magic word once in some gigabytes
 MAX_LABELS = 1024  # a count beyond it is damage, not a label
 
 
@@ -28,17 +30,25 @@ class Record:
     length: int
 
 
-def parts(data: bytes, start: int = 0) -> Iterator[tuple[int, int, int]]:
+class Bytes(Protocol):
+    """What is read as bytes are: bytes, or a file of which a slice is read when it is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: slice, /) -> bytes: ...
+
+
+def parts(data: Bytes, start: int = 0) -> Iterator[tuple[int, int, int]]:
     """(cflag, start, length) of the parts of the record that begins at `start`, each padded to 4 bytes.
 
     Raises:
         DataError: no magic word, a length beyond the data, or cflags in another order than 0 or 1, 2, ..., 3.
     """
     at, expected = start, (WHOLE, FIRST)
-    while True:
+    for _ in range(MAX_PARTS):
         if at + PART.size > len(data):
             raise _damage("it ends within a record's head", at)
-        magic, head = PART.unpack_from(data, at)
+        magic, head = PART.unpack(data[at : at + PART.size])
         cflag, length = head >> LENGTH_BITS, head & ((1 << LENGTH_BITS) - 1)
         if magic != MAGIC:
             raise _damage("no record begins here", at)
@@ -50,9 +60,10 @@ def parts(data: bytes, start: int = 0) -> Iterator[tuple[int, int, int]]:
         if cflag in (WHOLE, LAST):
             return
         at, expected = at + PART.size + -(-length // 4) * 4, (MIDDLE, LAST)
+    raise _damage(f"a record has more than {MAX_PARTS} parts", start)
 
 
-def payload(data: bytes, start: int = 0) -> bytes:
+def payload(data: Bytes, start: int = 0) -> bytes:
     """The payload of the record that begins at `start`: the magic word is put back between parts. Raises as parts."""
     return MAGIC.join(data[first : first + length] for _, first, length in parts(data, start))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.photos.folder import visible
 from pipeline_lib.data.sources.shared.names import normalise_name
-from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, make_image_id
+from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, as_photos, make_image_id
 from pipeline_lib.schemas.manifest import FRONTAL, PROFILE
 
 # The archive calls the numbered lists Pair_list_*, copies of it image_list_*.
@@ -47,7 +47,7 @@ def read(folder: Path) -> SourceFaces:
             got=sorted(missing)[:5],
             where=folder / "Data/Images",
         )
-    return SourceFaces(photos, pairs, frozenset(names))
+    return SourceFaces(as_photos(photos), pairs, frozenset(names))
 
 
 def _image_id(number: str, view: str, stem: str) -> str:

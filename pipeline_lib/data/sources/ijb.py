@@ -13,6 +13,7 @@ from pipeline_lib.data.sources.shared.records import (
     PhotoRecord,
     SourceFaces,
     TemplateRecord,
+    as_photos,
     make_image_id,
 )
 from pipeline_lib.data.sources.shared.text_tables import one_of, read_csv_rows, read_fields
@@ -81,8 +82,8 @@ def read(folder: Path) -> SourceFaces:
     for part in GALLERIES[name] if searches else ():
         records += [record(f"{name}_1n_{part.lower()}", a, b) for a in searches[PROBES] for b in searches[part]]
     log.warning("%s: its people have numbers, no names: none can be found in a training set by name", folder)
-    listed = list(photos.values())
-    return SourceFaces(listed, records, frozenset(photo.identity for photo in listed), templates)
+    listed = as_photos(photos.values())
+    return SourceFaces(listed, records, frozenset(listed.unique("identity")), templates)
 
 
 def _template(name: str, template: str) -> str:

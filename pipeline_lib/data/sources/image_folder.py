@@ -17,7 +17,7 @@ from pipeline_lib.data.sources.shared.beside import (
 )
 from pipeline_lib.data.sources.shared.image_ids import distinct_image_ids
 from pipeline_lib.data.sources.shared.names import normalise_name
-from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, make_image_id
+from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, as_photos, make_image_id
 from pipeline_lib.data.sources.shared.split_folders import splits_of_folders
 
 log = logging.getLogger("face_verifier")
@@ -47,19 +47,19 @@ def read(folder: Path) -> SourceFaces:
             "An image folder holds no identity folder.", allowed="<folder>/<identity>/<photograph>", where=folder
         )
     splits = splits_of_folders([top.name for top in tops], where=folder)
-    photos: list[PhotoRecord] = []
     if splits is None:
-        photos += _read_identities(folder, tops, None, None, left_out)
+        photos = as_photos(_read_identities(folder, tops, None, None, left_out))
     else:
-        for top, split in zip(tops, splits, strict=True):
-            identity_folders, stray = _entries(top, left_out)
-            _check_stray(stray, top)
-            photos += _read_identities(folder, identity_folders, top.name, split, left_out)
+        photos = as_photos(
+            photo
+            for top, split in zip(tops, splits, strict=True)
+            for photo in _read_identities(folder, _identity_folders(top, left_out), top.name, split, left_out)
+        )
     own = [folder / name for name in (PAIRS_FILE, ATTRIBUTES_FILE, BOXES_FILE) if (folder / name).is_file()]
     left_out.subtract(path.suffix for path in own)
     left_out = +left_out
     others = ", ".join(f"{kind} {count}" for kind, count in left_out.most_common())
-    if not photos:
+    if not len(photos):
         raise DataError("An image folder holds no photographs.", got=f"other files: {others or 'none'}", where=folder)
     if others:
         log.warning("%s: left out, as their names are no photographs': %s", folder, others)
@@ -72,7 +72,13 @@ def read(folder: Path) -> SourceFaces:
         photos = read_boxes_file(folder / BOXES_FILE, photos)
     if folder / PAIRS_FILE in own:
         photos, pairs = read_pairs_file(folder / PAIRS_FILE, photos)
-    return SourceFaces(photos, pairs, frozenset(photo.identity for photo in photos))
+    return SourceFaces(photos, pairs, frozenset(photos.unique("identity")))
+
+
+def _identity_folders(top: Path, left_out: Counter[str]) -> list[Path]:
+    folders, stray = _entries(top, left_out)
+    _check_stray(stray, top)
+    return folders
 
 
 def _read_identities(

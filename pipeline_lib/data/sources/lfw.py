@@ -11,7 +11,7 @@ from pipeline_lib.core.errors import DataError, DownloadError
 from pipeline_lib.core.files import atomic_dir
 from pipeline_lib.data.photos.folder import visible
 from pipeline_lib.data.sources.shared.names import normalise_name
-from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, make_image_id
+from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, as_photos, make_image_id
 from pipeline_lib.data.sources.shared.text_tables import read_text
 
 # Ours, then what the official archives and scikit-learn's fetcher unpack to.
@@ -62,7 +62,9 @@ def read(folder: Path) -> SourceFaces:
         if names_file.is_file()
         else set()
     )
-    return SourceFaces(photos, pairs, frozenset(identities.values()) | {normalise_name(name) for name in names})
+    return SourceFaces(
+        as_photos(photos), pairs, frozenset(identities.values()) | {normalise_name(name) for name in names}
+    )
 
 
 def parse_pairs(text: str, where: Path) -> list[LfwPair]:

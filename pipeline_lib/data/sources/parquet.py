@@ -8,17 +8,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.photos.folder import visible
+from pipeline_lib.data.sources.shared.files import File, called, find, open_file
 from pipeline_lib.data.sources.shared.names import normalise_name
 from pipeline_lib.data.sources.shared.pack import open_pack
-from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces, make_image_id
+from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces, as_photos, make_image_id
 
 IMAGES = ("image", "img", "jpg", "png")
 IDENTITIES = ("identity", "label", "class", "person", "cls")
+READS_URLS = True
 ROWS = 256  # read at a time
 
 
-def unpack(place: Path, folder: Path, write: bool) -> SourceFaces:
+def unpack(place: File, folder: Path, write: bool) -> SourceFaces:
     """Read the table that `place` is, or all .parquet below it; pictures go into one file a table below `folder` (shared.pack).
 
     A row is a photograph: its bytes in one of IMAGES, as they are or in a field `bytes`, and its identity in one of IDENTITIES. A
@@ -32,26 +33,32 @@ def unpack(place: Path, folder: Path, write: bool) -> SourceFaces:
     Raises:
         DataError: no table is there, or one is damaged, has no such columns, or a row without a picture or an identity.
     """
-    tables = [place] if place.is_file() else visible(place, "**/*.parquet")
+    tables = find(place, ".parquet")
     if not tables:
         raise DataError("There is no Parquet table.", allowed="<name>.parquet", where=place)
-    name = place.stem if place.is_file() else place.name or place.resolve().name
-    photos: list[PhotoRecord] = []
-    for number, path in enumerate(tables):
-        with open_pack(folder / f"{number:05d}.pack", write) as pack:
-            for row, (content, identity) in enumerate(_rows(path, write)):
-                offset, length = pack.add(content)
-                image_id = make_image_id(name, f"{number:05d}", f"{row:08d}")
-                who = f"{name}-{identity}" if identity.isdecimal() else normalise_name(identity)
-                photos.append(PhotoRecord(image_id, who, str(pack.path), None, image_id, offset=offset, length=length))
-    if not photos:
+    name = called(place, ".parquet")
+    photos = as_photos(
+        photo
+        for number, path in enumerate(tables)
+        for photo in _photos(path, make_image_id(name, f"{number:05d}"), name, folder / f"{number:05d}.pack", write)
+    )
+    if not len(photos):
         raise DataError("Parquet tables hold no photographs.", got=f"{len(tables)} tables", where=place)
-    return SourceFaces(photos, [], frozenset(photo.identity for photo in photos))
+    return SourceFaces(photos, [], frozenset(photos.unique("identity")))
 
 
-def _rows(path: Path, with_images: bool) -> Iterator[tuple[bytes, str]]:
+def _photos(table: File, prefix: str, name: str, target: Path, write: bool) -> Iterator[PhotoRecord]:
+    with open_pack(target, write) as pack:
+        for row, (content, identity) in enumerate(_rows(table, write)):
+            offset, length = pack.add(content)
+            image_id = f"{prefix}-{row:08d}"
+            who = f"{name}-{identity}" if identity.isdecimal() else normalise_name(identity)
+            yield PhotoRecord(image_id, who, str(pack.path), None, image_id, offset=offset, length=length)
+
+
+def _rows(path: File, with_images: bool) -> Iterator[tuple[bytes, str]]:
     try:
-        with pq.ParquetFile(path) as file:
+        with open_file(path) as handle, pq.ParquetFile(handle) as file:
             names = file.schema_arrow.names
             image, identity = _column(names, IMAGES, path), _column(names, IDENTITIES, path)
             for batch in file.iter_batches(ROWS, columns=[image, identity] if with_images else [identity]):
@@ -62,7 +69,7 @@ def _rows(path: Path, with_images: bool) -> Iterator[tuple[bytes, str]]:
         raise DataError("A Parquet table is damaged.", got=str(error)[:200], where=path) from error
 
 
-def _column(names: list[str], wanted: tuple[str, ...], path: Path) -> str:
+def _column(names: list[str], wanted: tuple[str, ...], path: File) -> str:
     found = next((name for name in wanted if name in names), None)
     if found is None:
         raise DataError(
@@ -71,7 +78,7 @@ def _column(names: list[str], wanted: tuple[str, ...], path: Path) -> str:
     return found
 
 
-def _content(value: Any, path: Path) -> bytes:
+def _content(value: Any, path: File) -> bytes:
     content = value.get("bytes") if isinstance(value, dict) else value
     if not isinstance(content, bytes):
         got, allowed = type(content).__name__, "bytes, or a field `bytes`: pictures that lie elsewhere are not fetched"
@@ -79,7 +86,7 @@ def _content(value: Any, path: Path) -> bytes:
     return content
 
 
-def _who(value: Any, path: Path) -> str:
+def _who(value: Any, path: File) -> str:
     text = str(value).strip() if isinstance(value, str | int) else ""
     if not text:
         raise DataError("A row of a Parquet table says no identity.", got=repr(value)[:50], where=path)

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline_lib.core.files import atomic_dir
 from pipeline_lib.core.progress import track
 from pipeline_lib.core.tables import table_from_rows, write_table
-from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces, make_image_id
+from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces, as_photos, make_image_id
 from pipeline_lib.data.synthetic.identity import Vector, sample_identity
 from pipeline_lib.data.synthetic.render import TrueFace, render_photo
 from pipeline_lib.data.synthetic.scene import Picture
@@ -53,7 +53,7 @@ def make(settings: Settings, folder: Path) -> SourceFaces:
                 for face_index, face in enumerate(faces)
             ]
         write_table(partial / "truth.parquet", table_from_rows(truth, TRUTH), TRUTH)
-    return replace(planned, photos=photos)
+    return replace(planned, photos=as_photos(photos))
 
 
 def plan(settings: Settings, folder: Path) -> SourceFaces:
@@ -64,7 +64,7 @@ def plan(settings: Settings, folder: Path) -> SourceFaces:
         for number in range(settings.images_per_identity):
             image_id = make_image_id(name, f"{number:03d}")
             photos.append(PhotoRecord(image_id, name, str(folder / name / f"{image_id}.jpg"), None, image_id))
-    return SourceFaces(photos=photos, all_names=frozenset(names))
+    return SourceFaces(photos=as_photos(photos), all_names=frozenset(names))
 
 
 def render_image(settings: Settings, identity: int, image: int) -> tuple[Picture, list[TrueFace]]:

@@ -11,16 +11,25 @@ import numpy as np
 from PIL import Image
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.photos.folder import visible
+from pipeline_lib.data.sources.shared.files import File, find, open_file
 from pipeline_lib.data.sources.shared.pack import open_pack
-from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, make_image_id
+from pipeline_lib.data.sources.shared.records import (
+    PairRecord,
+    PhotoRecord,
+    Photos,
+    SourceFaces,
+    as_photos,
+    make_image_id,
+)
 from pipeline_lib.data.sources.shared.safe_pickle import load
 
+READS_URLS = True
 MAX_BYTES = 4 << 30  # of one set unpacked; the largest published one has 0.3 GB
+PIECE_BYTES = 16 << 20
 NUM_FOLDS = 10
 
 
-def unpack(place: Path, folder: Path, write: bool) -> SourceFaces:
+def unpack(place: File, folder: Path, write: bool) -> SourceFaces:
     """Read the set that `place` is, or all sets in it; the pictures go into one file a set below `folder` (shared.pack).
 
     Picture 2i and 2i + 1 are pair i, in 10 folds of neighbours; the protocol is called as the file. The set names nobody:
@@ -36,23 +45,27 @@ def unpack(place: Path, folder: Path, write: bool) -> SourceFaces:
         DataError: no set is there, or one is no such pickle, damaged, cut, or unpacks to more than MAX_BYTES; see
             safe_pickle.load.
     """
-    files = [place] if place.is_file() else [*visible(place, "*.bin"), *visible(place, "*.bin.xz")]
+    files = [*find(place, ".bin"), *find(place, ".bin.xz")]
+    if not isinstance(place, str):
+        files = [path for path in files if path == place or Path(path).parent == place]
     if not files:
         raise DataError("There is no verification set.", allowed="<name>.bin or <name>.bin.xz", where=place)
-    sets = [_read_set(path, folder / path.name.partition(".")[0], write) for path in files]
-    photos = [photo for faces in sets for photo in faces.photos]
-    return SourceFaces(
-        photos, [pair for faces in sets for pair in faces.pairs], frozenset(photo.identity for photo in photos)
-    )
+    sets = [_read_set(path, folder / Path(path).name.partition(".")[0], write) for path in dict.fromkeys(files)]
+    photos = Photos().joined(faces.photos for faces in sets)
+    return SourceFaces(photos, [pair for faces in sets for pair in faces.pairs], frozenset(photos.unique("identity")))
 
 
-def _read_set(path: Path, target: Path, write: bool) -> SourceFaces:
+def _read_set(path: File, target: Path, write: bool) -> SourceFaces:
     name = target.name
     try:
         pictures, same = _pictures_and_answers(load(_content(path)))
     except DataError as error:
         raise DataError(f"{error}", where=path) from error
-    contents = [_encoded(picture, number, path) for number, picture in enumerate(pictures)]
+    encoded = dict[int, bytes]()  # a pickle may name one picture a million times
+    for number, picture in enumerate(pictures):
+        if id(picture) not in encoded:
+            encoded[id(picture)] = _encoded(picture, number, path)
+    contents = [encoded[id(picture)] for picture in pictures]
     digests = [hashlib.sha256(content).digest() for content in contents]
     first = {digest: number for number, digest in reversed(list(enumerate(digests)))}
     of = [first[digest] for digest in digests]  # picture -> the first with its bytes
@@ -72,18 +85,20 @@ def _read_set(path: Path, target: Path, write: bool) -> SourceFaces:
         for i, genuine in enumerate(same)
         if of[2 * i] != of[2 * i + 1]
     ]
-    return SourceFaces(photos, pairs)
+    return SourceFaces(as_photos(photos), pairs)
 
 
-def _content(path: Path) -> bytes:
+def _content(path: File) -> bytes:
     try:
-        with path.open("rb") as file, lzma.open(file) if path.suffix == ".xz" else file as handle:
-            data = handle.read(MAX_BYTES + 1)
+        with open_file(path) as file, lzma.open(file) if str(path).endswith(".xz") else file as handle:
+            data = bytearray()
+            while len(data) <= MAX_BYTES and (piece := handle.read(PIECE_BYTES)):
+                data += piece
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise DataError("A verification set cannot be read.", got=error) from error
     if len(data) > MAX_BYTES:
         raise DataError("A verification set unpacks to too much.", got=f"more than {MAX_BYTES} bytes", allowed="less")
-    return data
+    return bytes(data)
 
 
 def _pictures_and_answers(value: Any) -> tuple[Sequence[Any], list[bool]]:
@@ -103,7 +118,7 @@ def _pictures_and_answers(value: Any) -> tuple[Sequence[Any], list[bool]]:
     return list(pictures), [bool(answer) for answer in answers]
 
 
-def _encoded(picture: Any, number: int, path: Path) -> bytes:
+def _encoded(picture: Any, number: int, path: File) -> bytes:
     """The picture's file: bytes as they are, numbers of bytes, or pixels, which become a PNG."""
     if isinstance(picture, bytes | bytearray):
         return bytes(picture)

@@ -11,6 +11,7 @@ from pipeline_lib.data.sources.shared.records import (
     PhotoRecord,
     SourceFaces,
     TemplateRecord,
+    as_photos,
     make_image_id,
 )
 from pipeline_lib.data.sources.shared.text_tables import one_of, read_fields
@@ -45,7 +46,7 @@ def read(folder: Path) -> SourceFaces:
     if not photos:
         raise DataError("There are no frames.", allowed="<person>/<clip>/<frame>.jpg", where=root)
     pairs = list(_pairs(folder / SPLITS, {row.template for row in templates}))
-    return SourceFaces(photos, pairs, frozenset(people), templates)
+    return SourceFaces(as_photos(photos), pairs, frozenset(people), templates)
 
 
 def _template(person: str, clip: str) -> str:

@@ -24,7 +24,7 @@ from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.data.sources import image_folder, parquet, webdataset
 from pipeline_lib.data.sources import recordio as recordio_source
 from pipeline_lib.data.sources import verification_bin as bin_source
-from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces
+from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces, as_photos
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
@@ -87,7 +87,11 @@ def test_recordio(rebuilt: Path, tmp_path: Path) -> None:
     assert by_person(faces) == expected()
     assert (tmp_path / "set/property").read_text() == "3,112,112\n"
     assert (tmp_path / "set/identities.txt").read_text().split() == ["ann", "bo", "cy"]
-    assert recordio_source.read(tmp_path / "set/train.rec").photos[0].identity == "train-0"
+    assert recordio_source.read(tmp_path / "set/train.rec").photos.unique("identity") == {
+        "train-0",
+        "train-1",
+        "train-2",
+    }
 
 
 def test_verification_set(rebuilt: Path, tmp_path: Path) -> None:
@@ -99,7 +103,7 @@ def test_verification_set(rebuilt: Path, tmp_path: Path) -> None:
     (tmp_path / "own2.bin.xz").write_bytes(lzma.compress((tmp_path / "own.bin").read_bytes()))
     read = bin_source.unpack(tmp_path, tmp_path / "packs", write=True)
     assert len(read.photos) == 2 * 5  # ann-0, ann-2, cy-1, cy-0, bo-0 in each set
-    own = SourceFaces([photo for photo in read.photos if photo.image_id.startswith("own-")])
+    own = SourceFaces(as_photos(photo for photo in read.photos if photo.image_id.startswith("own-")))
     joined = {
         frozenset(pixels(n).tobytes() for n in names) for names in (["ann-0", "ann-2"], ["cy-0", "cy-1"], ["bo-0"])
     }

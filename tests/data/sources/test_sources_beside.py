@@ -34,7 +34,7 @@ def test_pairs_become_the_protocol_of_test_people(tmp_path: Path, caplog: pytest
         ("mine-p02-1", "mine-p03-0", False, None),
     ]
     assert [row["fold"] for row in rows] == [0, 0, 1, 1]  # nobody is in two folds
-    manifest = built.manifest.to_pylist()
+    manifest = built.manifest.table().to_pylist()
     assert {row["identity"] for row in manifest if row["split"] == "test"} == {"p00", "p01", "p02", "p03"}
     assert set(built.pairs["protocol"].to_pylist()) == {"pairs", "val"}  # none are drawn of the test people
 

@@ -39,7 +39,7 @@ def test_official_layout(tmp_path: Path, lists: str, prefix: str) -> None:
     faces = cfp.read(make_cfp(tmp_path, lists, prefix))
     assert len(faces.photos) == 6
     assert {photo.identity for photo in faces.photos} == faces.all_names == {"ann_lee", "bob"}
-    first = faces.photos[0]
+    first = next(iter(faces.photos))
     assert (first.image_id, first.path) == ("cfp-001-frontal-01", str(tmp_path / "Data/Images/001/frontal/01.jpg"))
     assert (first.split, first.landmarks, first.media) == (None, None, first.image_id)
     assert {photo.view for photo in faces.photos if "-profile-" in photo.image_id} == {"profile"}

@@ -9,7 +9,7 @@ from PIL import Image
 from pipeline_lib.data.photos import place
 from pipeline_lib.data.sources.shared.manifest import BuiltManifest, build_manifest
 from pipeline_lib.data.sources.shared.probe import TooManyRejects
-from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces
+from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, as_photos
 from pipeline_lib.params.ingest import Ingest, Source
 
 
@@ -22,7 +22,7 @@ def faces(root: Path, pixels: dict[str, int], pairs: list[tuple[str, str, bool]]
         identity = name.partition("-")[0]
         photos.append(PhotoRecord(name, identity, str(root / f"{name}.png"), None, name))
     own = [PairRecord("own", fold, a, b, genuine) for fold in (0, 1) for a, b, genuine in pairs or []]
-    return SourceFaces(photos, own, frozenset(photo.identity for photo in photos))
+    return SourceFaces(as_photos(photos), own, frozenset(photo.identity for photo in photos))
 
 
 def build(source: SourceFaces, split: str = "test", **changes: object) -> BuiltManifest:
@@ -37,7 +37,7 @@ def build(source: SourceFaces, split: str = "test", **changes: object) -> BuiltM
 def test_of_copies_under_one_identity_the_first_stays(tmp_path: Path) -> None:
     values = {"ann-1": 1, "ann-2": 1, "ann-3": 3, "bob-1": 4, "bob-2": 5, "bob-3": 4}
     built = build(faces(tmp_path / "x", values))  # no share of rejects is allowed, and none is lost
-    assert built.manifest["image_id"].to_pylist() == ["ann-1", "ann-3", "bob-1", "bob-2"]
+    assert built.manifest.table()["image_id"].to_pylist() == ["ann-1", "ann-3", "bob-1", "bob-2"]
     rejects = {row["image_id"]: (row["reason"], row["detail"]) for row in built.rejects.to_pylist()}
     assert rejects == {
         "ann-2": ("copy", f"the same bytes as {tmp_path}/x/ann-1.png"),
@@ -78,7 +78,7 @@ def test_photographs_whose_digests_only_begin_alike_are_no_copies(
     digests = {"ann-1": "1", "ann-2": "2", "ann-3": "2", "bob-1": "3", "bob-2": "4", "bob-3": "1"}
     monkeypatch.setattr(place, "sha256_file", lambda path: "0" * 63 + digests[path.stem])
     built = build(faces(tmp_path / "x", dict.fromkeys(digests, 1)), "train", max_reject_share=0.4)
-    assert built.manifest["image_id"].to_pylist() == ["ann-2", "bob-1", "bob-2"]
+    assert built.manifest.table()["image_id"].to_pylist() == ["ann-2", "bob-1", "bob-2"]
     rejects = {row["image_id"]: row["reason"] for row in built.rejects.to_pylist()}
     assert rejects == {"ann-1": "two_identities", "ann-3": "copy", "bob-3": "two_identities"}
 
@@ -87,7 +87,7 @@ def test_a_photograph_is_in_one_split_only(tmp_path: Path) -> None:
     values = {f"p{n}-{i}": 10 * n + i for n in range(12) for i in range(3)}
     values |= {f"p{n}-9": 10 * (n - 1) for n in range(1, 12)}  # everybody has a photograph of the one before
     built = build(faces(tmp_path / "x", values), "by_identity", val_share=0.3, test_share=0.3, max_reject_share=0.5)
-    assert len(set(built.manifest["sha256"].to_pylist())) == built.manifest.num_rows == 12 * 2 + 1
+    assert len(set(built.manifest.table()["sha256"].to_pylist())) == built.manifest.table().num_rows == 12 * 2 + 1
 
 
 def test_a_source_s_pairs_of_a_copy_are_those_of_the_photograph_that_stays(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_bad_entries_end_in_rejects_not_in_tracebacks(tmp_path: Path) -> None:
     assert Counter(photo.identity for photo in photos) == {"ann": 4, "b_udce9": 1, "b_udce8": 1}
     assert len({photo.image_id for photo in photos}) == 6
     for photo in photos:
-        path = photo.place.path
+        path = Path(photo.path)
         if path.name != "1.jpg" or photo.identity != "ann":
             with pytest.raises(PhotoError, match=r"unreadable|bad_name"):
                 look_at(photo.place, 1000)

@@ -9,7 +9,7 @@ import pytest
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.sources import image_folder
 from pipeline_lib.data.sources.shared.image_ids import check_image_ids, distinct_image_ids
-from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces
+from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, as_photos
 
 
 def fill(root: Path, *names: str) -> Path:
@@ -77,7 +77,7 @@ def test_media_of_groups_and_photographs_of_one_name(tmp_path: Path) -> None:
 def test_a_source_with_pairs_keeps_the_ids_that_they_name(tmp_path: Path) -> None:
     (mine,) = [image_folder.read(fill(tmp_path / "lfw", "Ann/0001.jpg"))]
     twin = PhotoRecord("lfw-Ann-0001", "ann", str(tmp_path / "other/Ann-0001.jpg"), None, "lfw-Ann-0001")
-    official = SourceFaces([twin], [PairRecord("lfw", 0, "lfw-Ann-0001", "lfw-Ann-0001", True)])
+    official = SourceFaces(as_photos([twin]), [PairRecord("lfw", 0, "lfw-Ann-0001", "lfw-Ann-0001", True)])
     found = ids([official, mine], tmp_path)
     assert found["other/Ann-0001.jpg"] == "lfw-Ann-0001"
     assert found["lfw/Ann/0001.jpg"] == hashed("lfw-Ann-0001", "lfw/Ann/0001.jpg")
@@ -86,4 +86,4 @@ def test_a_source_with_pairs_keeps_the_ids_that_they_name(tmp_path: Path) -> Non
 def test_every_clash_that_remains_is_named(tmp_path: Path) -> None:
     photos = [PhotoRecord(f"x-{n // 2}", "x", str(tmp_path / f"{n}.jpg"), None, "x") for n in range(60)]
     with pytest.raises(DataError, match=r"(?s)30 image ids.*0\.jpg and .*1\.jpg \(x-0\).*x-19\).*and 10 more"):
-        check_image_ids([SourceFaces(photos)])
+        check_image_ids([SourceFaces(as_photos(photos))])

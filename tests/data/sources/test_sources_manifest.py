@@ -10,11 +10,12 @@ from PIL import Image
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import sha256_file
+from pipeline_lib.core.packed import packed_table
 from pipeline_lib.core.tables import read_table, table_from_rows, write_table
 from pipeline_lib.data.sources import image_folder
 from pipeline_lib.data.sources.shared.manifest import BuiltManifest, build_manifest, check_manifest
 from pipeline_lib.data.sources.shared.names import normalise_name
-from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, make_image_id
+from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, as_photos, make_image_id
 from pipeline_lib.params.ingest import Ingest, Source
 from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.pairs import PAIRS
@@ -71,7 +72,7 @@ def faces_of(root: Path, kind: str, names: list[str], num_images: int = 2, pairs
             a, b = names[2 * fold], names[2 * fold + 1]
             own.append(PairRecord(kind, fold, f"{kind}-{a}-0", f"{kind}-{a}-1", True))
             own.append(PairRecord(kind, fold, f"{kind}-{a}-0", f"{kind}-{b}-0", False))
-    return SourceFaces(photos, own, frozenset(photo.identity for photo in photos))
+    return SourceFaces(as_photos(photos), own, frozenset(photo.identity for photo in photos))
 
 
 def rows(table: pa.Table) -> dict[str, dict[str, object]]:
@@ -84,18 +85,18 @@ def build_folder(root: Path, **changes: object) -> BuiltManifest:
 
 def test_image_folder_end_to_end(tmp_path: Path) -> None:
     built = build_folder(make_folder(tmp_path / "faces"))
-    assert built.manifest.schema == MANIFEST
+    assert built.manifest.table().schema == MANIFEST
     assert built.pairs.schema == PAIRS
     assert built.rejects.schema == REJECTS
-    row = rows(built.manifest)["faces-p00-0"]
+    row = rows(built.manifest.table())["faces-p00-0"]
     path = tmp_path / "faces/p00/0.png"
     assert row["uri"] == str(path)
     assert row["sha256"] == sha256_file(path)
     assert (row["width"], row["height"], row["landmarks"], row["media"]) == (6, 4, None, "faces-p00-0")
-    splits = {(row["identity"], row["split"]) for row in built.manifest.to_pylist()}
+    splits = {(row["identity"], row["split"]) for row in built.manifest.table().to_pylist()}
     assert Counter(split for _, split in splits) == {"train": 8, "val": 6, "test": 6}
-    identity = {name: row["identity"] for name, row in rows(built.manifest).items()}
-    split_of = {name: row["split"] for name, row in rows(built.manifest).items()}
+    identity = {name: row["identity"] for name, row in rows(built.manifest.table()).items()}
+    split_of = {name: row["split"] for name, row in rows(built.manifest.table()).items()}
     counts: Counter[tuple[str, int, bool]] = Counter()
     for pair in built.pairs.to_pylist():
         assert pair["genuine"] == (identity[pair["image_a"]] == identity[pair["image_b"]])
@@ -109,7 +110,7 @@ def test_image_folder_end_to_end(tmp_path: Path) -> None:
 def test_the_same_input_gives_the_same_tables_and_another_seed_others(tmp_path: Path) -> None:
     make_folder(tmp_path / "faces")
     one, again, other = (build_folder(tmp_path / "faces", seed=seed) for seed in (1, 1, 2))
-    assert one.manifest.equals(again.manifest)
+    assert one.manifest == again.manifest
     assert one.pairs.equals(again.pairs)
     assert not one.pairs.equals(other.pairs)
 
@@ -117,7 +118,7 @@ def test_the_same_input_gives_the_same_tables_and_another_seed_others(tmp_path: 
 def test_a_folder_with_one_image_is_kept(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "faces")
     photograph(root / "single/only.png")
-    assert "faces-single-only" in rows(build_folder(root).manifest)
+    assert "faces-single-only" in rows(build_folder(root).manifest.table())
 
 
 def test_every_bad_file_is_a_reject_with_its_reason(tmp_path: Path) -> None:
@@ -137,8 +138,8 @@ def test_every_bad_file_is_a_reject_with_its_reason(tmp_path: Path) -> None:
     assert all(
         row["stage"] == "ingest" and row["detail"] and row["uri"].startswith(str(root)) for row in rejects.values()
     )
-    assert built.counts["num_input"] == 65 == built.manifest.num_rows + built.rejects.num_rows
-    assert not set(rejects) & set(rows(built.manifest))
+    assert built.counts["num_input"] == 65 == built.manifest.table().num_rows + built.rejects.num_rows
+    assert not set(rejects) & set(rows(built.manifest.table()))
     paired = {pair[side] for pair in built.pairs.to_pylist() for side in ("image_a", "image_b")}
     assert not paired & set(rejects)
 
@@ -179,7 +180,7 @@ def test_test_source_takes_named_people_of_the_other_source_along(tmp_path: Path
     names = ["ann-lee", "p01", "p02", "p03", "p04", "p05", "p06", "p07"]
     cfp = faces_of(tmp_path, "cfp", names)
     built = build_manifest([(source("lfw", "test"), lfw), (source("cfp"), cfp)], ingest(test_share=0.0, val_share=0.5))
-    split_of = {row["identity"]: row["split"] for row in built.manifest.to_pylist()}
+    split_of = {row["identity"]: row["split"] for row in built.manifest.table().to_pylist()}
     assert {name for name, split in split_of.items() if split == "test"} == {"ann_lee", "bob", "cem", "dora", "p03"}
     assert Counter(split_of.values()) == {"test": 5, "val": 3, "train": 3}
     assert built.counts["num_overlaps_joined"] == 2
@@ -210,7 +211,7 @@ def test_max_folds_cuts_pairs_and_the_photographs_of_a_fixed_test_source(tmp_pat
     whole = build_manifest([(source("lfw", "test"), more)], ingest(**shares))
     assert (whole.manifest.num_rows, whole.pairs.num_rows) == (10, 8)
     cut = build_manifest([(source("lfw", "test"), more)], ingest(**shares, max_folds=2))
-    assert set(rows(cut.manifest)) == {"lfw-a-0", "lfw-a-1", "lfw-b-0", "lfw-c-0", "lfw-c-1", "lfw-d-0"}
+    assert set(rows(cut.manifest.table())) == {"lfw-a-0", "lfw-a-1", "lfw-b-0", "lfw-c-0", "lfw-c-1", "lfw-d-0"}
     assert set(cut.pairs["fold"].to_pylist()) == {0, 1}
     assert (cut.counts["num_photos_cut"], cut.counts["num_own_pairs_cut"]) == (4, 4)
 
@@ -224,7 +225,7 @@ def test_max_folds_cuts_a_free_source_s_test_photographs(tmp_path: Path) -> None
         (source("cfp"), SourceFaces(cfp.photos, cfp.pairs[:2] + more, cfp.all_names)),
     ]
     built = build_manifest(sources, ingest(val_share=0.0, test_share=0.0, max_folds=2))
-    assert not {"cfp-c-0", "cfp-d-1"} & set(rows(built.manifest))  # in no pair that is left
+    assert not {"cfp-c-0", "cfp-d-1"} & set(rows(built.manifest.table()))  # in no pair that is left
     assert built.counts["num_own_pairs_cut"] == 2
 
 
@@ -235,7 +236,7 @@ def test_max_folds_cuts_drawn_protocols_too(tmp_path: Path) -> None:
 
 def test_max_identities_drops_the_photographs_of_the_others(tmp_path: Path) -> None:
     built = build_folder(make_folder(tmp_path / "faces"), max_identities=3)
-    splits = {(row["identity"], row["split"]) for row in built.manifest.to_pylist()}
+    splits = {(row["identity"], row["split"]) for row in built.manifest.table().to_pylist()}
     assert Counter(split for _, split in splits) == {"train": 3, "val": 6, "test": 6}
     assert (built.counts["num_train_identities_cut"], built.counts["num_photos_cut"]) == (5, 15)
 
@@ -260,7 +261,7 @@ def test_a_protocol_without_impostors_is_left_out_and_said(tmp_path: Path, caplo
 
 def test_nothing_to_take_in(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no photograph"):
-        build_manifest([(source("lfw", "test"), SourceFaces([]))], ingest())
+        build_manifest([(source("lfw", "test"), SourceFaces(as_photos([])))], ingest())
 
 
 def test_names_and_ids() -> None:
@@ -301,6 +302,6 @@ def test_null_landmarks_survive_the_disk(tmp_path: Path, landmarks: list[list[fl
 def test_check_manifest(second: dict[str, object], message: str) -> None:
     table = table_from_rows([manifest_row(), manifest_row(**second)], MANIFEST)
     with pytest.raises(DataError, match=message):
-        check_manifest(table)
-    check_manifest(table.slice(0, 1))
-    check_manifest(table.slice(0, 0))
+        check_manifest(packed_table(table))
+    check_manifest(packed_table(table.slice(0, 1)))
+    check_manifest(packed_table(table.slice(0, 0)))

@@ -6,13 +6,13 @@ import pytest
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.sources.shared.names import join_names, normalise_name, without_accents
-from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces
+from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces, as_photos
 
 
 def source(*names: str) -> SourceFaces:
     identities = [normalise_name(name) for name in names]
     photos = [PhotoRecord(f"{name}-1", name, f"{name}/1.jpg", None, f"{name}-1") for name in identities]
-    return SourceFaces(photos, [], frozenset(identities))
+    return SourceFaces(as_photos(photos), [], frozenset(identities))
 
 
 def joined(*sources: SourceFaces) -> list[list[str]]:
@@ -69,7 +69,7 @@ def test_one_source_with_both_means_two_people(caplog: pytest.LogCaptureFixture)
 
 
 def test_names_without_a_photograph_go_the_same_way() -> None:
-    first = SourceFaces([], [], frozenset({"garcía"}))
+    first = SourceFaces(as_photos([]), [], frozenset({"garcía"}))
     second = source("Garcia")
     assert [faces.all_names for faces in join_names([first, second])] == [{"garcia"}, {"garcia"}]
 

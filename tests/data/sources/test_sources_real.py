@@ -76,7 +76,7 @@ def test_train_on_cfp_test_on_lfw(lfw: SourceFaces, cfp: SourceFaces) -> None:
     # CFP has 27 photographs twice or three times, each under one identity
     assert built.counts["num_rejects"] == built.counts["num_copies"] == 28
     people: dict[str, set[str]] = {}
-    for row in built.manifest.to_pylist():
+    for row in built.manifest.table().to_pylist():
         people.setdefault(row["split"], set()).add(row["identity"])
     assert not people["train"] & lfw.all_names
     assert not people["val"] & lfw.all_names
@@ -95,15 +95,15 @@ def test_small_run(lfw: SourceFaces, cfp: SourceFaces) -> None:
     built = build(lfw, cfp, max_folds=2, max_identities=20)
     folds = {(pair["protocol"], pair["fold"]) for pair in built.pairs.to_pylist()}
     assert folds == {(protocol, fold) for protocol in ("lfw", "cfp_ff", "cfp_fp", "val") for fold in (0, 1)}
-    train = {row["identity"] for row in built.manifest.to_pylist() if row["split"] == "train"}
+    train = {row["identity"] for row in built.manifest.table().to_pylist() if row["split"] == "train"}
     assert len(train) == 20
-    of_lfw = {row["image_id"] for row in built.manifest.to_pylist() if row["image_id"].startswith("lfw-")}
+    of_lfw = {row["image_id"] for row in built.manifest.table().to_pylist() if row["image_id"].startswith("lfw-")}
     pairs = [pair for pair in built.pairs.to_pylist() if pair["protocol"] == "lfw"]
     assert len(pairs) == 1200
     assert of_lfw == {pair[side] for pair in pairs for side in ("image_a", "image_b")}
 
 
 def test_photographs_decode(lfw: SourceFaces, cfp: SourceFaces, faces_dir: Path) -> None:
-    assert decode_photo(Path(lfw.photos[0].path).read_bytes(), MAX_PIXELS).shape == (250, 250, 3)
-    assert decode_photo(Path(cfp.photos[0].path).read_bytes(), MAX_PIXELS).shape[2] == 3
+    assert decode_photo(Path(next(iter(lfw.photos)).path).read_bytes(), MAX_PIXELS).shape == (250, 250, 3)
+    assert decode_photo(Path(next(iter(cfp.photos)).path).read_bytes(), MAX_PIXELS).shape[2] == 3
     assert decode_photo((faces_dir / "orl/s11/1.pgm").read_bytes(), MAX_PIXELS).shape == (112, 92, 3)

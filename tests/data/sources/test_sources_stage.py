@@ -110,7 +110,7 @@ TOY = '''"""A format of somebody's own: a text file with a line "name path" a ph
 
 from pathlib import Path
 
-from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces
+from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces, as_photos
 
 
 def read(folder: Path) -> SourceFaces:
@@ -119,7 +119,7 @@ def read(folder: Path) -> SourceFaces:
     for number, line in enumerate((folder / "list.txt").read_text().splitlines()):
         name, path = line.split()
         photos.append(PhotoRecord(f"toy-{number}", name, str(folder / path), None, f"toy-{number}"))
-    return SourceFaces(photos)
+    return SourceFaces(as_photos(photos))
 '''
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.sources.shared.manifest import build_manifest
-from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, TemplateRecord
+from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces, TemplateRecord, as_photos
 from pipeline_lib.data.sources.shared.templates import Drawn, draw_templates, templates_that_stay
 from pipeline_lib.params.ingest import DrawnTemplates
 from tests.data.sources.test_sources_manifest import faces_of, ingest, make_folder, photograph, source
@@ -106,7 +106,7 @@ def with_templates(root: Path) -> SourceFaces:
         TemplateRecord(f"t-{photo.identity}{i % 4 // 2}", photo.image_id, photo.media)
         for i, photo in enumerate(faces.photos)
     ]
-    for photo in faces.photos[12:14]:
+    for photo in list(faces.photos)[12:14]:
         Path(photo.path).write_bytes(b"")
     pairs = [
         PairRecord("clips", fold, f"t-{a}0", f"t-{b}1", a == b, "g")
@@ -119,7 +119,7 @@ def with_templates(root: Path) -> SourceFaces:
 
 def test_a_template_without_a_usable_photograph_loses_its_pairs(tmp_path: Path) -> None:
     built = build_manifest([(source("clips", "test"), with_templates(tmp_path))], ingest(val_share=0.0))
-    assert built.manifest.num_rows == 22
+    assert built.manifest.table().num_rows == 22
     assert set(built.templates["template"].to_pylist()) == {f"t-{name}{i}" for name in "abcdef" for i in "01"} - {
         "t-d0"
     }
@@ -134,7 +134,7 @@ def test_a_template_without_a_usable_photograph_loses_its_pairs(tmp_path: Path) 
 
 def test_a_cut_to_fewer_folds_keeps_the_photographs_of_their_templates(tmp_path: Path) -> None:
     built = build_manifest([(source("clips", "test"), with_templates(tmp_path))], ingest(val_share=0.0, max_folds=2))
-    assert set(built.manifest["identity"].to_pylist()) == set("abcd")
+    assert set(built.manifest.table()["identity"].to_pylist()) == set("abcd")
     assert built.pairs.num_rows == 6
 
 
@@ -143,7 +143,9 @@ def test_drawn_templates_come_last_and_of_test_people_alone(tmp_path: Path) -> N
     built = build_manifest(read, ingest(templates={"min_images": 3}))
     protocols = list(dict.fromkeys(built.pairs["protocol"].to_pylist()))
     assert protocols[-1] == "templates"
-    split_of = dict(zip(built.manifest["image_id"].to_pylist(), built.manifest["split"].to_pylist(), strict=True))
+    split_of = dict(
+        zip(built.manifest.table()["image_id"].to_pylist(), built.manifest.table()["split"].to_pylist(), strict=True)
+    )
     assert {split_of[image] for image in built.templates["image_id"].to_pylist()} == {"test"}
     assert built.counts["num_templates"] == 2 * 6  # 0.3 of 20 people
     assert build_manifest(read, ingest()).templates.num_rows == 0
@@ -158,6 +160,6 @@ def make_sources(root: Path):
 def test_a_template_named_as_a_photograph_is_refused(tmp_path: Path) -> None:
     path = photograph(tmp_path / "a.png")
     photo = PhotoRecord("a", "ann", str(path), None, "a")
-    faces = SourceFaces([photo], [], frozenset(), [TemplateRecord("a", "a", "a")])
+    faces = SourceFaces(as_photos([photo]), [], frozenset(), [TemplateRecord("a", "a", "a")])
     with pytest.raises(DataError, match=r"name of an image[\s\S]*'a'"):
         build_manifest([(source("clips", "test"), faces)], ingest())

@@ -3,14 +3,14 @@ where in a photograph the person is.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.sources.shared.components import deal_folds
 from pipeline_lib.data.sources.shared.names import normalise_name
-from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord
+from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, Photos, as_photos
 from pipeline_lib.data.sources.shared.text_tables import one_of, read_csv_rows
 from pipeline_lib.schemas.manifest import MANIFEST
 
@@ -24,7 +24,7 @@ CORNERS = ("x0", "y0", "x1", "y1")
 TAKEN = {*MANIFEST.names, "group", "image"}
 
 
-def read_pairs_file(path: Path, photos: Sequence[PhotoRecord]) -> tuple[list[PhotoRecord], list[PairRecord]]:
+def read_pairs_file(path: Path, photos: Photos) -> tuple[Photos, list[PairRecord]]:
     """A user's own pairs, and the photographs with all of their people in the test split.
 
     Columns a, b: photographs, as paths from the file's folder; same: 1, true, yes or 0, false, no; optional fold: a number
@@ -39,8 +39,9 @@ def read_pairs_file(path: Path, photos: Sequence[PhotoRecord]) -> tuple[list[Pho
             or of one photograph, a value that is none, a contradiction of the folders, no pair of one sort; all but the last
             name the line.
     """
-    photo_at = _by_place(photos, path.parent)
-    columns, rows = read_csv_rows(path, ("a", "b", "same"))
+    columns, lines = read_csv_rows(path, ("a", "b", "same"))
+    rows = list(lines)
+    photo_at = _by_place(photos, path.parent, {row[side] for _, row in rows for side in ("a", "b")})
     pairs, people, seen = list[PairRecord](), list[tuple[str, str]](), set[frozenset[str]]()
     for place, row in rows:
         a, b = (_photo_at(photo_at, row[side], place) for side in ("a", "b"))
@@ -67,10 +68,10 @@ def read_pairs_file(path: Path, photos: Sequence[PhotoRecord]) -> tuple[list[Pho
         folds = deal_folds(people, NUM_FOLDS)
         pairs = [replace(pair, fold=fold) for pair, fold in zip(pairs, folds, strict=True)]
     tested = {name for pair in people for name in pair}
-    return [replace(photo, split="test") if photo.identity in tested else photo for photo in photos], pairs
+    return as_photos(replace(photo, split="test") if photo.identity in tested else photo for photo in photos), pairs
 
 
-def read_attributes_file(path: Path, photos: Sequence[PhotoRecord]) -> list[PhotoRecord]:
+def read_attributes_file(path: Path, photos: Photos) -> Photos:
     """The photographs with a user's attributes.
 
     Column image (a path from the file's folder) or identity (a folder's name), and any others; an empty field is unknown.
@@ -83,7 +84,8 @@ def read_attributes_file(path: Path, photos: Sequence[PhotoRecord]) -> list[Phot
         DataError: see read_csv_rows; neither key column or both, no other column or one of a name that is taken, a photograph or
             identity that is not here or comes twice; names the line.
     """
-    columns, rows = read_csv_rows(path, ())
+    columns, lines = read_csv_rows(path, ())
+    rows = list(lines)
     keys, names = [name for name in ("image", "identity") if name in columns], set(columns) - {"image", "identity"}
     if len(keys) != 1 or not names or names & TAKEN:
         raise DataError(
@@ -92,7 +94,8 @@ def read_attributes_file(path: Path, photos: Sequence[PhotoRecord]) -> list[Phot
             allowed=f"image or identity, and others that are not called {', '.join(sorted(TAKEN))}",
             where=f"{path}:1",
         )
-    photo_at, identities = _by_place(photos, path.parent), {photo.identity for photo in photos}
+    photo_at = _by_place(photos, path.parent, {row["image"] for _, row in rows if keys == ["image"]})
+    identities = photos.unique("identity")
     said: dict[str, Mapping[str, str]] = {}
     for place, row in rows:
         text = row.pop(keys[0])
@@ -103,10 +106,12 @@ def read_attributes_file(path: Path, photos: Sequence[PhotoRecord]) -> list[Phot
             raise DataError("A row of attributes is repeated.", got=text, where=place)
         said[key] = {name: value for name, value in row.items() if value}
     by_image = keys == ["image"]
-    return [replace(photo, attributes=said.get(photo.image_id if by_image else photo.identity)) for photo in photos]
+    return as_photos(
+        replace(photo, attributes=said.get(photo.image_id if by_image else photo.identity)) for photo in photos
+    )
 
 
-def read_boxes_file(path: Path, photos: Sequence[PhotoRecord]) -> list[PhotoRecord]:
+def read_boxes_file(path: Path, photos: Photos) -> Photos:
     """The photographs with the boxes that a user states: who of several people is meant (align.several_faces: box).
 
     Columns image, a path from the file's folder, and x0, y0, x1, y1, px of the upright photograph, which it may reach beyond.
@@ -119,14 +124,16 @@ def read_boxes_file(path: Path, photos: Sequence[PhotoRecord]) -> list[PhotoReco
         DataError: see read_csv_rows; a photograph that is not here or comes twice, a number that is none, a box without
             area; names the line.
     """
-    _, rows = read_csv_rows(path, ("image", *CORNERS))
-    photo_at, said = _by_place(photos, path.parent), dict[str, tuple[float, ...]]()
+    _, lines = read_csv_rows(path, ("image", *CORNERS))
+    rows = list(lines)
+    photo_at = _by_place(photos, path.parent, {row["image"] for _, row in rows})
+    said = dict[str, tuple[float, ...]]()
     for place, row in rows:
         image_id = _photo_at(photo_at, row["image"], place).image_id
         if image_id in said:
             raise DataError("A photograph has two boxes.", got=row["image"], where=place)
         said[image_id] = _box([row[name] for name in CORNERS], place)
-    return [replace(photo, box=said.get(photo.image_id)) for photo in photos]
+    return as_photos(replace(photo, box=said.get(photo.image_id)) for photo in photos)
 
 
 def _box(texts: Sequence[str], place: str) -> tuple[float, ...]:
@@ -140,8 +147,10 @@ def _box(texts: Sequence[str], place: str) -> tuple[float, ...]:
     return x0, y0, x1, y1
 
 
-def _by_place(photos: Sequence[PhotoRecord], folder: Path) -> dict[PurePosixPath, PhotoRecord]:
-    return {PurePosixPath(Path(photo.path).relative_to(folder).as_posix()): photo for photo in photos}
+def _by_place(photos: Photos, folder: Path, named: Iterable[str]) -> dict[PurePosixPath, PhotoRecord]:
+    wanted = {PurePosixPath(text) for text in named}
+    places = ((PurePosixPath(Path(photo.path).relative_to(folder).as_posix()), photo) for photo in photos)
+    return {place: photo for place, photo in places if place in wanted}
 
 
 def _photo_at(photo_at: Mapping[PurePosixPath, PhotoRecord], text: str, place: str) -> PhotoRecord:

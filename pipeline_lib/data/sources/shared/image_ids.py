@@ -3,12 +3,15 @@
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces
+from pipeline_lib.core.packed import repeated
+from pipeline_lib.core.urls import is_url
+from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces, as_photos
 
 MAX_NAMED = 20
 
@@ -20,13 +23,8 @@ def distinct_image_ids(sources: Sequence[SourceFaces], root: Path) -> list[Sourc
     which came first. An id that no other photograph has stays as it is, and so do those of a source with pairs of its own,
     which name them. A group's `media` goes the same way.
     """
-    shared_ids = _repeated(photo.image_id for faces in sources for photo in faces.photos)
-    shared_media, place_of = set[str](), dict[str, str]()
-    for faces in sources:
-        for photo in faces.photos:
-            place = _media_place(photo)
-            if place_of.setdefault(photo.media, place) != place:
-                shared_media.add(photo.media)
+    shared_ids = repeated([faces.photos for faces in sources], "image_id")
+    shared_media = _shared_groups(sources)
 
     def distinct(photo: PhotoRecord) -> PhotoRecord:
         image_id, media = photo.image_id, photo.media
@@ -42,15 +40,16 @@ def distinct_image_ids(sources: Sequence[SourceFaces], root: Path) -> list[Sourc
             else replace(photo, image_id=image_id, media=media)
         )
 
+    if not shared_ids and not shared_media:
+        return list(sources)
     return [
-        faces if faces.pairs else replace(faces, photos=[distinct(photo) for photo in faces.photos])
-        for faces in sources
+        faces if faces.pairs else replace(faces, photos=as_photos(map(distinct, faces.photos))) for faces in sources
     ]
 
 
 def check_image_ids(sources: Sequence[SourceFaces]) -> None:
     """Raises DataError where two photographs have one id; names all of them, the first MAX_NAMED ids of many."""
-    shared_ids = _repeated(photo.image_id for faces in sources for photo in faces.photos)
+    shared_ids = repeated([faces.photos for faces in sources], "image_id")
     paths: defaultdict[str, list[str]] = defaultdict(list)
     for faces in sources if shared_ids else ():
         for photo in faces.photos:
@@ -65,12 +64,21 @@ def check_image_ids(sources: Sequence[SourceFaces]) -> None:
         )
 
 
-def _repeated(names: Iterable[str]) -> set[str]:
-    """Those that come more than once."""
-    seen, repeated = set[str](), set[str]()
-    for name in names:
-        (repeated if name in seen else seen).add(name)
-    return repeated
+def _shared_groups(sources: Sequence[SourceFaces]) -> set[str]:
+    """The media of several photographs each that lie in several folders, or are called as a photograph that has none."""
+    folder_of, shared = dict[str, str](), set[str]()
+    grouped = [
+        faces.photos for faces in sources if any(not b["media"].equals(b["image_id"]) for b in faces.photos.batches())
+    ]
+    for image_id, media, path in chain.from_iterable(photos.columns("image_id", "media", "path") for photos in grouped):
+        if media != image_id:
+            folder = os.path.dirname(os.fsdecode(path))
+            if folder_of.setdefault(media, folder) != folder:
+                shared.add(media)
+    for image_id, media in chain.from_iterable(f.photos.columns("image_id", "media") for f in sources if folder_of):
+        if media == image_id and media in folder_of:
+            shared.add(media)
+    return shared
 
 
 def _media_place(photo: PhotoRecord) -> str:
@@ -78,5 +86,6 @@ def _media_place(photo: PhotoRecord) -> str:
 
 
 def _hash(path: str, root: Path, offset: int | None = None) -> str:
-    place = Path(os.path.relpath(path, root)).as_posix() + ("" if offset is None else f"#{offset}")
+    below = path if is_url(path) else Path(os.path.relpath(path, root)).as_posix()
+    place = below + ("" if offset is None else f"#{offset}")
     return hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:8]

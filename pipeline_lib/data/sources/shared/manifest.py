@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.sources.shared.image_ids import check_image_ids
-from pipeline_lib.data.sources.shared.names import join_names
+from pipeline_lib.core.packed import PackedTable, repeated
+from pipeline_lib.data.sources.shared.choose import choose_photos, named_faces
 from pipeline_lib.data.sources.shared.pairs import draw_pairs
 from pipeline_lib.data.sources.shared.probe import probe_photos
-from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, SourceFaces
-from pipeline_lib.data.sources.shared.splits import Assignment, SourceNames, assign_splits
+from pipeline_lib.data.sources.shared.records import PairRecord, Photos, SourceFaces
+from pipeline_lib.data.sources.shared.splits import Assignment
 from pipeline_lib.data.sources.shared.tables import attribute_table, pair_table, template_table
-from pipeline_lib.data.sources.shared.templates import Drawn, draw_templates, template_splits, templates_that_stay
+from pipeline_lib.data.sources.shared.templates import Drawn, draw_templates, templates_that_stay
 from pipeline_lib.params.ingest import Ingest, Source
 from pipeline_lib.schemas.manifest import SPLITS, VIEWS
 
@@ -28,26 +29,12 @@ log = logging.getLogger("face_verifier")
 class BuiltManifest(NamedTuple):
     """The tables of the ingest stage, and what was counted on the way (for the log and the run's metrics)."""
 
-    manifest: pa.Table
+    manifest: PackedTable
     pairs: pa.Table
     templates: pa.Table
     attributes: pa.Table
     rejects: pa.Table
     counts: dict[str, int]
-
-
-class ChosenPhotos(NamedTuple):
-    """What build_manifest takes in, before a photograph is looked at.
-
-    The sources with each person under one name, the split of each identity and of each image id and template, the sources'
-    pairs and the photographs that count.
-    """
-
-    sources: Sequence[tuple[Source, SourceFaces]]
-    assigned: Assignment
-    split_of: dict[str, str]
-    own_pairs: list[PairRecord]
-    photos: list[PhotoRecord]
 
 
 def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest) -> BuiltManifest:
@@ -73,31 +60,34 @@ def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest
         DataError: see choose_photos; no genuine or no impostor pair to draw (see draw_pairs), or only one; too few photographs
             for templates (see draw_templates).
     """
-    sources, assigned, split_of, own_pairs, photos = choose_photos(sources, ingest)
-    manifest, rejects, stays = probe_photos(photos, split_of, ingest.max_pixels, ingest.max_reject_share)
+    chosen = choose_photos(sources, ingest)
+    sources, own_pairs, photos = chosen.sources, chosen.own_pairs, chosen.photos
+    manifest, rejects, stays, is_usable = probe_photos(photos, ingest.max_pixels, ingest.max_reject_share)
     check_manifest(manifest)
 
-    rejected = set(rejects["image_id"].to_pylist())
+    usable_photos = photos.filtered(is_usable)
     renamed = [_of_those_that_stay(pair, stays) for pair in own_pairs]
     different = [pair for pair in renamed if pair.image_a != pair.image_b]
-    usable = set(manifest["image_id"].to_pylist())
-    templates = templates_that_stay([row for _, faces in sources for row in faces.templates], stays, usable)
+    own_templates = [row for _, faces in sources for row in faces.templates]
+    named = {*named_faces(renamed, own_templates), *stays.values()}
+    usable = {image_id for image_id in manifest.column("image_id") if image_id in named} if named else set[str]()
+    templates = templates_that_stay(own_templates, stays, usable)
     usable_faces = usable | {row.template for row in templates}
     unrejected = [pair for pair in different if pair.image_a in usable_faces and pair.image_b in usable_faces]
     kept = _two_sided(unrejected)
-    drawn = _drawn_templates(photos, split_of, usable, ingest)
-    pairs = _number_folds(kept + _drawn_pairs(sources, split_of, rejected, ingest) + drawn.pairs)
+    drawn = _drawn_templates(usable_photos, ingest)
+    pairs = _number_folds(kept + _drawn_pairs(sources, is_usable, ingest) + drawn.pairs)
     templates += drawn.templates
     counts = {
         "num_input": len(photos),
         "num_photos": manifest.num_rows,
         "num_rejects": rejects.num_rows,
         "num_copies": len(stays),
-        "num_identities": len(manifest["identity"].unique()),
-        "num_overlaps_joined": assigned.num_joined,
-        "num_overlaps_removed": assigned.num_removed,
-        "num_train_identities_cut": assigned.num_cut,
-        "num_photos_cut": sum(len(faces.photos) for _, faces in sources) - len(photos),
+        "num_identities": len(manifest.unique("identity")),
+        "num_overlaps_joined": chosen.assigned.num_joined,
+        "num_overlaps_removed": chosen.assigned.num_removed,
+        "num_train_identities_cut": chosen.assigned.num_cut,
+        "num_photos_cut": chosen.num_listed - len(photos),
         "num_own_pairs_cut": sum(len(faces.pairs) for _, faces in sources) - len(own_pairs),
         "num_own_pairs_of_copies": len(own_pairs) - len(different),
         "num_own_pairs_rejected": len(different) - len(unrejected),
@@ -105,111 +95,32 @@ def build_manifest(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest
         "num_pairs": len(pairs),
         "num_templates": len({row.template for row in templates}),
     }
-    _log(counts, assigned, pairs)
-    attributes = attribute_table(photos, usable)
+    _log(counts, chosen.assigned, pairs)
+    attributes = attribute_table(usable_photos)
     return BuiltManifest(manifest, pair_table(pairs), template_table(templates), attributes, rejects, counts)
 
 
-def choose_photos(sources: Sequence[tuple[Source, SourceFaces]], ingest: Ingest) -> ChosenPhotos:
-    """Steps 1 and 2 of build_manifest; nothing is opened.
-
-    Raises:
-        DataError: two photographs with one id, a template named as one, a broken split (see assign_splits), nobody in a split
-            that has a share, or no photograph at all.
-    """
-    check_image_ids([faces for _, faces in sources])
-    joined = join_names([faces for _, faces in sources])
-    sources = [(source, faces) for (source, _), faces in zip(sources, joined, strict=True)]
-    assigned = assign_splits(
-        [_source_names(source, faces) for source, faces in sources],
-        ingest.val_share,
-        ingest.test_share,
-        ingest.max_identities,
-        ingest.seed,
-    )
-    split_of: dict[str, str] = {}
-    for (_, faces), splits in zip(sources, assigned.splits, strict=True):
-        split_of |= {photo.image_id: split for photo in faces.photos if (split := splits[photo.identity]) is not None}
-    split_of |= template_splits([row for _, faces in sources for row in faces.templates], split_of)
-    own_pairs, photos = _cut_folds(sources, split_of, ingest.max_folds)
-    if not photos:
-        raise DataError("There is no photograph to take in.", where="ingest.sources, ingest.root")
-    _check_shares(assigned, ingest)
-    return ChosenPhotos(sources, assigned, split_of, own_pairs, photos)
-
-
-def check_manifest(table: pa.Table) -> None:
+def check_manifest(manifest: PackedTable) -> None:
     """Check what a schema cannot say.
 
     Raises:
         DataError: an image id twice or unfit as a key, an unknown split or view, an identity in two splits.
     """
-    ids, splits = table["image_id"], table["split"].unique().to_pylist()
-    if doubles := _repeated(ids):
+    if doubles := sorted(repeated([manifest], "image_id")):
         raise DataError("The manifest has an image id twice.", got=doubles[:5], where="manifest.image_id")
-    if unfit := ids.filter(pc.invert(pc.match_substring_regex(ids, rf"\A{KEY}\z"))).to_pylist():
-        raise DataError("An image id is no WebDataset key.", got=unfit[:5], allowed=KEY, where="manifest.image_id")
-    if unknown := sorted(set(splits) - set(SPLITS), key=str):
-        raise DataError("The manifest has an unknown split.", got=unknown, allowed=SPLITS, where="manifest.split")
-    if unknown := sorted(set(table["view"].unique().to_pylist()) - {None, *VIEWS}):
-        raise DataError("The manifest has an unknown view.", got=unknown, allowed=VIEWS, where="manifest.view")
-    stated = table.select(["identity", "split"]).group_by(["identity", "split"], use_threads=False).aggregate([])
-    if torn := _repeated(stated["identity"]):
-        found = stated.filter(pc.equal(stated["identity"], torn[0]))["split"].to_pylist()
-        got = f"{torn[0]} in {' and '.join(found)}"
-        raise DataError("An identity stands in two splits.", got=got, where="manifest.split")
-
-
-def _repeated(column: pa.ChunkedArray) -> list[str]:
-    """The texts that come more than once."""
-    counted = pc.value_counts(column)
-    texts: list[str] = counted.filter(pc.greater(counted.field("counts"), 1)).field("values").to_pylist()
-    return texts
-
-
-def _source_names(source: Source, faces: SourceFaces) -> SourceNames:
-    stated: dict[str, set[str]] = {}
-    for photo in faces.photos:
-        stated.setdefault(photo.identity, set()).update(() if photo.split is None else (photo.split,))
-    name = f"{source.kind}: {source.path}"
-    return SourceNames(name, source.split, {key: frozenset(value) for key, value in stated.items()}, faces.all_names)
-
-
-def _cut_folds(
-    sources: Sequence[tuple[Source, SourceFaces]], split_of: Mapping[str, str], max_folds: int | None
-) -> tuple[list[PairRecord], list[PhotoRecord]]:
-    pairs: list[PairRecord] = []
-    photos: list[PhotoRecord] = []
-    for _, faces in sources:
-        own = [
-            pair
-            for pair in faces.pairs
-            if split_of.get(pair.image_a) == split_of.get(pair.image_b) == "test"
-            and (max_folds is None or pair.fold < max_folds)
-        ]
-        pairs += own
-        in_pairs = {face for pair in own for face in (pair.image_a, pair.image_b)}
-        in_pairs |= {row.image_id for row in faces.templates if row.template in in_pairs}
-        cut = bool(faces.pairs) and max_folds is not None
-        photos += [
-            photo
-            for photo in faces.photos
-            if (split := split_of.get(photo.image_id)) and (not cut or split != "test" or photo.image_id in in_pairs)
-        ]
-    return pairs, photos
-
-
-def _check_shares(assigned: Assignment, ingest: Ingest) -> None:
-    counts = Counter(split for splits in assigned.splits for split in splits.values())
-    for split, share in (("val", ingest.val_share), ("test", ingest.test_share)):
-        if share > 0 and not counts[split]:
-            raise DataError(
-                f"Nobody is in {split}, on which later stages "
-                + ("calibrate and choose." if split == "val" else "measure."),
-                got=", ".join(f"{name} {counts[name]}" for name in SPLITS) + " identities",
-                allowed=f"a folder {split}/ where the photographs lie in split folders, or {split}_share: 0 to do without",
-                where=f"ingest.{split}_share: {share}",
-            )
+    split_of = dict[str, str]()
+    for batch in manifest.batches():
+        ids = batch["image_id"]
+        if unfit := ids.filter(pc.invert(pc.match_substring_regex(ids, rf"\A{KEY}\z"))).to_pylist():
+            raise DataError("An image id is no WebDataset key.", got=unfit[:5], allowed=KEY, where="manifest.image_id")
+        if unknown := sorted(set(batch["split"].unique().to_pylist()) - set(SPLITS), key=str):
+            raise DataError("The manifest has an unknown split.", got=unknown, allowed=SPLITS, where="manifest.split")
+        if unknown := sorted(set(batch["view"].unique().to_pylist()) - {None, *VIEWS}):
+            raise DataError("The manifest has an unknown view.", got=unknown, allowed=VIEWS, where="manifest.view")
+        for identity, split in sorted(set(zip(batch["identity"].to_pylist(), batch["split"].to_pylist(), strict=True))):
+            if (other := split_of.setdefault(identity, split)) != split:
+                got = f"{identity} in {' and '.join(sorted((other, split), key=SPLITS.index))}"
+                raise DataError("An identity stands in two splits.", got=got, where="manifest.split")
 
 
 def _of_those_that_stay(pair: PairRecord, stays: Mapping[str, str]) -> PairRecord:
@@ -217,34 +128,29 @@ def _of_those_that_stay(pair: PairRecord, stays: Mapping[str, str]) -> PairRecor
     return PairRecord(pair.protocol, pair.fold, a, b, pair.genuine, pair.group)
 
 
-def _drawn_templates(
-    photos: Sequence[PhotoRecord], split_of: Mapping[str, str], usable: set[str], ingest: Ingest
-) -> Drawn:
+def _drawn_templates(photos: Photos, ingest: Ingest) -> Drawn:
     if ingest.templates is None:
         return Drawn([], [])
-    test = [photo for photo in photos if photo.image_id in usable and split_of[photo.image_id] == "test"]
+    test = (photo for photo in photos if photo.split == "test")
     rng = np.random.default_rng([ingest.seed, *b"templates"])
     return draw_templates(test, ingest.templates, ingest.num_folds, rng)
 
 
 def _drawn_pairs(
-    sources: Sequence[tuple[Source, SourceFaces]],
-    split_of: Mapping[str, str],
-    rejected: set[str],
-    ingest: Ingest,
+    sources: Sequence[tuple[Source, SourceFaces]], is_usable: npt.NDArray[np.bool_], ingest: Ingest
 ) -> list[PairRecord]:
-    members: dict[str, list[PhotoRecord]] = {}
+    members: dict[str, list[tuple[str, str]]] = {}
+    usable = iter(is_usable.tolist())
     for source, faces in sources:
         protocol_of = {"val": "val"} if faces.pairs else {"val": "val", "test": source.kind}
-        for photo in faces.photos:
-            protocol = protocol_of.get(split_of.get(photo.image_id, ""))
-            if protocol is not None and photo.image_id not in rejected:
-                members.setdefault(protocol, []).append(photo)
+        for image_id, identity, split in faces.photos.columns("image_id", "identity", "split"):
+            if next(usable) and split in protocol_of:
+                members.setdefault(protocol_of[split], []).append((image_id, identity))
     num_folds = min(ingest.num_folds, ingest.max_folds or ingest.num_folds)
     pairs = []
     for protocol, group in sorted(members.items()):
         rng = np.random.default_rng([ingest.seed, *protocol.encode()])
-        ids, identities = [photo.image_id for photo in group], [photo.identity for photo in group]
+        ids, identities = zip(*group, strict=True)
         drawn = draw_pairs(ids, identities, num_folds, ingest.pairs_per_fold, rng, protocol)
         if len({pair.fold for pair in drawn}) < 2:
             raise DataError(

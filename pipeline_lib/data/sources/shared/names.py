@@ -48,7 +48,7 @@ def join_names(sources: Sequence[SourceFaces]) -> list[SourceFaces]:
     apart: set[str] = set()
     for faces in sources:
         plain_names: dict[str, str] = {}
-        for name in sorted({photo.identity for photo in faces.photos} | faces.all_names):
+        for name in sorted(faces.photos.unique("identity") | faces.all_names):
             plain = without_accents(name)
             if not plain:
                 raise DataError("An identity has no name.", got="an empty text", allowed="a letter or digit")
@@ -65,10 +65,7 @@ def join_names(sources: Sequence[SourceFaces]) -> list[SourceFaces]:
 
 
 def _renamed(faces: SourceFaces, identity_of: Mapping[str, str]) -> SourceFaces:
-    photos = [
-        replace(photo, identity=identity_of[photo.identity]) if photo.identity in identity_of else photo
-        for photo in faces.photos
-    ]
+    photos = faces.photos.replaced("identity", identity_of) if identity_of else faces.photos
     return replace(faces, photos=photos, all_names=frozenset(identity_of.get(name, name) for name in faces.all_names))
 
 

@@ -1,7 +1,8 @@
 """Photographs looked at one by one: those that can be used, and a reason for each that cannot."""
 
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -11,21 +12,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.packed import PackedTable
 from pipeline_lib.core.progress import track
 from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.data.photos.bad_entries import printable
-from pipeline_lib.data.photos.photo import PhotoError, Probe
-from pipeline_lib.data.photos.place import look_at
-from pipeline_lib.data.sources.shared.records import PhotoRecord
+from pipeline_lib.data.photos.photo import PhotoError
+from pipeline_lib.data.photos.place import LookedAt, Place, look_at_all
+from pipeline_lib.data.sources.shared.records import Photos
+from pipeline_lib.schemas.landmarks import BOX, LANDMARKS
 from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.rejects import REJECTS
 
 NUM_PROBE_THREADS = 8  # they wait for the disk, not for a core
-PROBE_WINDOW = 4096
+PART = 128  # photographs that a thread looks at, one behind the other
 # Reasons beside those of PhotoError: the bytes of a photograph that stays, and those of another identity's.
 COPY, TWO_IDENTITIES = "copy", "two_identities"
 NONE = -1
-DIGEST_BEGINS = 8  # characters, as many as an int64 has bytes
 Row = dict[str, object]
 
 
@@ -45,94 +47,103 @@ class TooManyRejects(DataError):
 
 
 class Probed(NamedTuple):
-    """The manifest, the rejects table, and for each copy the image id of the photograph that stays."""
+    """The manifest, the rejects table, for each copy the image id of the photograph that stays, and who is in the manifest."""
 
-    manifest: pa.Table
+    manifest: PackedTable
     rejects: pa.Table
     stays: dict[str, str]
+    is_usable: npt.NDArray[np.bool_]
 
 
-def probe_photos(
-    photos: Sequence[PhotoRecord], split_of: Mapping[str, str], max_pixels: int, max_reject_share: float
-) -> Probed:
+def probe_photos(photos: Photos, max_pixels: int, max_reject_share: float) -> Probed:
     """Probe every photograph (header and SHA-256) and leave out what cannot be used.
 
     Of several files with the same bytes the first stays if they are one identity's, and none if they are not: one of the
     two names is wrong, and nothing says which.
 
     Args:
-        photos: in the order that decides what is first.
-        split_of: image id -> split.
+        photos: with their splits, in the order that decides what is first.
         max_pixels: see probe_photo.
         max_reject_share: of photographs that are lost; a copy of one that stays is none.
 
     Returns:
-        manifest and rejects, together as many rows as photos.
+        manifest (of schemas.manifest.MANIFEST) and rejects, together as many rows as photos; is_usable: bool, a row of photos.
 
     Raises:
         TooManyRejects: see max_reject_share.
     """
-    probed, unusable = _probe_all(photos, split_of, max_pixels)
-    manifest, copies, stays = _without_copies(probed)
+    probed, begins, is_usable, unusable = _probe_all(photos, max_pixels)
+    manifest, is_kept, copies, stays = _without_copies(probed, begins)
+    is_usable[is_usable] = is_kept
     rejects = pa.concat_tables([unusable, copies])
     if manifest.num_rows + rejects.num_rows != len(photos):
         raise RuntimeError(f"{len(photos)} photographs became {manifest.num_rows} rows and {rejects.num_rows} rejects")
     num_lost = rejects.num_rows - len(stays)
     if num_lost > max_reject_share * len(photos):
         raise TooManyRejects(rejects, num_lost, len(photos), max_reject_share)
-    return Probed(manifest, rejects, stays)
+    return Probed(manifest, rejects, stays, is_usable)
 
 
 def _probe_all(
-    photos: Sequence[PhotoRecord], split_of: Mapping[str, str], max_pixels: int
-) -> tuple[pa.Table, pa.Table]:
-    def probe(photo: PhotoRecord) -> tuple[Probe, str] | PhotoError:
-        try:
-            return look_at(photo.place, max_pixels)
-        except PhotoError as error:
-            return error
+    photos: Photos, max_pixels: int
+) -> tuple[PackedTable, npt.NDArray[np.int64], npt.NDArray[np.bool_], pa.Table]:
+    """What a manifest says of the usable photographs, the begins of their digests, which they are, and the rejects."""
+    probed, rejects = PackedTable(MANIFEST), PackedTable(REJECTS)
+    begins, usable = [np.zeros(0, np.int64)], [np.zeros(0, np.bool_)]
+    looked_at = track(_look_at_all(photos, max_pixels), "probe photographs", len(photos), lambda pair: len(pair[1]))
+    for batch, results in looked_at:
+        found = np.array([not isinstance(one, PhotoError) for one in results], np.bool_)
+        rows = [one for one in results if not isinstance(one, PhotoError)]
+        whole = batch if found.all() else batch.filter(pa.array(found))
+        probed.append(_manifest_rows(whole, rows))
+        begins.append(np.frombuffer(b"".join(digest[:8] for _, digest in rows), np.int64))
+        usable.append(found)
+        lost = zip(*(batch.filter(pa.array(~found))[name].to_pylist() for name in ("image_id", "path")), strict=True)
+        errors = [one for one in results if isinstance(one, PhotoError)]
+        problems = [
+            _reject(image_id, printable(os.fsdecode(path)), error.reason, error.detail)
+            for (image_id, path), error in zip(lost, errors, strict=True)
+        ]
+        rejects.append(pa.RecordBatch.from_pylist(problems, REJECTS))
+    return probed, np.concatenate(begins), np.concatenate(usable), rejects.table()
 
-    def row(photo: PhotoRecord, size: Probe, sha256: str) -> Row:
-        landmarks = None if photo.landmarks is None else [float(value) for value in photo.landmarks]
-        return {
-            "image_id": photo.image_id,
-            "identity": photo.identity,
-            "split": split_of[photo.image_id],
-            "media": photo.media,
-            "uri": printable(photo.path),
-            "offset": photo.offset,
-            "length": photo.length,
-            "faces": photo.faces,
-            "width": size.width,
-            "height": size.height,
-            "sha256": sha256,
-            "landmarks": landmarks,
-            "box": photo.box,
-            "view": photo.view,
-        }
 
-    tables = [(table_from_rows([], MANIFEST), table_from_rows([], REJECTS))]
-    rows, rejects = list[Row](), list[Row]()
+def _look_at_all(photos: Photos, max_pixels: int) -> Iterator[tuple[pa.RecordBatch, list[LookedAt | PhotoError]]]:
     with ThreadPoolExecutor(NUM_PROBE_THREADS) as threads:
-        # in windows, so that an interrupt does not have to wait for a million photographs already submitted
-        windows = (photos[start : start + PROBE_WINDOW] for start in range(0, len(photos), PROBE_WINDOW))
-        results = (result for window in windows for result in threads.map(probe, window))
-        for photo, result in zip(photos, track(results, "probe photographs", len(photos)), strict=True):
-            if isinstance(result, PhotoError):
-                rejects.append(_reject(photo.image_id, printable(photo.path), result.reason, result.detail))
-            else:
-                rows.append(row(photo, *result))
-            if len(rows) + len(rejects) == PROBE_WINDOW:  # a million rows are Arrow's, not Python's
-                tables.append((table_from_rows(rows, MANIFEST), table_from_rows(rejects, REJECTS)))
-                rows, rejects = [], []
-    tables.append((table_from_rows(rows, MANIFEST), table_from_rows(rejects, REJECTS)))
-    usable, unusable = zip(*tables, strict=True)
-    return pa.concat_tables(usable), pa.concat_tables(unusable)
+        for (
+            batch
+        ) in photos.batches():  # no more is handed to the threads, so that an interrupt does not wait for a million
+            columns = [batch[name].to_pylist() for name in ("path", "offset", "length")]
+            places = [Place(os.fsdecode(path), *span) for path, *span in zip(*columns, strict=True)]
+            parts = (places[first : first + PART] for first in range(0, len(places), PART))
+            found = threads.map(lambda part: look_at_all(part, max_pixels), parts)
+            yield batch, [one for part in found for one in part]
 
 
-def _without_copies(probed: pa.Table) -> tuple[pa.Table, pa.Table, dict[str, str]]:
-    suspected = _begin_alike(probed["sha256"])
-    suspects = probed.take(pa.array(suspected))
+def _manifest_rows(batch: pa.RecordBatch, looked_at: Sequence[LookedAt]) -> pa.RecordBatch:
+    columns = {name: batch[name] for name in batch.schema.names}
+    columns["uri"] = _texts(batch["path"])
+    columns["width"] = pa.array([size.width for size, _ in looked_at], pa.int32())
+    columns["height"] = pa.array([size.height for size, _ in looked_at], pa.int32())
+    columns["sha256"] = pa.array([digest.hex() for _, digest in looked_at], pa.string())
+    columns["landmarks"] = _of_fixed_size(batch["landmarks"], LANDMARKS)
+    columns["box"] = _of_fixed_size(batch["box"], BOX)
+    return pa.RecordBatch.from_arrays([columns[name] for name in MANIFEST.names], schema=MANIFEST)
+
+
+def _texts(paths: "pa.BinaryArray") -> "pa.StringArray":
+    return pa.array([printable(os.fsdecode(path)) for path in paths.to_pylist()], pa.string())
+
+
+def _of_fixed_size(lists: "pa.ListArray", kind: pa.DataType) -> "pa.FixedSizeListArray":
+    return pa.array(lists.to_pylist(), kind) if lists.null_count < len(lists) else pa.nulls(len(lists), kind)
+
+
+def _without_copies(
+    probed: PackedTable, begins: npt.NDArray[np.int64]
+) -> tuple[PackedTable, npt.NDArray[np.bool_], pa.Table, dict[str, str]]:
+    is_suspected = _begin_alike(begins)
+    suspected, suspects = np.flatnonzero(is_suspected), probed.filtered(is_suspected).table()
     content, identity = (_numbers(suspects[name]) for name in ("sha256", "identity"))
     _, first = np.unique(content, return_index=True)
     other = np.full(len(first), NONE)  # by content: the first row of another identity
@@ -154,19 +165,16 @@ def _without_copies(probed: pa.Table) -> tuple[pa.Table, pa.Table, dict[str, str
         else:
             what += f" of {text('identity', shown)}"
             rejects.append(_reject(text("image_id", i), text("uri", i), TWO_IDENTITIES, what))
-    if rejects:  # a filtered table is a second one in memory
-        stays_in = np.ones(probed.num_rows, np.bool_)
-        stays_in[suspected[lost]] = False
-        probed = probed.filter(pa.array(stays_in))
-    return probed, table_from_rows(rejects, REJECTS), stays
+    is_kept = np.ones(probed.num_rows, np.bool_)
+    is_kept[suspected[lost]] = False
+    return probed.filtered(is_kept), is_kept, table_from_rows(rejects, REJECTS), stays
 
 
-def _begin_alike(digests: "pa.ChunkedArray") -> npt.NDArray[np.int64]:
-    """The rows whose digest begins as another's does, ascending: numbers take a tenth of a table of whole digests."""
-    texts = pc.utf8_slice_codeunits(digests, 0, DIGEST_BEGINS).combine_chunks()
-    begins = np.frombuffer(texts.cast(pa.binary(DIGEST_BEGINS)).buffers()[1], np.int64)
-    _, which, counts = np.unique(begins, return_inverse=True, return_counts=True)
-    return np.flatnonzero(counts[which] > 1)
+def _begin_alike(begins: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which digests begin as another one does: numbers take an eighth of a table of whole digests in hex."""
+    ordered = np.sort(begins)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    return np.isin(begins, twice) if len(twice) else np.zeros(len(begins), np.bool_)
 
 
 def _numbers(column: "pa.ChunkedArray") -> npt.NDArray[np.int64]:

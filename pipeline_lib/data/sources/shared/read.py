@@ -4,6 +4,7 @@ A kind is a module of data/sources, its name the one in ingest.sources. It offer
 
     read(folder) -> SourceFaces            lists the photographs that lie below a folder; a module that has FETCHES downloads
                                            them first where the folder is absent or empty
+                                           (of a module that has READS_URLS it may be a URL)
     unpack(place, folder, write)           the same for what cannot be read where it lies: photographs go into files in a folder,
         -> SourceFaces                     which it makes; without `write` it says where they would be
     make(settings, folder) -> SourceFaces  puts photographs of its own making into an empty folder; its `Settings` are the
@@ -14,12 +15,15 @@ A kind is a module of data/sources, its name the one in ingest.sources. It offer
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_dir
 from pipeline_lib.core.kinds import checked, load_kind
+from pipeline_lib.core.urls import check_url, is_url
+from pipeline_lib.data.sources.shared.files import File
 from pipeline_lib.data.sources.shared.image_ids import distinct_image_ids
-from pipeline_lib.data.sources.shared.records import SourceFaces
+from pipeline_lib.data.sources.shared.records import SourceFaces, as_photos
 from pipeline_lib.params.ingest import DETECT, Source
 
 KINDS = "data.sources"
@@ -57,19 +61,35 @@ def read_sources(
                 read.append(_moved(module.make(settings, partial / source.kind), partial, photos))
             elif hasattr(module, "unpack"):
                 target = partial / f"{source.kind}-{len(read)}"
-                read.append(_moved(module.unpack(root / source.path, target, write=True), partial, photos))
+                unpacked = module.unpack(source_place(source, module, root), target, write=True)
+                read.append(_moved(unpacked, partial, photos))
             else:
-                read.append(module.read(root / source.path))
+                read.append(module.read(source_place(source, module, root)))
         read = [_with_faces(source, faces) for source, faces in zip(sources, read, strict=True)]
         return list(zip(sources, distinct_image_ids(read, root), strict=True))
+
+
+def source_place(source: Source, module: ModuleType, root: Path) -> File:
+    """Where a source lies: a path below `root`, or a URL where its kind reads such.
+
+    Raises:
+        DataError: a URL that is none (see core.urls.check_url), or the kind reads files of this machine only.
+    """
+    if not is_url(source.path):
+        return root / source.path
+    check_url(source.path)
+    if not hasattr(module, "READS_URLS"):
+        allowed = "recordio, webdataset, parquet, verification_bin; or a folder of this machine"
+        raise DataError(f"A source of kind {source.kind} is read from files.", got=source.path, allowed=allowed)
+    return source.path
 
 
 def _with_faces(source: Source, faces: SourceFaces) -> SourceFaces:
     if source.faces == DETECT:
         return faces
-    return replace(faces, photos=[replace(photo, faces=source.faces) for photo in faces.photos])
+    return replace(faces, photos=faces.photos.replaced("faces", {DETECT: source.faces}))
 
 
 def _moved(faces: SourceFaces, old: Path, new: Path) -> SourceFaces:
-    photos = [replace(photo, path=str(new / Path(photo.path).relative_to(old))) for photo in faces.photos]
-    return replace(faces, photos=photos)
+    moved = (replace(photo, path=str(new / Path(photo.path).relative_to(old))) for photo in faces.photos)
+    return replace(faces, photos=as_photos(moved))

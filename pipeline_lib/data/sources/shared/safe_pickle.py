@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pipeline_lib.core.errors import DataError
 
 MAX_MEMO = 10_000_000
+MADE_TIMES = 4  # bytes made by calls for each one of a pickle: a text becomes bytes, and these an array
 MARK = object()
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 VALUES = {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE"}
@@ -80,8 +81,10 @@ class _Machine:
     def __init__(self) -> None:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.num_left = 0  # bytes that calls may still make
 
     def run(self, data: bytes) -> Any:
+        self.num_left = MADE_TIMES * len(data)
         for instruction, argument, at in pickletools.genops(data):
             name, said = instruction.name, cast(Any, argument)
             if name == "STOP":
@@ -112,6 +115,16 @@ class _Machine:
         if len(self.memo) >= MAX_MEMO:
             raise ValueError("it remembers too much")
         self.memo[place] = self.stack[-1]
+
+    def _counted(self, made: Any) -> Any:
+        """What a call made, of which a few bytes of a pickle could ask for any number."""
+        value = made.value if isinstance(made, _Array) else made
+        self.num_left -= (
+            value.nbytes if isinstance(value, np.ndarray) else len(value) if isinstance(value, bytes) else 0
+        )
+        if self.num_left < 0:
+            raise ValueError("it makes more than it holds")
+        return made
 
     def mark(self) -> None:
         self.stack.append(MARK)
@@ -145,13 +158,13 @@ class _Machine:
             named = called.text if isinstance(called, _Name) else type(called).__name__
             allowed = "bytes, lists, tuples, bools, numpy arrays"
             raise DataError("A pickle would call what none of faces calls.", got=named[:200], allowed=allowed)
-        self.stack.append(CALLS[called.text](*arguments))
+        self.stack.append(self._counted(CALLS[called.text](*arguments)))
 
     def build(self) -> None:
         state = self.pop(1)[0]
         target = self.stack[-1]
         if isinstance(target, _Array):
-            target.value = _array_of(state)
+            target.value = self._counted(_array_of(state))
         elif not isinstance(target, _Dtype):  # a dtype's state is its byte order, which of these kinds is little-endian
             raise DataError("A pickle gives a state to what has none.", got=type(target).__name__)
 

@@ -1,10 +1,10 @@
 """Records of sources as the tables of schemas/."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 
-from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, TemplateRecord
+from pipeline_lib.data.sources.shared.records import PairRecord, Photos, TemplateRecord
 from pipeline_lib.schemas.attributes import ATTRIBUTES
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.templates import TEMPLATES
@@ -20,13 +20,12 @@ def template_table(templates: Sequence[TemplateRecord]) -> pa.Table:
     return pa.table({name: [getattr(row, name) for row in templates] for name in TEMPLATES.names}, schema=TEMPLATES)
 
 
-def attribute_table(photos: Sequence[PhotoRecord], kept: Container[str]) -> pa.Table:
-    """A table of schemas.attributes.ATTRIBUTES, of the photographs whose ids are among `kept`."""
+def attribute_table(photos: Photos) -> pa.Table:
+    """A table of schemas.attributes.ATTRIBUTES."""
     rows = [
-        (photo.image_id, name, value)
-        for photo in photos
-        if photo.attributes and photo.image_id in kept
-        for name, value in photo.attributes.items()
+        (image_id, name, value)
+        for image_id, said in photos.columns("image_id", "attributes")
+        for name, value in said or ()
     ]
     columns = zip(*rows, strict=True) if rows else ((),) * len(ATTRIBUTES.names)
     return pa.table(dict(zip(ATTRIBUTES.names, columns, strict=True)), schema=ATTRIBUTES)

@@ -1,6 +1,6 @@
 """Templates: those of sources without what was rejected, and those drawn of people with many photographs."""
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ def template_splits(templates: Sequence[TemplateRecord], split_of: Mapping[str, 
     """The split of each template: that of its images; none where no image has one.
 
     Args:
-        split_of: image id -> split.
+        split_of: image id -> split, of the images that templates name and of those that are named as one.
 
     Raises:
         DataError: a template is named as an image is.
@@ -52,7 +52,7 @@ def templates_that_stay(
 
 
 def draw_templates(
-    photos: Sequence[PhotoRecord], drawn: DrawnTemplates, num_folds: int, rng: np.random.Generator
+    photos: Iterable[PhotoRecord], drawn: DrawnTemplates, num_folds: int, rng: np.random.Generator
 ) -> Drawn:
     """Two templates of each person with many photographs, and their pairs: the probes `a` against the gallery of all `b`.
 

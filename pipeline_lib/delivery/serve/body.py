@@ -64,7 +64,7 @@ def take_photograph(fields: dict[str, object], name: str, max_pixels: int) -> Ph
     called = _short(value.filename or name) if isinstance(value, UploadFile) else name
     data = value.file.read() if isinstance(value, UploadFile) else value
     if data in (None, b"", ""):
-        raise Refused(422, f"There is no photograph {name}.", allowed="a file, or its bytes as base64")
+        raise Refused(422, f"{name} is missing.", allowed="a file, or its bytes as base64")
     try:
         read = read_picture(data, max_pixels)
     except PhotoError as error:

@@ -1,6 +1,7 @@
 """The server's own pages: the form, the choice of a face, what went wrong, and what the API takes."""
 
 import base64
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,9 @@ RATES = (0.1, 0.01, 0.001, 0.0001, 0.00001)
 LONGEST_SIDE_PX = 800  # of a photograph as it is shown; the one that is compared is not shrunk
 THUMBNAIL_PX = 96
 HALF_A_FACE = 0.3  # what a thumbnail shows beyond the box, as a share of it
+
+LABELS = {"image_a": "Photograph A", "image_b": "Photograph B", "image": "Photograph"}  # as the form has them
+FIELD = re.compile(r"\bimage(_[ab])?(?=:| is| has|\.)")
 
 Page = tuple[str, str]  # the HTML, and the Content-Security-Policy's header that fits it
 
@@ -64,7 +68,7 @@ def choice_page(seen: Sequence[Seen], asked: Mapping[str, object], action: str) 
 
 def problem_page(error: PipelineError | str) -> Page:
     """What went wrong, and the way back."""
-    what, *details = str(error).splitlines()
+    what, *details = FIELD.sub(lambda found: LABELS[found[0]], str(error)).splitlines()
     return _page("problem.html.j2", {"what": what, "details": [line.strip() for line in details]})
 
 

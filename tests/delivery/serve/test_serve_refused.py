@@ -37,13 +37,13 @@ GREY = encode_png(np.full((120, 120, 3), 128, np.uint8))
 @pytest.mark.parametrize(
     ("files", "status", "words"),
     [
-        ({"image_a": A}, 422, "There is no photograph image_b."),
-        ({"image_a": A, "image_b": b""}, 422, "There is no photograph image_b."),
+        ({"image_a": A}, 422, "image_b is missing."),
+        ({"image_a": A, "image_b": b""}, 422, "image_b is missing."),
         ({"image_a": A, "image_b": b"#!/bin/sh\necho secret"}, 422, "image_b: not an image"),
         ({"image_a": bomb(), "image_b": A}, 422, "image_a: too large (60000x60000 px"),
         ({"image_a": A[: len(A) // 2], "image_b": A}, 422, "image_a: truncated"),
         ({"image_a": A, "image_b": GREY}, 422, "image_b: no face"),
-        ({"image_a": A, "photo": A}, 422, "There is no photograph image_b."),
+        ({"image_a": A, "photo": A}, 422, "image_b is missing."),
         ({**PAIR, "extra": (None, "1")}, 422, "There is no such field. (got: extra; allowed: image_a, image_b, method"),
         ({**PAIR, "fmr": (None, "often")}, 422, "fmr: Input should be a valid number"),
         ({**PAIR, "fmr": (None, "1e-9")}, 422, "A false-match rate cannot be told."),
@@ -63,6 +63,7 @@ def test_a_bad_request_is_told_what_is_wrong(client: TestClient, files: dict, st
     page = client.post("/verify", files=files, headers=PAGE)
     assert page.status_code == status
     assert "There is no answer." in page.text
+    assert "image_b: " not in page.text  # but Photograph B
 
 
 @pytest.mark.parametrize(

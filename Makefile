@@ -81,6 +81,7 @@ bench: setup
 	python -m benchmarks.scale
 	python -m benchmarks.cuda_step
 	python -m benchmarks.stage_start
+	python -m benchmarks.serve
 
 ui: setup
 	python -m flows.serve

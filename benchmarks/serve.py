@@ -2,7 +2,7 @@
 
     python -m benchmarks.serve                                          rendered photographs of 250 px
     python -m benchmarks.serve --photos "$FACES_DIR/lfw/images"         the first of a folder's instead
-    python -m benchmarks.serve --quick                                  40 requests
+    python -m benchmarks.serve --quick                                  20 requests, one command
 
 The server is the command in a process of its own, with the verifier that the package brings; one client asks alone, then two at a
 time. `cpu_s` is what the server computes for one of the former, of both cores together, which a busy machine changes least.
@@ -32,7 +32,7 @@ from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.synthetic.identity import sample_identity
 from pipeline_lib.data.synthetic.render import render_photo
 
-EVERY, CLIENTS, SIZE_PX, ALONE = 20, 2, 250, 20
+EVERY, CLIENTS, SIZE_PX = 20, 2, 250
 COMMAND = [sys.executable, "-m", "pipeline_lib.cli"]
 BOUNDARY = "photograph"
 Answer = tuple[int, float]
@@ -97,20 +97,20 @@ def server(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
             process.terminate()
 
 
-def measure(pictures: Sequence[bytes], num: int, folder: Path) -> dict[str, object]:
+def measure(pictures: Sequence[bytes], num: int, num_alone: int, num_commands: int, folder: Path) -> dict[str, object]:
     """One row."""
     files = [folder / "a", folder / "b"]
     for path, data in zip(files, pictures, strict=False):
         path.write_bytes(data)
     one = [*COMMAND, "verify", *map(str, files), "--no-check", "--html", str(folder / "page.html")]
     command_s = spread(
-        [seconds(lambda: subprocess.run(one, cwd=folder, check=True, capture_output=True)) for _ in "123"]
+        [seconds(lambda: subprocess.run(one, cwd=folder, check=True, capture_output=True)) for _ in range(num_commands)]
     )
     memory, answers = [], list[Answer]()
     with server(folder) as (address, process), ThreadPoolExecutor(CLIENTS) as pool:
         before = sum(process.cpu_times()[:2])
-        alone = spread([ask(address, form(image_a=pictures[0], image_b=pictures[1]))[1] for _ in range(ALONE)])
-        cpu_s = (sum(process.cpu_times()[:2]) - before) / ALONE
+        alone = spread([ask(address, form(image_a=pictures[0], image_b=pictures[1]))[1] for _ in range(num_alone)])
+        cpu_s = (sum(process.cpu_times()[:2]) - before) / num_alone
         all_bodies = bodies(pictures, num)
         while part := list(islice(all_bodies, max(1, num // 10))):
             answers += pool.map(lambda body: ask(address, body), part)
@@ -136,9 +136,9 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
-    num = 40 if args.quick else args.requests
+    num, num_alone, num_commands = (20, 3, 1) if args.quick else (args.requests, 20, 3)
     with tempfile.TemporaryDirectory() as scratch:
-        row = measure(photographs(args.photos, 40), num, Path(scratch))
+        row = measure(photographs(args.photos, 40), num, num_alone, num_commands, Path(scratch))
     report("serve", {"requests": num}, [row])
 
 

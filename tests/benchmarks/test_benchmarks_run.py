@@ -186,3 +186,12 @@ def test_insertion_deletion(repository: Path) -> None:
     assert (row["network"], row["pairs"]) == ("demo", 2)
     assert row["largest difference"] < 1e-5
     assert row["loop / ours"] > 0.3  # twice the embeddings, but a busy machine may give its loop more of a core
+
+
+def test_serve(repository: Path) -> None:
+    """Takes seconds: the server and the command load a network each."""
+    _, report = quick_run("serve", repository)
+    (row,) = report["rows"]
+    assert row["answered"] == row["requests"] == 20
+    assert row["statuses"] == {"200": 19, "422": 1}
+    assert row["command / alone"] > 1

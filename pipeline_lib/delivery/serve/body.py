@@ -22,6 +22,7 @@ from pipeline_lib.delivery.serve.limits import (
 )
 from pipeline_lib.delivery.verifier.pictures_in import read_picture
 
+MAX_PUNCTUATION = 1000  # brackets and commas of a JSON body
 MAX_NAME = 100  # characters of a photograph's name that are shown
 TYPES = "application/json or multipart/form-data"
 
@@ -93,6 +94,9 @@ async def _read(request: Request) -> bytes:
 
 
 def _from_json(body: bytes) -> dict[str, object]:
+    # Photographs as base64 have none of these; millions of empty lists would take twenty times the body's memory.
+    if sum(map(body.count, (b"[", b"{", b","))) > MAX_PUNCTUATION:
+        raise Refused(400, "The body is no flat JSON object.", got="a long or nested one")
     try:
         found = json.loads(body, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:  # no text of it in the message: it may be a photograph

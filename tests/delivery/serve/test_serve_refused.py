@@ -72,6 +72,8 @@ def test_a_bad_request_is_told_what_is_wrong(client: TestClient, files: dict, st
         (b"{", "application/json", 400),
         (b"[" * 100_000, "application/json", 400),
         (b"[]", "application/json", 400),
+        (b'{"image_a": [' + 600 * b"[]," + b"1]}", "application/json", 400),
+        (b'{"image_a": ' + 400 * b"[" + 400 * b"]" + b"}", "application/json", 422),
         (b'{"image_a": 1, "image_b": 2}', "application/json", 422),
         (b'{"image_a": "/etc/passwd", "image_b": "x"}', "application/json", 422),
         (b'{"image_a": "", "image_a": ""}', "application/json", 422),

@@ -1,6 +1,7 @@
 """face-verifier serve: a page and an API in front of the verifier."""
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -59,4 +60,5 @@ def serve(
         app = make_app(warm, Places(), gallery, answered_names(host, allow_host or []), token)
         shown = f"[{host}]" if ":" in host else host
         typer.echo(f"{warm.opened.name} answers at http://{shown}:{listening.getsockname()[1]}/ (Ctrl-C stops it)")
-        make_server(app).run(sockets=[listening])
+        with suppress(KeyboardInterrupt):  # uvicorn raises again, after it has stopped, what it was stopped by
+            make_server(app).run(sockets=[listening])

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
@@ -16,8 +17,9 @@ from typer.testing import CliRunner
 
 from pipeline_lib.cli import app as command_line
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.delivery.identify import embedded
 from pipeline_lib.delivery.identify.model import Opened
-from pipeline_lib.delivery.serve import body, server
+from pipeline_lib.delivery.serve import body, server, warm
 from pipeline_lib.delivery.serve.limits import PLACES
 from pipeline_lib.delivery.serve.server import answered_names, bind, read_token
 
@@ -158,7 +160,7 @@ def test_a_port_that_is_taken(served: Served) -> None:
         bind("no.such.host.invalid", 0)
 
 
-def test_without_a_token_nothing_but_loopback_is_bound(tmp_path) -> None:
+def test_without_a_token_nothing_but_loopback_is_bound(tmp_path: Path) -> None:
     refused = CliRunner().invoke(command_line, ["serve", "--host", "0.0.0.0", "--port", "0"])
     assert isinstance(refused.exception, DataError)
     assert "a token is needed" in str(refused.exception)
@@ -170,6 +172,33 @@ def test_without_a_token_nothing_but_loopback_is_bound(tmp_path) -> None:
         read_token("127.0.0.1", tmp_path / "short")
     with pytest.raises(DataError, match="cannot be read"):
         read_token("127.0.0.1", tmp_path / "none")
+
+
+def test_the_command_looks_at_the_gallery_says_where_it_is_and_ends_at_ctrl_c(
+    tiny: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served_at = []
+
+    class Server:
+        def __init__(self, app: object) -> None:
+            assert [path.suffix for path in (tmp_path / "cache").rglob("*.parquet")] == [".parquet"]
+
+        def run(self, sockets: list[socket.socket]) -> None:
+            served_at.append(sockets[0].getsockname()[1])
+            raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(embedded, "map_batches", lambda function, batches, *rest, **more: map(function, batches))
+    monkeypatch.setattr(warm, "open_shipped", lambda: tiny)
+    monkeypatch.setattr(server, "make_server", Server)
+    (tmp_path / "people").mkdir()
+    (tmp_path / "people" / "Ann.png").write_bytes(A)
+    done = CliRunner().invoke(command_line, ["serve", "--port", "0", "--gallery", "people"])
+    assert done.exit_code == 0, done.exception
+    assert done.stdout == f"tiny, version 1 answers at http://127.0.0.1:{served_at[0]}/ (Ctrl-C stops it)\n"
+    nothing = CliRunner().invoke(command_line, ["serve", "--port", "0", "--gallery", "nowhere"])
+    assert "There is no such gallery" in str(nothing.exception)
 
 
 def test_names_that_are_answered() -> None:

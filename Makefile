@@ -86,6 +86,7 @@ bench: setup
 	python -m benchmarks.stage_start
 	python -m benchmarks.ingest
 	python -W ignore -m benchmarks.fuzz --minutes 5
+	python -m benchmarks.serve
 
 ui: setup
 	python -m flows.serve

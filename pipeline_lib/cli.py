@@ -1,4 +1,4 @@
-"""The console command `face-verifier`: check params, compare photographs, identify, sum up a rebuild, promote, export."""
+"""The console command `face-verifier`: check params, compare photographs, identify, serve, sum up a rebuild, promote, export."""
 
 import base64
 import io
@@ -19,6 +19,7 @@ from pipeline_lib.delivery.identify.command import identify
 from pipeline_lib.delivery.registry.ask import CHAMPION, ask
 from pipeline_lib.delivery.registry.options import ModelUri, TrackingUri
 from pipeline_lib.delivery.report.tables import as_text, headline_table
+from pipeline_lib.delivery.serve.command import serve
 from pipeline_lib.delivery.verdict import words
 from pipeline_lib.delivery.verdict.page import as_page
 from pipeline_lib.tracking.store import existing_store, is_store, open_client, shown_uri, tracking_uri
@@ -29,6 +30,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 app.add_typer(study, name="study")
 app.command()(identify)
 app.command()(embed)
+app.command()(serve)
 Data = Annotated[Path, typer.Option(help="The rebuild's data folder.")]
 
 
@@ -44,7 +46,7 @@ def options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Check params, compare photographs, identify, sum up a rebuild, promote, export."""
+    """Check params, compare photographs, identify, serve, sum up a rebuild, promote, export."""
 
 
 @app.command()

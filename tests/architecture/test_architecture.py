@@ -29,7 +29,7 @@ WINGS = {
     "matching": ["emd", "regions", "dam", "anchors", "scores", "rerankers", "retrieval", "verification"],
     "why": ["explanation", "faithfulness", "study"],
     "tracking": [],
-    "delivery": ["verifier", "registry", "claims", "report", "verdict", "identify", "bulk"],
+    "delivery": ["verifier", "registry", "claims", "report", "verdict", "identify", "bulk", "serve"],
 }  # fmt: skip
 STAGES = read_stages()
 SOURCE_FILES = sorted(

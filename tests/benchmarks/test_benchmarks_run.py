@@ -216,3 +216,12 @@ def test_retinaface_batches(repository: Path) -> None:
     for row in rows:
         assert row["over published"] > 0
         assert row["same"] == report["config"]["pictures"] == 8
+
+
+def test_serve(repository: Path) -> None:
+    """Takes seconds: the server and the command load a network each."""
+    _, report = quick_run("serve", repository)
+    (row,) = report["rows"]
+    assert row["answered"] == row["requests"] == 20
+    assert row["statuses"] == {"200": 19, "422": 1}
+    assert row["command / alone"] > 1

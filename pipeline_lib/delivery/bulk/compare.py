@@ -74,8 +74,9 @@ def _explain(rows: Sequence[PairRow], opened: Opened, calibration: Calibration, 
         if page.exists():
             continue
         [answer] = opened.verifier.compare([(row.path_a, row.path_b)], explain=True, calibration=calibration)
+        text = as_page(verdict_of(opened, row.path_a.name, row.path_b.name, answer))
         with output_file(page) as partial:
-            partial.write_text(as_page(_verdict(opened, row, answer)), encoding="utf-8", errors=ESCAPED)
+            partial.write_text(text, encoding="utf-8", errors=ESCAPED)
 
 
 def _answers(opened: Opened, rows: Sequence[PairRow], features: Features, calibration: Calibration) -> Iterator[Answer]:
@@ -108,12 +109,13 @@ def _text(value: object) -> object:
     return "" if value is None else str(value).lower() if isinstance(value, bool) else value
 
 
-def _verdict(opened: Opened, row: PairRow, answer: Comparison) -> Verdict:
+def verdict_of(opened: Opened, name_a: str, name_b: str, answer: Comparison) -> Verdict:
+    """An explained answer that has figures, and what its page says beside them."""
     assert answer.similarity is not None
     scorer = opened.verifier.scorer
     return Verdict(
-        name_a=row.path_a.name,
-        name_b=row.path_b.name,
+        name_a=name_a,
+        name_b=name_b,
         model=opened.name,
         score=opened.verifier.settings.score,
         is_cosine=scorer.is_cosine,
@@ -122,6 +124,7 @@ def _verdict(opened: Opened, row: PairRow, answer: Comparison) -> Verdict:
         match=bool(answer.match),
         probability=answer.probability or 0.0,
         explanation=answer.explanation or "",
+        reliability=answer.reliability or "",
         contributions=[asdict(part) for part in answer.contributions],
         terms=answer.terms,
         maps=answer.maps,

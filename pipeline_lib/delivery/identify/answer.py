@@ -131,15 +131,26 @@ def identify_photograph(
         DataError: the photograph has no usable face, the gallery has none or does not exist, or see limit, embed_gallery, search.
         ParamsError: see search.reranks.
     """
+    try:
+        image = opened.verifier.aligned(read_picture(photograph, opened.verifier.settings.max_pixels))
+    except (PhotoError, FaceReject) as error:
+        raise DataError("There is nobody to look for.", got=in_words(error), where=photograph) from error
+    return identify_face(opened, image, printable(photograph), folder, cache, asked, num_workers)
+
+
+def identify_face(
+    opened: Opened, image: Image, photograph: str, folder: Path, cache: Path | None, asked: Asked, num_workers: int
+) -> Identification:
+    """identify_photograph of an aligned face; `photograph`: what it is called.
+
+    Args:
+        image: uint8 (112, 112, 3).
+    """
     verifier = opened.verifier
     rerank = reranks(asked.rerank, verifier)
     impostors = verifier.impostors
     limit(impostors, asked.fpir, 1)  # refuses a model without impostors before a gallery is embedded for it
     assert impostors is not None
-    try:
-        image = verifier.aligned(read_picture(photograph, verifier.settings.max_pixels))
-    except (PhotoError, FaceReject) as error:
-        raise DataError("There is nobody to look for.", got=in_words(error), where=photograph) from error
     listing, file = list_gallery(folder), cache_file(cache, folder, opened.digest)
     gallery = embed_gallery(listing, folder, opened, file, num_workers)
     query = verifier.encoder.encode(image[None])
@@ -165,7 +176,7 @@ def identify_photograph(
         for rank, one in enumerate(found, start=1)
     ]
     return Identification(
-        photograph=printable(photograph),
+        photograph=photograph,
         gallery=printable(folder),
         model=opened.name,
         score=verifier.settings.score,

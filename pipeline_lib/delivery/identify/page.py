@@ -10,11 +10,12 @@ from pipeline_lib.delivery.report.html import data_uri, render
 FOLDER = Path(__file__).parent
 
 
-def as_page(found: Identification) -> str:
+def as_page(found: Identification, back: str | None = None) -> str:
     """The page: the query beside each candidate, what flows between them, and scores on one scale.
 
     Bars begin at what half of all pairs of two people reach: scores of unlike faces are far above 0, so bars from there would
     all be long. Every text is escaped, and a policy in the head lets a browser run nothing and load nothing.
+    `back`: where a served page has a form for another search; a file has none.
     """
     pictures = found.pictures
     assert pictures is not None, "a page is asked for with pictures"
@@ -38,6 +39,7 @@ def as_page(found: Identification) -> str:
     ]
     values: dict[str, object] = {
         "found": found,
+        "back": back,
         "headline": words.headline(found),
         "rate": words.rate(found),
         "order": words.order(found),

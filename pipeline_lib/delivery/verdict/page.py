@@ -26,16 +26,18 @@ FOLDER = Path(__file__).parent
 MAX_NAMED = 2  # areas that a map's text alternative names
 
 
-def as_page(verdict: Verdict) -> str:
+def as_page(verdict: Verdict, back: str | None = None) -> str:
     """The page; its one script is its own, nothing comes from outside, every text is escaped.
 
-    A policy in its head lets a browser run that script alone, by its digest, and load nothing.
+    A policy in its head lets a browser run that script alone, by its digest, and load nothing. `back`: where a served page has a
+    form for another comparison; a file has none.
     """
     script = (FOLDER / "verdict.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     sums = sums_of(verdict.terms, verdict.contributions) if verdict.terms else None
     values: dict[str, object] = {
         "verdict": verdict,
+        "back": back,
         "headline": headline(verdict),
         "scale": scale(verdict),
         "chance": chance(verdict.probability),

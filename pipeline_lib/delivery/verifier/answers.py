@@ -39,7 +39,8 @@ class Comparison:
             columns to those of B; empty without contributions.
         maps: float32 (2, 112, 112), signed, see why.explanation; None where there is none.
         faces: both aligned faces as PNG, 112x112, over which the maps lie; None where there is no map.
-        png: both faces and what carried the score, or what the score reacts to; None where there is no map.
+        png: both faces and what carried the score, or what the score reacts to; None where there is no map,
+            and where none was to be drawn.
     """
 
     threshold: float

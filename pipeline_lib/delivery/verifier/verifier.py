@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipeline_lib.data.faces.align_photo import align_photo
+from pipeline_lib.data.faces.align_photo import align_chosen, align_photo
 from pipeline_lib.data.faces.detection.build import make_detector
-from pipeline_lib.data.faces.detection.face import Detector
+from pipeline_lib.data.faces.detection.face import Detector, Face
 from pipeline_lib.data.faces.rejects import FaceReject
 from pipeline_lib.data.photos.photo import PhotoError, decode_photo
 from pipeline_lib.delivery.verifier.answers import Comparison
+from pipeline_lib.delivery.verifier.chosen import ChosenFace
 from pipeline_lib.delivery.verifier.encoder import Encoder
 from pipeline_lib.delivery.verifier.files import (
     IMPOSTORS,
@@ -83,6 +84,7 @@ class Verifier:
         fmr: float | None = None,
         threshold: float | None = None,
         calibration: Calibration | None = None,
+        draw: bool = True,
     ) -> list[Comparison]:
         """Compare each pair of pictures; a picture that appears several times is detected and embedded once.
 
@@ -90,12 +92,13 @@ class Verifier:
         similarity > threshold; probability by the calibration.
 
         Args:
-            pairs: (image_a, image_b), each as pictures_in.read_picture takes it.
+            pairs: (image_a, image_b), each as pictures_in.read_picture takes it, or a ChosenFace.
             explain: also say which parts of the faces the score comes from (reasons).
             method: of the explanation, see methods.chosen_method.
             check: also say whether a second method points at the same parts; embeds 98 images more a pair.
             fmr, threshold: decide at this false-match rate or threshold, not at the calibration's; at most one of them.
             calibration: in place of the verifier's own.
+            draw: an explained answer's `png`, too, which takes longer than the maps.
 
         Returns:
             One answer a pair, in order. A pair with a picture that has no usable face, or is no picture, has `error` set
@@ -112,32 +115,46 @@ class Verifier:
         crops: dict[str, Image] = {}
         keys = [(self._prepare(a, crops, problems), self._prepare(b, crops, problems)) for a, b in pairs]
         good = {pair for pair in keys if not problems.keys() & set(pair)}
-        answers = self._compare_crops(crops, sorted(good), calibration, chosen if explain else None, check)
+        answers = self._compare_crops(crops, sorted(good), calibration, chosen if explain else None, check, draw)
         return [answers.get((a, b)) or _refused(a, b, problems, calibration) for a, b in keys]
 
-    def aligned(self, data: bytes) -> Image:
-        """The one face of an encoded photograph, uint8 (112, 112, 3).
+    def aligned(self, data: bytes, face: Face | None = None) -> Image:
+        """The one face of an encoded photograph, or the one of them that was chosen, uint8 (112, 112, 3).
 
         Raises:
             PhotoError, FaceReject: there is none, or no picture; see decode_photo, align_photo.
         """
         photo = decode_photo(data, self.settings.max_pixels)
         align = self.settings.align
+        if face is not None:
+            return align_chosen(photo, [face], align.several_faces, align.min_face_px)[0]
         return align_photo(photo, self.detector, align.several_faces, align.min_face_px)[0]
+
+    def faces(self, data: bytes) -> tuple[Image, list[Face]]:
+        """An encoded photograph, uint8 (H, W, 3), and its faces that count, from left to right; see choose_face.
+
+        Raises:
+            PhotoError: it is no picture; see decode_photo.
+        """
+        photo = decode_photo(data, self.settings.max_pixels)
+        least_px = self.settings.align.min_face_px
+        found = [face for face in self.detector.detect([photo])[0] if (face.box[2:] - face.box[:2]).min() >= least_px]
+        return photo, sorted(found, key=lambda face: (float(face.box[0]), float(face.box[1])))
 
     def _prepare(self, value: object, crops: dict[str, Image], problems: dict[str, str]) -> str:
         """Align the picture's face unless its bytes were seen before; returns the key of its crop or problem."""
+        picture, face = (value.picture, value.face) if isinstance(value, ChosenFace) else (value, None)
         try:
-            data = read_picture(value, self.settings.max_pixels)
+            data = read_picture(picture, self.settings.max_pixels)
         except PhotoError as error:
             key = f"unread {len(problems)}"
             problems[key] = in_words(error)
             return key
-        key = hashlib.sha256(data).hexdigest()
+        key = hashlib.sha256(data).hexdigest() + ("" if face is None else f" {face.box.tolist()}")
         if key in crops or key in problems:
             return key
         try:
-            crops[key] = self.aligned(data)
+            crops[key] = self.aligned(data, face)
         except (PhotoError, FaceReject) as error:
             problems[key] = in_words(error)
         return key
@@ -149,6 +166,7 @@ class Verifier:
         calibration: Calibration,
         method: str | None,
         check: bool,
+        draw: bool,
     ) -> dict[tuple[str, str], Comparison]:
         if not pairs:
             return {}
@@ -168,7 +186,9 @@ class Verifier:
             )
             if method is not None:
                 both = faces.take(np.array([a])), faces.take(np.array([b]))
-                answer = with_reasons(answer, self.settings.score, self.scorer, self.encoder, *both, method, check)
+                answer = with_reasons(
+                    answer, self.settings.score, self.scorer, self.encoder, *both, method, check, draw
+                )
             answers[pair] = answer
         return answers
 

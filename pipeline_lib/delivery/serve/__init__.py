@@ -1,0 +1,1 @@
+"""The operator's page and API: a verifier kept warm, on the loopback address."""

@@ -37,7 +37,15 @@ NO_THRESHOLD = 0.0
 
 
 def with_reasons(
-    answer: Comparison, score: str, scorer: Scorer, encoder: Encoder, a: Faces, b: Faces, method: str, check: bool
+    answer: Comparison,
+    score: str,
+    scorer: Scorer,
+    encoder: Encoder,
+    a: Faces,
+    b: Faces,
+    method: str,
+    check: bool,
+    draw: bool,
 ) -> Comparison:
     """The answer with explanation, method, contributions and pictures.
 
@@ -54,6 +62,7 @@ def with_reasons(
         a, b: one face each.
         method: from methods.chosen_method.
         check: whether to add `reliability`; a sum of regions has none.
+        draw: whether to add `png`, which matplotlib draws.
     """
     assert answer.similarity is not None
     assert answer.match is not None
@@ -66,7 +75,7 @@ def with_reasons(
             return replace(answer, explanation=NO_MAP)
         found = region_sum.region_sum(scorer.needs.positions, parts[0])
         told = replace(answer, explanation=region_sum.WORDS, method=method)
-        return _with_pictures(told, images, found, decision, "", "weighted sum")
+        return _with_pictures(told, images, found, decision, draw, score_name="weighted sum")
     vectors, mean = np.concatenate([given(a.vectors), given(b.vectors)]), scorer.mean
     patches = None if a.patches is None else np.concatenate([a.patches, given(b.patches)])
     pair = EmbeddedPair(images, vectors if mean is None else vectors - mean, patches)
@@ -81,9 +90,9 @@ def with_reasons(
     words = _in_words(method, found, None if is_whole else score) + _of_a_student(network.taught_by, found)
     told = replace(answer, explanation=words, method=method, reliability=checked)
     if is_whole:
-        return _with_pictures(told, images, found, decision)
+        return _with_pictures(told, images, found, decision, draw)
     caption = f"{score} {answer.similarity:.3f}: {'match' if answer.match else 'no match'}"
-    return _with_pictures(told, images, found, None, caption)
+    return _with_pictures(told, images, found, None, draw, caption)
 
 
 def _with_pictures(
@@ -91,16 +100,20 @@ def _with_pictures(
     images: Image,
     found: Explanation,
     decision: Decision | None,
+    draw: bool,
     caption: str = "",
     score_name: str = "cosine similarity",
 ) -> Comparison:
+    if draw:
+        answer = replace(
+            answer, png=pair_picture(images, found, decision=decision, caption=caption, score_name=score_name)
+        )
     return replace(
         answer,
         contributions=_contributions(found),
         terms=() if found.terms is None else tuple(map(tuple, found.terms.tolist())),
         maps=found.maps,
         faces=(encode_png(images[0]), encode_png(images[1])),
-        png=pair_picture(images, found, decision=decision, caption=caption, score_name=score_name),
     )
 
 

@@ -1,6 +1,5 @@
 """The console command `face-verifier`: check params, compare photographs, identify, serve, sum up a rebuild, promote, export."""
 
-import base64
 import io
 import json
 import sys
@@ -9,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from pipeline_lib.core.errors import DataError, PipelineError
@@ -21,11 +19,11 @@ from pipeline_lib.delivery.registry.options import ModelUri, TrackingUri
 from pipeline_lib.delivery.report.tables import as_text, headline_table
 from pipeline_lib.delivery.serve.command import serve
 from pipeline_lib.delivery.verdict import words
-from pipeline_lib.delivery.verdict.page import as_page
+from pipeline_lib.delivery.verdict.told import verdict_of
 from pipeline_lib.tracking.store import existing_store, is_store, open_client, shown_uri, tracking_uri
 from pipeline_lib.why.study.command import study
 
-NOT_PRINTED = ("maps", "face_a", "face_b", "png")  # an answer's pictures, and 25,088 numbers
+NOT_PRINTED = ("maps", "face_a", "face_b", "photo_a", "photo_b", "png")  # an answer's pictures, and 25,088 numbers
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(study, name="study")
 app.command()(identify)
@@ -153,7 +151,7 @@ def verify(
         clear_output(path)  # a failure must not leave the last pair's page, which says Match or No match
     if missing := [path for path in (a, b) if not path.is_file()]:
         raise DataError("There is no such photograph.", got=", ".join(map(str, missing)))
-    given = {"method": method, "check": check, "fmr": fmr, "threshold": threshold}
+    given = {"method": method, "check": check, "draw": png is not None, "fmr": fmr, "threshold": threshold}
     asked = {name: value for name, value in given.items() if value is not None}
     if model is None and tracking is None and not is_store(tracking_uri()):
         from pipeline_lib.delivery.verifier import shipped
@@ -169,13 +167,17 @@ def verify(
         raise DataError(
             problem, got=answer["threshold"], allowed="`make repro`, which registers a newer one", where=model
         )
-    verdict = _verdict(answer, model, a, b)
+    verdict = verdict_of(answer, model, a.name, b.name)
     if png is not None:
         if verdict.png is None:
             raise DataError("There is no picture to write.", got=verdict.explanation, where="--png")
         with output_file(png) as partial:
             partial.write_bytes(verdict.png)
     if html is not None:
+        from pipeline_lib.delivery.verdict.page import (
+            as_page,
+        )  # and with it torch, which a model asked elsewhere needs not
+
         with output_file(html) as partial:
             partial.write_text(as_page(verdict), encoding="utf-8", errors=ESCAPED)
     if as_json:
@@ -282,37 +284,6 @@ def main() -> None:
         app()
     except PipelineError as error:
         sys.exit(f"{type(error).__name__}: {error}")
-
-
-def _verdict(answer: dict[str, Any], model: str, a: Path, b: Path) -> words.Verdict:
-    """The answer of a model of this version, or of an earlier one, which gave less."""
-    face_a, face_b, png = (_decoded(answer.get(name)) for name in ("face_a", "face_b", "png"))
-    maps = answer.get("maps")
-    return words.Verdict(
-        name_a=a.name,
-        name_b=b.name,
-        model=model,
-        score=answer["score"],
-        is_cosine=answer["is_cosine"],
-        similarity=answer["similarity"],
-        threshold=answer["threshold"],
-        match=answer["match"],
-        probability=answer["probability"],
-        explanation=answer["explanation"],
-        reliability=answer.get("reliability") or "",
-        contributions=answer["contributions"] or (),
-        terms=answer.get("terms") or (),
-        maps=None if maps is None else np.asarray(maps, np.float32),
-        faces=None if face_a is None or face_b is None else (face_a, face_b),
-        png=png,
-        note=answer.get("note", ""),
-        prior=answer.get("prior") or 0.5,
-        basis=answer.get("basis") or "",
-    )
-
-
-def _decoded(picture: str | None) -> bytes | None:
-    return None if picture is None else base64.b64decode(picture)
 
 
 def _not_yet(stage: str) -> str:

@@ -13,7 +13,13 @@ from pipeline_lib.matching.verification.attributes import read_attributes
 from pipeline_lib.matching.verification.calibrated import KINDS, RELIABILITY_COLUMNS, reliability_rows, with_calibration
 from pipeline_lib.matching.verification.calibration import write_calibrations
 from pipeline_lib.matching.verification.cmc import CMC_COLUMNS, cmc_rows
-from pipeline_lib.matching.verification.figures import all_calibrations, all_metrics, curve_rows, flat_metrics
+from pipeline_lib.matching.verification.figures import (
+    all_calibrations,
+    all_metrics,
+    best_scores,
+    curve_rows,
+    flat_metrics,
+)
 from pipeline_lib.matching.verification.groups import group_columns, group_rows, spreads
 from pipeline_lib.matching.verification.headline import write_headline
 from pipeline_lib.matching.verification.intervals import resampled_protocols, with_intervals
@@ -62,6 +68,7 @@ def main(
         columns = group_columns(params.false_accept_rates)
         write_csv(out / "groups.csv", columns, ([row[name] for name in columns] for row in groups))
         run.log_metrics(flat_metrics(metrics))
+        run.log_headline(*best_scores(metrics))
         run.set_tags(
             {
                 "calibrated_scores": ", ".join(calibrations) or "none: no scores, or no pairs of the protocol val",

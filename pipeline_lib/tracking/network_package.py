@@ -11,7 +11,6 @@ from pipeline_lib.tracking.store import import_mlflow
 if TYPE_CHECKING:
     from pipeline_lib.networks.backbones.shared.spec import NetworkSpec
 
-NAME = "network"
 REQUIREMENTS = ("mlflow", "numpy", "pydantic", "torch", "safetensors")  # what the model's code imports, and no more
 MODEL_CODE = Path(__file__).with_name("network_model.py")
 NETWORKS, CODE = "networks", "code"  # in the record's folder
@@ -19,7 +18,9 @@ TRAINING_ONLY = ("classes.*",)  # class weights: no embedding needs them, and th
 
 
 def log_networks(run: StageRun, networks: Mapping[Path, "NetworkSpec"], step: int) -> None:
-    """Spool the networks in these folders as one model of the run; once it is sent, `runs:/<run id>/network` loads it.
+    """Spool the networks in these folders as one model of the run; once it is sent, `runs:/<run id>/<its name>` loads it.
+
+    It has the name of its only network, or else of what its stage trains (p56 of train_region@p56).
 
     The files and the code that reads them are copied as they are now: either may have changed when they are sent.
     One model for all of a stage, however many: each carries a copy of the code (0.8 MB), and MLflow takes 0.5 s for one.
@@ -39,7 +40,9 @@ def log_networks(run: StageRun, networks: Mapping[Path, "NetworkSpec"], step: in
     if not all(copied):
         return
     sizes = {path.name: [spec.input_px, spec.embedding_dim] for path, spec in networks.items()}
-    run.journal.write("networks", {"sizes": sizes, "step": step, "requirements": pinned(REQUIREMENTS)})
+    name = next(iter(sizes)) if len(sizes) == 1 else run.tags["stage"].rpartition("@")[2]
+    spooled = {"name": name, "sizes": sizes, "step": step, "requirements": pinned(REQUIREMENTS)}
+    run.journal.write("networks", spooled)
 
 
 def log_spooled_networks(run: OpenRun, experiment_id: str, files: Path, spooled: Mapping[str, Any]) -> None:
@@ -58,7 +61,7 @@ def log_spooled_networks(run: OpenRun, experiment_id: str, files: Path, spooled:
     package = files / CODE / installed_package().name
     log_pyfunc(
         run,
-        NAME,
+        spooled["name"],
         package / "tracking" / MODEL_CODE.name,
         artifacts={name: files / NETWORKS / name for name in spooled["sizes"]},
         signature=signature(spooled["sizes"]),

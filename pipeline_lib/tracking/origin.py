@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import platform
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ EXPERIMENT_NAME = "DVC_EXP_NAME"  # `dvc exp run` sets it to the name that `dvc 
 LOCK_FILE = Path("dvc.lock")
 DIGEST_FROM = "digest_from"  # of a dataset: digests.DataDigest.source
 PROCESS_TAGS = ("stage", "host", "pid", "process_started")  # of a stage's run, not of its rebuild's
+NOTE = "mlflow.note.content"  # what MLflow's pages show as a description, in Markdown
 
 
 def origin(
@@ -58,11 +60,17 @@ def origin(
         "live": live,
         "begun_ms": begun_ms,
         "experiment": load_machine().tracking.experiment,
-        "tags": tags | dict(zip(PROCESS_TAGS, process, strict=True)),
+        "tags": tags | dict(zip(PROCESS_TAGS, process, strict=True)) | _note(),
         "params": flatten(params),
         "params_text": params_text.decode(errors="replace"),
         "datasets": _datasets(inputs, notes),
     }
+
+
+def _note() -> dict[str, str]:
+    """What the stage's script says of itself."""
+    says = sys.modules["__main__"].__doc__
+    return {NOTE: says.strip()} if says else {}
 
 
 def _datasets(inputs: Mapping[str, Path], notes: Path) -> list[dict[str, str]]:

@@ -8,13 +8,20 @@ from typing import Any
 
 import yaml
 
-from pipeline_lib.tracking.origin import PROCESS_TAGS, flatten
+from pipeline_lib.tracking.origin import NOTE, PROCESS_TAGS, flatten
 from pipeline_lib.tracking.spool import SILENT_S, process_started
 from pipeline_lib.tracking.store import artifact_folder
 
 log = logging.getLogger("face_verifier")
 
 MAX_PARAMS_A_BATCH = 100  # MLflow's limit
+# Of what MLflow's pages know (its ExperimentKind): without the tag it takes the experiment for one of language models.
+EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",
+    NOTE: "Rebuilds of a face verifier that shows why. A run is a rebuild (one commit, one `params.yaml`), its child runs are "
+    "the stages. Compare rebuilds by their `headline/` figures: the best score of each protocol, and what the registered model "
+    "does at its threshold.",
+}
 
 
 def find_experiment(client: Any, uri: str, name: str) -> str:
@@ -22,10 +29,14 @@ def find_experiment(client: Any, uri: str, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         folder = artifact_folder(uri)
-        return str(client.create_experiment(name, artifact_location=folder.as_uri() if folder else None))
+        place = folder.as_uri() if folder else None
+        return str(client.create_experiment(name, artifact_location=place, tags=EXPERIMENT_TAGS))
     if found.lifecycle_stage == "deleted":
         log.warning("MLflow experiment %r was deleted; it is restored for the runs to come.", name)
         client.restore_experiment(found.experiment_id)
+    for key, value in EXPERIMENT_TAGS.items():
+        if key not in found.tags:  # an earlier version made it; what a person wrote stays
+            client.set_experiment_tag(found.experiment_id, key, value)
     return str(found.experiment_id)
 
 
@@ -40,9 +51,12 @@ def find_rebuild(client: Any, experiment_id: str, start: Mapping[str, Any]) -> s
     found = client.search_runs([experiment_id], wanted, order_by=["attributes.start_time ASC"], max_results=1)
     if found:
         return str(found[0].info.run_id)
-    made = client.create_run(
-        experiment_id, start["begun_ms"], {**tags, "kind": "rebuild"}, f"rebuild-{tags['rebuild']}"
-    )
+    about = f"Rebuild at commit {tags.get('git_commit', 'unknown')} ({tags.get('git_checkout', 'unknown')} checkout)."
+    tags |= {
+        "kind": "rebuild",
+        NOTE: f"{about} Its stages are the child runs, its headline figures those of the best scores.",
+    }
+    made = client.create_run(experiment_id, start["begun_ms"], tags, f"rebuild-{tags['rebuild']}")
     log_params(client, made.info.run_id, parsed_params(start["params_text"]))
     return str(made.info.run_id)
 

@@ -94,6 +94,8 @@ class Replay:
     def _send(self, kind: str, value: Mapping[str, Any]) -> None:
         if kind == "tags":
             self._send_tags(value)
+        elif kind == "headline":
+            self._send_headline(value)
         elif kind == "artifact":
             file = self.record.files / value["file"]
             if file.exists():
@@ -104,6 +106,14 @@ class Replay:
             log_spooled_networks(self, self.experiment_id, self.record.files, value)
         elif kind == "end":
             self.client.set_terminated(self.run_id, value["status"], value["at_ms"])
+
+    def _send_headline(self, value: Mapping[str, Any]) -> None:
+        """To the rebuild's run, which a killed sender may have sent already: MLflow keeps one point of a time and step."""
+        from mlflow.entities import Metric, RunTag
+
+        figures = [Metric(key, number, value["at_ms"], 0) for key, number in value["values"].items()]
+        words = [RunTag(key, text) for key, text in value["tags"].items()]
+        self.client.log_batch(self.parent, metrics=figures, tags=words)
 
     def _send_metrics(self, points: list[Line]) -> None:
         from mlflow.entities import Metric

@@ -39,6 +39,12 @@ class StageRun:
         values = {key: float(value) for key, value in metrics.items()}
         self.journal.write("metrics", {"values": values, "step": step or 0, "at_ms": _now_ms()})
 
+    def log_headline(self, figures: Mapping[str, float], words: Mapping[str, str] | None = None) -> None:
+        """Log figures, as `headline/<name>`, and tags to the run of the rebuild: by them rebuilds are compared."""
+        values = {f"headline/{key}": float(value) for key, value in figures.items()}
+        tags = {f"headline.{key}": shorten(value) for key, value in (words or {}).items()}
+        self.journal.write("headline", {"values": values, "tags": tags, "at_ms": _now_ms()})
+
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Copy a file to the run's artifacts, below `folder` if one is given."""
         inside = f"artifacts/{folder}/{path.name}" if folder else f"artifacts/{path.name}"

@@ -60,7 +60,7 @@ def imported_modules(file: Path) -> set[str]:
 
 def named_files(file: Path) -> set[Path]:
     """Files that a module names in a string and reads or runs (a template, a script beside it), or that a template includes."""
-    text = (REPOSITORY / file).read_text()
+    text = (REPOSITORY / file).read_text(errors="replace")  # figures in a package's data are no text
     if file.suffix == ".py":
         constants = (node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant))
         names = {value for value in constants if isinstance(value, str) and re.fullmatch(r"\w+(\.\w+)+", value)}

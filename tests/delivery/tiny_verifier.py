@@ -9,6 +9,7 @@ from pipeline_lib.core.cosine import unit
 from pipeline_lib.delivery.registry.floor import Lead
 from pipeline_lib.delivery.registry.package import log_verifier
 from pipeline_lib.delivery.registry.promote import Merit, Registered, register_version
+from pipeline_lib.delivery.verifier.about import About
 from pipeline_lib.delivery.verifier.example import example_photographs
 from pipeline_lib.delivery.verifier.files import Settings, write_verifier
 from pipeline_lib.matching.scores.cosine import Cosine
@@ -26,6 +27,14 @@ from pipeline_lib.tracking.stage_run import stage_run
 THRESHOLD = 0.3
 TAIL = impostor_scores([0.45 - 0.1 * rank for rank in range(10)])
 CALIBRATION = Calibration(THRESHOLD, 10.0, -3.0, "val", 10, 0.9, 0.8, 0.5, "even odds", TAIL)
+ABOUT = About(
+    name="face-verifier",
+    made="2026-01-31",
+    networks="rrfnet (iresnet)",
+    trained_on="nothing",
+    calibrated_on="ten pairs",
+    commit="0" * 40,
+)
 IMPOSTORS = Impostors(1000, (0, 10, 500), (0.9, 0.5, -0.2), 50, 50)
 ALIGN = Align(detector="dlib", min_score=0.0, min_face_px=40, several_faces="reject", max_reject_share=0.0)
 RNG = np.random.default_rng(3)
@@ -57,7 +66,7 @@ def write_tiny(folder: Path, score: str = "cosine:rrfnet") -> Path:
     for name, network in networks.items():
         save_network(folder / "trained" / name, network)
     paths = {name: folder / "trained" / name for name in networks}
-    write_verifier(folder / "verifier", settings(score), CALIBRATION, IMPOSTORS, scorer, paths, None)
+    write_verifier(folder / "verifier", settings(score), CALIBRATION, IMPOSTORS, scorer, paths, None, ABOUT)
     return folder / "verifier"
 
 

@@ -90,7 +90,8 @@ def test_models_embed_in_another_process_and_folder(workplace: Path, tmp_path_fa
             np.save(elsewhere / f"{name}.npy", faces)
             with torch.inference_mode():
                 embedded = load_network(workplace / "networks" / name)(torch.from_numpy(faces)).numpy()
-            for place in (f"runs:/{run_id}/network", logged.model_uri):
+            model = names[0] if len(names) == 1 else "x"  # the only network's name, or what the stage trains
+            for place in (f"runs:/{run_id}/{model}", logged.model_uri):
                 given = "" if len(names) == 1 else name  # one network needs no name
                 questions.append((place, given, f"{name}.npy"))
                 expected[f"{place} {given}"] = embedded
@@ -101,7 +102,7 @@ def test_models_embed_in_another_process_and_folder(workplace: Path, tmp_path_fa
     )
     assert done.returncode == 0, done.stderr
     answers = json.loads((elsewhere / "answers.json").read_text())
-    assert answers.pop("code")[0].endswith("/network/code/pipeline_lib")  # the model's own copy of the code
+    assert answers.pop("code")[0].endswith("/code/pipeline_lib")  # the model's own copy of the code
     assert answers.keys() == expected.keys()
     for question, embedded in expected.items():
         plain, unit = map(np.array, answers[question])
@@ -123,8 +124,8 @@ def test_files_of_a_model(workplace: Path, capfd: pytest.CaptureFixture[str], re
     assert captured.out + captured.err == ""
     assert not waiting()
     assert not [warning for warning in recwarn if "mlflow" in str(warning.filename)]
-    shown = {item.path for item in client.list_artifacts(found.info.run_id, "network")}
-    assert {"network/MLmodel", "network/requirements.txt", "network/network_model.py"} <= shown
+    shown = {item.path for item in client.list_artifacts(found.info.run_id, "x")}
+    assert {"x/MLmodel", "x/requirements.txt", "x/network_model.py"} <= shown
     (model,) = (workplace / "mlartifacts" / "models").iterdir()
     files = {path.relative_to(model / "artifacts").as_posix() for path in model.rglob("*") if path.is_file()}
     networks = {
@@ -153,7 +154,7 @@ def test_wrong_questions_are_refused(workplace: Path) -> None:
     folders = write_networks(workplace / "networks", "p28_x0_y14", "p56_x28_y28")
     with stage_run("train@x", {}, {}) as run:
         log_networks(run, folders, 0)
-    model = import_mlflow().pyfunc.load_model(f"runs:/{sent(run)[1].info.run_id}/network")
+    model = import_mlflow().pyfunc.load_model(f"runs:/{sent(run)[1].info.run_id}/x")
     with pytest.raises(Exception, match=r"no such network(.|\n)*got: nobody(.|\n)*p28_x0_y14, p56_x28_y28"):
         model.predict(images("p28_x0_y14", 1), params={"network": "nobody"})
     with pytest.raises(Exception, match=r"for p56_x28_y28 have another shape(.|\n)*28, 28"):

@@ -272,3 +272,17 @@ def test_telemetry_is_off_before_mlflow_is_imported(tmp_path: Path) -> None:
         key: value for key, value in os.environ.items() if key not in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")
     }
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=environment)
+
+
+def test_a_rebuild_s_run_has_headline_figures_and_everything_a_description(workplace: Path) -> None:
+    with stage_run("verify", {}, {}) as run:
+        run.log_headline({"val/auc": 0.75}, {"val": "cosine:net"})
+    with stage_run("register", {}, {}) as run:
+        run.log_headline({"fmr": 0.5})
+    client, found, parent = sent(run)
+    experiment = client.get_experiment(found.info.experiment_id)
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert "headline/" in experiment.tags["mlflow.note.content"]
+    assert parent.data.metrics == {"headline/val/auc": 0.75, "headline/fmr": 0.5}
+    assert parent.data.tags["headline.val"] == "cosine:net"
+    assert parent.data.tags["mlflow.note.content"].startswith("Rebuild at commit")

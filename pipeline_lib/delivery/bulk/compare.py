@@ -4,7 +4,6 @@ import csv
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,8 @@ from pipeline_lib.delivery.bulk.features import Features, embed_photographs
 from pipeline_lib.delivery.bulk.pairs_file import PairRow, read_pairs_file
 from pipeline_lib.delivery.identify.model import Opened
 from pipeline_lib.delivery.verdict.page import as_page
-from pipeline_lib.delivery.verdict.words import Verdict
-from pipeline_lib.delivery.verifier.answers import Comparison
+from pipeline_lib.delivery.verdict.told import verdict_of
+from pipeline_lib.delivery.verifier.answers import as_row
 from pipeline_lib.matching.verification.calibration import Calibration
 
 COLUMNS = ("id", "a", "b", "similarity", "match", "probability", "threshold", "error")
@@ -74,9 +73,10 @@ def _explain(rows: Sequence[PairRow], opened: Opened, calibration: Calibration, 
         if page.exists():
             continue
         [answer] = opened.verifier.compare([(row.path_a, row.path_b)], explain=True, calibration=calibration)
-        text = as_page(verdict_of(opened, row.path_a.name, row.path_b.name, answer))
+        told = {**as_row(answer, explained=True), "note": opened.note}
+        verdict = verdict_of(told, opened.name, row.path_a.name, row.path_b.name)
         with output_file(page) as partial:
-            partial.write_text(text, encoding="utf-8", errors=ESCAPED)
+            partial.write_text(as_page(verdict), encoding="utf-8", errors=ESCAPED)
 
 
 def _answers(opened: Opened, rows: Sequence[PairRow], features: Features, calibration: Calibration) -> Iterator[Answer]:
@@ -107,30 +107,3 @@ def _answers(opened: Opened, rows: Sequence[PairRow], features: Features, calibr
 def _text(value: object) -> object:
     """As a table has it: nothing for None, true and false in small letters."""
     return "" if value is None else str(value).lower() if isinstance(value, bool) else value
-
-
-def verdict_of(opened: Opened, name_a: str, name_b: str, answer: Comparison) -> Verdict:
-    """An explained answer that has figures, and what its page says beside them."""
-    assert answer.similarity is not None
-    scorer = opened.verifier.scorer
-    return Verdict(
-        name_a=name_a,
-        name_b=name_b,
-        model=opened.name,
-        score=opened.verifier.settings.score,
-        is_cosine=scorer.is_cosine,
-        similarity=answer.similarity,
-        threshold=answer.threshold,
-        match=bool(answer.match),
-        probability=answer.probability or 0.0,
-        explanation=answer.explanation or "",
-        reliability=answer.reliability or "",
-        contributions=[asdict(part) for part in answer.contributions],
-        terms=answer.terms,
-        maps=answer.maps,
-        faces=answer.faces,
-        png=answer.png,
-        note=opened.note,
-        prior=answer.prior or 0.5,
-        basis=answer.basis or "",
-    )

@@ -11,6 +11,8 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.delivery.registry.ask import ALLOWED, CHAMPION
 from pipeline_lib.delivery.registry.package import VERIFIER
 from pipeline_lib.delivery.verifier import shipped
+from pipeline_lib.delivery.verifier.about import ABOUT
+from pipeline_lib.delivery.verifier.domain import DOMAIN
 from pipeline_lib.delivery.verifier.files import CALIBRATION, IMPOSTORS, detector_file
 from pipeline_lib.delivery.verifier.shipped_calibration import FOLDER, PROVENANCE
 from pipeline_lib.delivery.verifier.verifier import Verifier
@@ -30,7 +32,7 @@ SHIPPED_NOTE = (
     "photographs (LFW). On other photographs it may be off: `make repro DATA=image_folder` builds a verifier on your own "
     "(docs/your-data.md)."
 )
-NO_FEATURES = (CALIBRATION, IMPOSTORS, PROVENANCE)  # what a face's features do not depend on
+NO_FEATURES = (CALIBRATION, IMPOSTORS, PROVENANCE, ABOUT, DOMAIN)  # what a face's features do not depend on
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def impostors_of(
     Raises:
         DataError: a file is missing or damaged, or there is no such column.
     """
-    reads, scorer = _opened(column, data)
+    reads, scorer = opened_column(column, data)
     pairs = reads.pairs
     table = pairs.table.filter(pc.is_in(pairs.table["protocol"], pa.array(protocols)))
     pairs = dataclasses.replace(pairs, table=table)
@@ -80,7 +80,8 @@ def _in_turn(photographs: Sequence[str], pairs: PairSet, num: int) -> tuple[list
     return [photographs[place] for place in order.tolist()], owners[order]
 
 
-def _opened(column: str, data: Path) -> tuple[Reads, Scorer]:
+def opened_column(column: str, data: Path) -> tuple[Reads, Scorer]:
+    """What a column's entry reads, and its scorer; raises DataError where there is no such column."""
     for name, entry in read_entries(data / "scores").items():
         reads = reads_below(data, entry)
         if column in (scorers := open_entry(name, entry, reads)):

@@ -2,11 +2,14 @@
 
 import base64
 import shutil
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from pipeline_lib.core.files import atomic_dir
-from pipeline_lib.delivery.verifier.answers import PICTURES
+from pipeline_lib.delivery.registry.card import CARD
+from pipeline_lib.delivery.verifier.about import About
+from pipeline_lib.delivery.verifier.answers import PICTURES, Rates
 from pipeline_lib.tracking.logged_model import log_pyfunc, pinned
 from pipeline_lib.tracking.stage_run import StageRun
 from pipeline_lib.tracking.store import import_mlflow
@@ -43,15 +46,27 @@ def signature() -> Any:
 
     places = [Property(name, DataType.long) for name in ("x", "y", "w", "h")]
     figures = [Property(name, DataType.double) for name in ("contribution_a", "contribution_b")]
+    about = [Property(name, DataType.string) for name in About.model_fields]
+    rates = [Property(field.name, DataType.long, required=False) for field in fields(Rates)]
+    photograph = [
+        Property("sha256", DataType.string, required=False),
+        *(Property(name, DataType.long) for name in ("width", "height")),
+        Property("box", Array(DataType.long)),
+        Property("distance", DataType.double, required=False),
+    ]
     outputs = [
         ColSpec(DataType.double, "similarity", required=False),
         ColSpec(DataType.double, "threshold"),
         ColSpec(DataType.boolean, "match", required=False),
         ColSpec(DataType.double, "probability", required=False),
         ColSpec(DataType.string, "error", required=False),
+        ColSpec(Array(DataType.string), "warnings"),
         ColSpec(DataType.string, "score", required=False),
         ColSpec(DataType.boolean, "is_cosine", required=False),
         ColSpec(DataType.string, "note", required=False),
+        ColSpec(Object(about), "about", required=False),
+        ColSpec(Object(rates), "rates", required=False),
+        ColSpec(Array(Object(photograph)), "photographs", required=False),
         ColSpec(DataType.double, "prior", required=False),
         ColSpec(DataType.string, "basis", required=False),
         ColSpec(DataType.string, "explanation", required=False),
@@ -72,6 +87,7 @@ def signature() -> Any:
                 ParamSpec("check", DataType.boolean, False),
                 ParamSpec("fmr", DataType.double, None),
                 ParamSpec("threshold", DataType.double, None),
+                ParamSpec("draw", DataType.boolean, True),
             ]
         ),
     )
@@ -107,6 +123,8 @@ def log_verifier(run: StageRun, name: str, verifier: Path, *, example: tuple[byt
         mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder))
         for cache in list(folder.rglob("__pycache__")):  # MLflow runs the model once from where it logs it
             shutil.rmtree(cache)
+        if (card := verifier / CARD).is_file():
+            shutil.copy(card, folder)
     return uri
 
 

@@ -20,6 +20,11 @@ from pipeline_lib.tracking.store import RegistryError, import_mlflow, registry_e
 CHAMPION, CHALLENGER = "champion", "challenger"
 SIDES = ("image_a", "image_b")
 AUC_TAG, PAIRS_TAG = "val_auc", "val_pairs_sha256"
+ABOUT_MODEL = (
+    "Says of two photographs whether they show one person, how sure that is, and which parts of the faces say so. The version "
+    "with alias `champion` answers `face-verifier verify`; `challenger` is the last one that was made. Each version's "
+    "description is its card."
+)
 CALIBRATION_TAG, PACKAGE = "calibration", "package"
 
 
@@ -103,6 +108,7 @@ def register_version(
     lead: Lead,
     tags: Mapping[str, str],
     note: str = "",
+    card: str = "",
 ) -> Registered:
     """Make a logged model a new version: alias challenger always, champion if it surely beats the floor and any champion.
 
@@ -114,15 +120,17 @@ def register_version(
         model_uri: from package.log_verifier.
         lead: over the floor; a network that is no better than pixels must not answer, even where no other does.
         tags: what else is kept with the version.
-        note: why it has the package's calibration, for its description; empty where it has its own.
+        note: why it has the package's calibration; empty where it has its own.
+        card: its description (registry.card).
     """
     mlflow = import_mlflow()
     mlflow.set_tracking_uri(client.tracking_uri)  # register_model asks the process-wide setting, not the client
     of_package = {CALIBRATION_TAG: PACKAGE} if note else {}
     made = mlflow.register_model(model_uri, name, tags={**tags, **merit.tags(), **of_package, "run_id": run_id})
     version = int(made.version)
-    if note:
-        client.update_model_version(name, version, note)
+    if card:
+        client.update_model_version(name, version, card)
+    client.update_registered_model(name, ABOUT_MODEL)
     champion = version_of(client, name, CHAMPION)
     if not lead.is_sure:
         promoted, reason = False, f"{lead.words}. {_by_hand(version)}"

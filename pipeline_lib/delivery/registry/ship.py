@@ -7,6 +7,8 @@ installs the package has the result.
 """
 
 import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +23,9 @@ from pipeline_lib.core.files import write_json
 from pipeline_lib.core.roc import Bools, Doubles
 from pipeline_lib.delivery.registry.candidates import servable
 from pipeline_lib.delivery.registry.impostors import impostors_of
+from pipeline_lib.delivery.registry.photographs import domain_of
+from pipeline_lib.delivery.verifier.about import About, write_about
+from pipeline_lib.delivery.verifier.domain import write_domain
 from pipeline_lib.delivery.verifier.files import CALIBRATION, IMPOSTORS, SCORER, SETTINGS, Settings
 from pipeline_lib.delivery.verifier.shipped_calibration import FOLDER, PROVENANCE
 from pipeline_lib.matching.scores.shared.saved import save_scorer
@@ -66,6 +71,24 @@ def main(data: Annotated[Path, typer.Option()], score: Annotated[str, typer.Opti
         "at_fmr": [rates_at(scores, genuine, threshold_at(scores[~genuine], rate)) for rate in RATES],
     }
     write_json(FOLDER / PROVENANCE, about)
+    write_about(FOLDER, about_shipped(counts))
+    domain = domain_of(score, data, list(NAMES))
+    assert domain is not None, "LFW has thousands of photographs"
+    write_domain(FOLDER, domain)
+
+
+def about_shipped(counts: Mapping[str, int]) -> About:
+    """What the package's verifier says of itself, calibrated on so many pairs of each sort by protocol; see dlib's
+    dnn_face_recognition_ex.cpp for the training.
+    """
+    pairs = ", ".join(f"{num:,} of {name}" for name, num in counts.items())
+    return About(
+        name="dlib_resnet",
+        made=datetime.now(UTC).date().isoformat(),
+        networks=f"dlib_resnet (dlib's face recognition network, weights SHA-256 {SHA256[:12]})",
+        trained_on="dlib_resnet: by dlib's author, about 3 million photographs of 7,485 people (FaceScrub, VGG, web), not here",
+        calibrated_on=f"pairs of two people ({pairs}) and as many of one",
+    )
 
 
 def balanced(table: pa.Table) -> pa.Table:

@@ -12,18 +12,18 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from pipeline_lib.core.errors import PipelineError
-from pipeline_lib.delivery.bulk.compare import verdict_of
 from pipeline_lib.delivery.identify.page import as_page as search_page
 from pipeline_lib.delivery.serve import pages
 from pipeline_lib.delivery.serve.asked import IdentifyAsked, VerifyAsked, read_asked
 from pipeline_lib.delivery.serve.body import named, read_fields, take_photograph
-from pipeline_lib.delivery.serve.compared import as_json, compare, identify, see
+from pipeline_lib.delivery.serve.compared import as_json, compare, identify, see, told
 from pipeline_lib.delivery.serve.described import described, operations
 from pipeline_lib.delivery.serve.guard import Guard
 from pipeline_lib.delivery.serve.limits import Refused, WentAway
 from pipeline_lib.delivery.serve.places import Places
 from pipeline_lib.delivery.serve.warm import Warm
 from pipeline_lib.delivery.verdict.page import as_page as verdict_page
+from pipeline_lib.delivery.verdict.told import verdict_of
 
 PAIR, ONE = ("image_a", "image_b"), ("image",)
 # A verdict's page brings its own policy, which lets its script run; this is what a policy within a page cannot say.
@@ -84,7 +84,7 @@ def make_app(warm: Warm, places: Places, gallery: Path | None, hosts: frozenset[
             found = compare(opened, (a, b), asked)
             if not is_page:
                 return JSONResponse(as_json(opened, found))
-            verdict = verdict_of(opened, a.photograph.name, b.photograph.name, found)
+            verdict = verdict_of(told(opened, found), opened.name, a.photograph.name, b.photograph.name)
             return _page((verdict_page(verdict, back="/"), AROUND_A_PAGE))
 
         return await _answered(request, answer)

@@ -17,11 +17,11 @@ from pipeline_lib.delivery.identify.model import Opened
 from pipeline_lib.delivery.serve.asked import IdentifyAsked, VerifyAsked
 from pipeline_lib.delivery.serve.body import Photograph
 from pipeline_lib.delivery.serve.limits import Refused
-from pipeline_lib.delivery.verifier.answers import Comparison, explained_columns
+from pipeline_lib.delivery.verifier.answers import PICTURES, Comparison, as_row
 from pipeline_lib.delivery.verifier.chosen import ChosenFace
 from pipeline_lib.delivery.verifier.verifier import Verifier, in_words
 
-NOT_SENT = ("maps", "face_a", "face_b", "png")  # as `verify --json` leaves them out
+NOT_SENT = ("maps", *PICTURES)  # as `verify --json` leaves them out
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,15 @@ def compare(opened: Opened, seen: tuple[Seen, Seen], asked: VerifyAsked) -> Comp
     return answer
 
 
+def told(opened: Opened, answer: Comparison) -> dict[str, Any]:
+    """The answer's row, with what is to be known of the model that gave it."""
+    return {**as_row(answer, explained=True), "note": opened.note}
+
+
 def as_json(opened: Opened, answer: Comparison) -> dict[str, Any]:
     """What `verify --json` prints."""
-    figures = {name: getattr(answer, name) for name in ("similarity", "threshold", "match", "probability", "error")}
-    about = {"score": opened.verifier.settings.score, "is_cosine": opened.verifier.scorer.is_cosine}
-    explained = {key: value for key, value in explained_columns(answer).items() if key not in NOT_SENT}
-    return {**figures, **about, "note": opened.note, **explained, "model": opened.name}
+    shown = {name: value for name, value in told(opened, answer).items() if name not in NOT_SENT}
+    return {**shown, "model": opened.name}
 
 
 def identify(opened: Opened, seen: Seen, gallery: Path, asked: IdentifyAsked, pictures: bool) -> Identification:

@@ -16,7 +16,9 @@ from pipeline_lib.delivery.verdict.words import (
     Verdict,
     caveats,
     chance,
+    files_in_words,
     headline,
+    model_in_words,
     scale,
     why,
 )
@@ -44,6 +46,9 @@ def as_page(verdict: Verdict, back: str | None = None) -> str:
         "why": why(verdict),
         "places": [_percent(value) for value in (verdict.similarity, verdict.threshold)] if verdict.is_cosine else None,
         "caveats": caveats(verdict),
+        "photos": None if verdict.shown is None or not verdict.photographs else _photos(verdict, verdict.shown),
+        "files": files_in_words(verdict),
+        "model": model_in_words(verdict),
         "picture": None if verdict.png is None or verdict.faces is not None else data_uri(verdict.png),
         "maps": None if verdict.faces is None or verdict.maps is None else _maps(verdict, verdict.faces, verdict.maps),
         "sums": None if sums is None else _sums(sums, verdict),
@@ -51,6 +56,18 @@ def as_page(verdict: Verdict, back: str | None = None) -> str:
         "digest": digest,
     }
     return render("verdict.html.j2", values, folder=FOLDER)
+
+
+def _photos(verdict: Verdict, shown: tuple[bytes, bytes]) -> list[dict[str, object]]:
+    """Both whole photographs, and where on them the box stands, in per cent of their sides."""
+    photos = []
+    for side, data, one in zip("ab", shown, verdict.photographs, strict=True):
+        x0, y0, x1, y1 = one["box"]
+        place = (x0 / one["width"], y0 / one["height"], (x1 - x0) / one["width"], (y1 - y0) / one["height"])
+        left, top, width, height = (f"{value:.2%}" for value in place)
+        box = f"left: {left}; top: {top}; width: {width}; height: {height}"
+        photos.append({**one, "side": side, "photo": data_uri(data, "image/jpeg"), "box": box})
+    return photos
 
 
 def _maps(verdict: Verdict, faces: tuple[bytes, bytes], maps: npt.NDArray[np.float32]) -> dict[str, object]:

@@ -34,6 +34,11 @@ class Verdict:
         faces: the two aligned faces as PNG, which come with the maps.
         png: both faces and what carried the score, or what it reacts to; None where there is no map.
         note: what else must be known about the model; may be empty.
+        warnings: what must be known of the photographs; see delivery.verifier.answers.Comparison.
+        about: which model it is (delivery.verifier.about.About); None of an earlier model.
+        photographs: of both, sha256, width, height (px), box (x0 y0 x1 y1, px) of the face that was compared, and distance from
+            the photographs of the calibration; empty of an earlier model.
+        shown: both whole photographs as JPEG.
     """
 
     name_a: str
@@ -55,6 +60,10 @@ class Verdict:
     note: str = ""
     prior: float = 0.5
     basis: str = ""
+    warnings: Sequence[str] = ()
+    about: Mapping[str, str] | None = None
+    photographs: Sequence[Mapping[str, Any]] = ()
+    shown: tuple[bytes, bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +158,7 @@ def as_text(verdict: Verdict) -> str:
     """For a terminal."""
     lines = [
         headline(verdict),
+        *(f"Mind: {text}" for text in verdict.warnings),
         "",
         f"  similarity   {verdict.similarity:6.3f}   {scale(verdict)}; a match is above the threshold {verdict.threshold:.3f}",
         f"  probability  {chance(verdict.probability):>8} that both show one person, where {beforehand(verdict.prior)}",
@@ -157,7 +167,32 @@ def as_text(verdict: Verdict) -> str:
         *([verdict.reliability] if verdict.reliability else []),
         *_areas_as_lines(area_shares(verdict.contributions)),
     ]
-    return "\n".join([*lines, "", *caveats(verdict), f"Model: {verdict.model}, score {verdict.score}"])
+    files = [f"{name}: {text}" for name, text in zip("AB", files_in_words(verdict), strict=False)]
+    return "\n".join([*lines, "", *caveats(verdict), *model_in_words(verdict), *files])
+
+
+def model_in_words(verdict: Verdict) -> list[str]:
+    """Which model answered, and what it was made from."""
+    asked = f"{verdict.model}, score {verdict.score}"
+    if verdict.about is None:
+        return [f"Model: {asked}"]
+    about = verdict.about
+    version = f" version {about['version']}" if about["version"] else ""
+    commit = f", commit {about['commit'][:12]}" if about["commit"] else ""
+    return [
+        f"Model: {about['name']}{version} ({asked}), of {about['made']}{commit}; networks: {about['networks']}",
+        f"Trained on: {about['trained_on']}",
+        f"Calibrated on: {about['calibrated_on']}",
+    ]
+
+
+def files_in_words(verdict: Verdict) -> list[str]:
+    """Name, size and digest of each photograph; empty where the model did not say."""
+    names = verdict.name_a, verdict.name_b
+    return [
+        f"{name}, {one['width']} x {one['height']} px, SHA-256 {one['sha256'] or 'none: pixels without a file'}"
+        for name, one in zip(names, verdict.photographs, strict=False)
+    ]
 
 
 def caveats(verdict: Verdict) -> list[str]:

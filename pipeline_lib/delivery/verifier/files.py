@@ -1,4 +1,5 @@
-"""A verifier on disk: settings, calibration, impostors, scorer, networks and, where the detector has some, its weights."""
+"""A verifier on disk: settings, calibration, impostors, scorer, networks, where the detector has some, its weights, and what
+the model says of itself and knows of the photographs that it was calibrated on (about, domain)."""
 
 import shutil
 from collections.abc import Mapping
@@ -7,6 +8,8 @@ from pathlib import Path
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.core.files import read_json, write_json
 from pipeline_lib.core.kinds import checked
+from pipeline_lib.delivery.verifier.about import About, write_about
+from pipeline_lib.delivery.verifier.domain import Domain, write_domain
 from pipeline_lib.matching.scores.shared.saved import save_scorer
 from pipeline_lib.matching.scores.shared.scorer import Scorer
 from pipeline_lib.matching.verification.calibration import Calibration, read_calibrations, write_calibrations
@@ -49,6 +52,8 @@ def write_verifier(
     scorer: Scorer,
     networks: Mapping[str, Path],
     detector_weights: Path | None,
+    about: About | None = None,
+    domain: Domain | None = None,
 ) -> None:
     """Write what Verifier.load reads.
 
@@ -60,6 +65,8 @@ def write_verifier(
         scorer: of that column.
         networks: folder (network.safetensors and network.json) of each network, or region, that the scorer needs.
         detector_weights: None for a detector that a package brings.
+        about: what the model says of itself.
+        domain: of the photographs of its calibration; without one no photograph is said to be unlike them.
 
     Raises:
         DataError: the scorer cannot score photographs.
@@ -70,6 +77,10 @@ def write_verifier(
     write_calibrations(folder / CALIBRATION, {settings.score: calibration})
     if impostors is not None:
         write_impostors(folder / IMPOSTORS, impostors)
+    if about is not None:
+        write_about(folder, about)
+    if domain is not None:
+        write_domain(folder, domain)
     save_scorer(folder / SCORER, scorer)
     for name, path in networks.items():
         (folder / NETWORKS / name).mkdir(parents=True)

@@ -62,7 +62,7 @@ def with_reasons(
         a, b: one face each.
         method: from methods.chosen_method.
         check: whether to add `reliability`; a sum of regions has none.
-        draw: whether to add `png`.
+        draw: whether to add `png`, which matplotlib draws.
     """
     assert answer.similarity is not None
     assert answer.match is not None
@@ -75,7 +75,7 @@ def with_reasons(
             return replace(answer, explanation=NO_MAP)
         found = region_sum.region_sum(scorer.needs.positions, parts[0])
         told = replace(answer, explanation=region_sum.WORDS, method=method)
-        return _with_pictures(told, images, found, draw, decision, "", "weighted sum")
+        return _with_pictures(told, images, found, decision, draw, score_name="weighted sum")
     vectors, mean = np.concatenate([given(a.vectors), given(b.vectors)]), scorer.mean
     patches = None if a.patches is None else np.concatenate([a.patches, given(b.patches)])
     pair = EmbeddedPair(images, vectors if mean is None else vectors - mean, patches)
@@ -90,27 +90,30 @@ def with_reasons(
     words = _in_words(method, found, None if is_whole else score) + _of_a_student(network.taught_by, found)
     told = replace(answer, explanation=words, method=method, reliability=checked)
     if is_whole:
-        return _with_pictures(told, images, found, draw, decision)
+        return _with_pictures(told, images, found, decision, draw)
     caption = f"{score} {answer.similarity:.3f}: {'match' if answer.match else 'no match'}"
-    return _with_pictures(told, images, found, draw, None, caption)
+    return _with_pictures(told, images, found, None, draw, caption)
 
 
 def _with_pictures(
     answer: Comparison,
     images: Image,
     found: Explanation,
-    draw: bool,
     decision: Decision | None,
+    draw: bool,
     caption: str = "",
     score_name: str = "cosine similarity",
 ) -> Comparison:
+    if draw:
+        answer = replace(
+            answer, png=pair_picture(images, found, decision=decision, caption=caption, score_name=score_name)
+        )
     return replace(
         answer,
         contributions=_contributions(found),
         terms=() if found.terms is None else tuple(map(tuple, found.terms.tolist())),
         maps=found.maps,
         faces=(encode_png(images[0]), encode_png(images[1])),
-        png=pair_picture(images, found, decision=decision, caption=caption, score_name=score_name) if draw else None,
     )
 
 

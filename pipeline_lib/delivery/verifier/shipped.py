@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_lib.data.faces.detection.build import make_detector
-from pipeline_lib.delivery.verifier.answers import PICTURES, explained_columns
+from pipeline_lib.delivery.verifier.about import read_about
+from pipeline_lib.delivery.verifier.answers import PICTURES, as_row
+from pipeline_lib.delivery.verifier.domain import read_domain
 from pipeline_lib.delivery.verifier.encoder import Encoder
 from pipeline_lib.delivery.verifier.files import SCORER
 from pipeline_lib.delivery.verifier.shipped_calibration import FOLDER, basis, calibration, impostors, settings
@@ -25,13 +27,13 @@ def load_shipped() -> Verifier:
         ParamsError: that package, or dlib, is not installed.
         CheckpointError: its file is another one.
     """
-    own, scorer = settings(), load_scorer(FOLDER / SCORER)
+    own, scorer = settings().model_copy(update={"note": note()}), load_scorer(FOLDER / SCORER)
     align, name = own.align, scorer.needs.network
     assert name is not None
     encoder = Encoder(scorer.needs, {name: initial_network(Spec(), 0, None).eval()}, own.embed.mirror)
     largest_only = align.several_faces == "largest"
     detector = make_detector(align.detector, None, align.min_score, align.min_face_px, largest_only=largest_only)
-    return Verifier(scorer, encoder, detector, calibration(), own, impostors())
+    return Verifier(scorer, encoder, detector, calibration(), own, impostors(), read_about(FOLDER), read_domain(FOLDER))
 
 
 def ask_shipped(a: Path, b: Path, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,11 +43,9 @@ def ask_shipped(a: Path, b: Path, params: Mapping[str, Any]) -> dict[str, Any]:
     """
     verifier = load_shipped()
     (answer,) = verifier.compare([(a, b)], explain=True, **params)
-    figures = {name: getattr(answer, name) for name in ("similarity", "threshold", "match", "probability", "error")}
-    about = {"score": verifier.settings.score, "is_cosine": verifier.scorer.is_cosine, "note": note()}
-    found = explained_columns(answer)
-    pictures = {name: None if (data := found[name]) is None else base64.b64encode(data).decode() for name in PICTURES}
-    return {**figures, **about, **found, **pictures}
+    row = as_row(answer, explained=True)
+    pictures = {name: None if (data := row[name]) is None else base64.b64encode(data).decode() for name in PICTURES}
+    return {**row, **pictures}
 
 
 def note() -> str:

@@ -2,18 +2,20 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline_lib.data.faces.align_photo import align_chosen, align_photo
 from pipeline_lib.data.faces.detection.build import make_detector
 from pipeline_lib.data.faces.detection.face import Detector, Face
 from pipeline_lib.data.faces.rejects import FaceReject
 from pipeline_lib.data.photos.photo import PhotoError, decode_photo
-from pipeline_lib.delivery.verifier.answers import Comparison
+from pipeline_lib.delivery.verifier.about import About, read_about
+from pipeline_lib.delivery.verifier.answers import Comparison, Rates
 from pipeline_lib.delivery.verifier.chosen import ChosenFace
+from pipeline_lib.delivery.verifier.domain import Domain, read_domain
 from pipeline_lib.delivery.verifier.encoder import Encoder
 from pipeline_lib.delivery.verifier.files import (
     IMPOSTORS,
@@ -25,8 +27,10 @@ from pipeline_lib.delivery.verifier.files import (
     read_settings,
 )
 from pipeline_lib.delivery.verifier.methods import AUTO, chosen_method
-from pipeline_lib.delivery.verifier.pictures_in import read_picture
+from pipeline_lib.delivery.verifier.photograph import Taken, take_in
+from pipeline_lib.delivery.verifier.pictures_in import Picture, take_picture
 from pipeline_lib.delivery.verifier.reasons import with_reasons
+from pipeline_lib.delivery.verifier.remarks import warnings_of
 from pipeline_lib.matching.scores.shared.saved import load_scorer
 from pipeline_lib.matching.scores.shared.scorer import Scorer
 from pipeline_lib.matching.verification.calibration import Calibration
@@ -45,6 +49,8 @@ class Verifier:
         calibration: of the column.
         settings: see there.
         impostors: of the column; None of a model that an earlier version registered.
+        about: what the model says of itself; None likewise.
+        domain: of the photographs that it was calibrated on; None likewise.
     """
 
     def __init__(
@@ -55,9 +61,12 @@ class Verifier:
         calibration: Calibration,
         settings: Settings,
         impostors: Impostors | None,
+        about: About | None = None,
+        domain: Domain | None = None,
     ) -> None:
         self.scorer, self.encoder, self.detector = scorer, encoder, detector
         self.calibration, self.settings, self.impostors = calibration, settings, impostors
+        self.about, self.domain = about, domain
 
     @classmethod
     def load(cls, folder: Path) -> "Verifier":
@@ -73,7 +82,8 @@ class Verifier:
         align = settings.align
         largest_only, weights = align.several_faces == "largest", detector_file(folder)
         detector = make_detector(align.detector, weights, align.min_score, align.min_face_px, largest_only=largest_only)
-        return cls(scorer, encoder, detector, calibration, settings, read_impostors(folder / IMPOSTORS))
+        known = read_impostors(folder / IMPOSTORS), read_about(folder), read_domain(folder)
+        return cls(scorer, encoder, detector, calibration, settings, *known)
 
     def compare(
         self,
@@ -98,7 +108,7 @@ class Verifier:
             check: also say whether a second method points at the same parts; embeds 98 images more a pair.
             fmr, threshold: decide at this false-match rate or threshold, not at the calibration's; at most one of them.
             calibration: in place of the verifier's own.
-            draw: an explained answer's `png`, too, which takes longer than the maps.
+            draw: also draw an explained answer's `png`, both faces and their maps, which takes longer than the maps.
 
         Returns:
             One answer a pair, in order. A pair with a picture that has no usable face, or is no picture, has `error` set
@@ -112,23 +122,17 @@ class Verifier:
         calibration = (calibration or self.calibration).deciding(fmr, threshold)
         chosen = chosen_method(method, self.encoder.whole_face)
         problems: dict[str, str] = {}
-        crops: dict[str, Image] = {}
-        keys = [(self._prepare(a, crops, problems), self._prepare(b, crops, problems)) for a, b in pairs]
+        taken: dict[str, Taken] = {}
+        keys = [
+            (self._prepare(a, taken, problems, explain), self._prepare(b, taken, problems, explain)) for a, b in pairs
+        ]
         good = {pair for pair in keys if not problems.keys() & set(pair)}
-        answers = self._compare_crops(crops, sorted(good), calibration, chosen if explain else None, check, draw)
-        return [answers.get((a, b)) or _refused(a, b, problems, calibration) for a, b in keys]
+        answers = self._compare_faces(taken, sorted(good), calibration, chosen if explain else None, check, draw)
+        return [answers.get((a, b)) or self._refused(a, b, problems, calibration) for a, b in keys]
 
     def aligned(self, data: bytes, face: Face | None = None) -> Image:
-        """The one face of an encoded photograph, or the one of them that was chosen, uint8 (112, 112, 3).
-
-        Raises:
-            PhotoError, FaceReject: there is none, or no picture; see decode_photo, align_photo.
-        """
-        photo = decode_photo(data, self.settings.max_pixels)
-        align = self.settings.align
-        if face is not None:
-            return align_chosen(photo, [face], align.several_faces, align.min_face_px)[0]
-        return align_photo(photo, self.detector, align.several_faces, align.min_face_px)[0]
+        """The one face of an encoded photograph, or the one of them that was chosen, uint8 (112, 112, 3); raises as take_in."""
+        return take_in(Picture(data, None), self.settings, self.detector, face).crop
 
     def faces(self, data: bytes) -> tuple[Image, list[Face]]:
         """An encoded photograph, uint8 (H, W, 3), and its faces that count, from left to right; see choose_face.
@@ -141,27 +145,28 @@ class Verifier:
         found = [face for face in self.detector.detect([photo])[0] if (face.box[2:] - face.box[:2]).min() >= least_px]
         return photo, sorted(found, key=lambda face: (float(face.box[0]), float(face.box[1])))
 
-    def _prepare(self, value: object, crops: dict[str, Image], problems: dict[str, str]) -> str:
-        """Align the picture's face unless its bytes were seen before; returns the key of its crop or problem."""
-        picture, face = (value.picture, value.face) if isinstance(value, ChosenFace) else (value, None)
+    def _prepare(self, value: object, taken: dict[str, Taken], problems: dict[str, str], is_shown: bool) -> str:
+        """Take the picture in unless its bytes were seen before; returns the key of what was taken in, or of its problem."""
+        value, face = (value.picture, value.face) if isinstance(value, ChosenFace) else (value, None)
         try:
-            data = read_picture(picture, self.settings.max_pixels)
+            picture = take_picture(value, self.settings.max_pixels)
         except PhotoError as error:
             key = f"unread {len(problems)}"
             problems[key] = in_words(error)
             return key
-        key = hashlib.sha256(data).hexdigest() + ("" if face is None else f" {face.box.tolist()}")
-        if key in crops or key in problems:
+        key = picture.sha256 or f"pixels {hashlib.sha256(picture.data).hexdigest()}"
+        key += "" if face is None else f" {face.box.tolist()}"
+        if key in taken or key in problems:
             return key
         try:
-            crops[key] = self.aligned(data, face)
+            taken[key] = take_in(picture, self.settings, self.detector, face, is_shown)
         except (PhotoError, FaceReject) as error:
             problems[key] = in_words(error)
         return key
 
-    def _compare_crops(
+    def _compare_faces(
         self,
-        crops: Mapping[str, Image],
+        taken: Mapping[str, Taken],
         pairs: Sequence[tuple[str, str]],
         calibration: Calibration,
         method: str | None,
@@ -170,32 +175,53 @@ class Verifier:
     ) -> dict[tuple[str, str], Comparison]:
         if not pairs:
             return {}
-        faces = self.encoder.encode(np.stack(list(crops.values())))
-        row_of = {key: row for row, key in enumerate(crops)}
+        crops = np.stack([one.crop for one in taken.values()])
+        faces = self.encoder.encode(crops)
+        distances = [None] * len(crops) if self.domain is None else self.domain.distances(crops, faces.vectors).tolist()
+        row_of = {key: row for row, key in enumerate(taken)}
         rows = np.array([[row_of[key] for key in pair] for pair in pairs], np.int64)
-        answers, basis = {}, calibration.basis
+        answers = {}
+        empty = self._empty(calibration)
         scores = self.scorer.score(faces.take(rows[:, 0]), faces.take(rows[:, 1]))
         for pair, (a, b), score in zip(pairs, rows, scores.tolist(), strict=True):
-            answer = Comparison(
-                threshold=calibration.threshold,
+            both = taken[pair[0]], taken[pair[1]]
+            photographs = both[0].photograph(distances[a]), both[1].photograph(distances[b])
+            answer = replace(
+                empty,
                 similarity=score,
                 match=bool(calibration.matches(score)),
                 probability=float(calibration.probability(score)),
                 prior=calibration.prior,
-                basis=basis,
+                basis=calibration.basis,
+                photographs=photographs,
+                warnings=warnings_of(both, photographs),
             )
             if method is not None:
-                both = faces.take(np.array([a])), faces.take(np.array([b]))
+                sides = faces.take(np.array([a])), faces.take(np.array([b]))
                 answer = with_reasons(
-                    answer, self.settings.score, self.scorer, self.encoder, *both, method, check, draw
+                    answer, self.settings.score, self.scorer, self.encoder, *sides, method, check, draw
                 )
+                shown_a, shown_b = both[0].shown, both[1].shown
+                answer = replace(answer, shown=None if shown_a is None or shown_b is None else (shown_a, shown_b))
             answers[pair] = answer
         return answers
 
+    def _empty(self, calibration: Calibration) -> Comparison:
+        """An answer before there are photographs."""
+        tail = calibration.impostors
+        missed, num_genuine = calibration.misses() or (None, None)
+        return Comparison(
+            calibration.threshold,
+            score=self.settings.score,
+            is_cosine=self.scorer.is_cosine,
+            note=self.settings.note,
+            about=self.about,
+            rates=Rates(tail.above(calibration.threshold), tail.num_pairs, missed, num_genuine),
+        )
 
-def _refused(a: str, b: str, problems: Mapping[str, str], calibration: Calibration) -> Comparison:
-    errors = [f"image_{side}: {problems[key]}" for side, key in (("a", a), ("b", b)) if key in problems]
-    return Comparison(calibration.threshold, error="; ".join(errors))
+    def _refused(self, a: str, b: str, problems: Mapping[str, str], calibration: Calibration) -> Comparison:
+        errors = [f"image_{side}: {problems[key]}" for side, key in (("a", a), ("b", b)) if key in problems]
+        return replace(self._empty(calibration), error="; ".join(errors))
 
 
 def in_words(error: PhotoError | FaceReject) -> str:

@@ -30,7 +30,8 @@ class Calibration:
     P is 1/2 at the threshold, so a match has more and no match has at most that (fit_calibration says what holds at slope 0).
     It holds where a share `prior` of the pairs is genuine beforehand: a stricter threshold is the one for rarer genuine pairs.
     `protocol`, `num_pairs`, `auc` and `accuracy` (at the threshold, on the fitted pairs) say what it was fitted on, `decided_by`
-    how the threshold was chosen, `impostors` what it lets through.
+    how the threshold was chosen, `impostors` what it lets through, `genuine` what it refuses of pairs of one person: the table of
+    their negated scores, None of a calibration that an earlier version fitted.
     """
 
     threshold: float
@@ -44,6 +45,7 @@ class Calibration:
     decided_by: str
     impostors: ImpostorScores
     points: Points = ()
+    genuine: ImpostorScores | None = None
 
     def rise(self, scores: npt.ArrayLike) -> Doubles:
         """What the log odds owe to the score, float64, of scores of any shape: strictly rising unless the slope is 0."""
@@ -69,7 +71,7 @@ class Calibration:
 
     @property
     def basis(self) -> str:
-        """How the threshold was chosen and what it lets through, in a sentence."""
+        """How the threshold was chosen, what it lets through and what it refuses, in a sentence."""
         tail = self.impostors
         wrong = tail.above(self.threshold)
         rate, bound = tail.rates(self.threshold)
@@ -77,8 +79,25 @@ class Calibration:
         return (
             f"The threshold was set by {self.decided_by}: {at_most}{wrong:,} of {tail.num_pairs:,} pairs of two people "
             f"({self.protocol}) are above it, {rate:.2%}; the rate on others like them is below {bound:.2%} (95 % sure, were the "
-            "pairs independent)."
+            f"pairs independent).{self._misses_in_words()}"
         )
+
+    def misses(self) -> tuple[int, int] | None:
+        """How many pairs of one person the threshold refuses, at most, and how many there are; None where that was not kept."""
+        if self.genuine is None:
+            return None
+        return self.genuine.above(self._negated), self.genuine.num_pairs
+
+    @property
+    def _negated(self) -> float:
+        return -float(np.nextafter(self.threshold, np.inf))  # what is at the threshold is refused, too
+
+    def _misses_in_words(self) -> str:
+        missed, num = self.misses() or (0, 0)
+        if self.genuine is None:
+            return ""
+        at_most = "" if self._negated in self.genuine.thresholds else "at most "
+        return f" Of {num:,} pairs of one person {at_most}{missed:,} are not above it, {missed / num:.2%}."
 
     def at_threshold(self, threshold: float, decided_by: str = "you") -> "Calibration":
         """The same evidence with another threshold, and the prior at which P is 1/2 there.
@@ -159,7 +178,18 @@ def fit_calibration(
     roc, tail = roc_curve(values, labels), impostor_scores(values[~labels])
     share = float(labels.mean())
     found = Calibration(
-        threshold, slope, intercept, protocol, len(values), area_under(roc), 0.0, share, "even odds", tail, points
+        threshold,
+        slope,
+        intercept,
+        protocol,
+        len(values),
+        area_under(roc),
+        0.0,
+        share,
+        "even odds",
+        tail,
+        points,
+        impostor_scores(-values[labels]),
     )
     if slope and decide != "even_odds":
         if isinstance(decide, Fmr):
@@ -190,7 +220,11 @@ def read_calibrations(path: Path) -> dict[str, Calibration]:
 
 
 def _calibration(fields: Mapping[str, Any]) -> Calibration:
-    table = fields["impostors"]
-    columns = {name: tuple(table[name]) for name in ("false_matches", "thresholds")}
     points = tuple((float(score), float(log_odds)) for score, log_odds in fields.get("points", ()))  # none of old ones
-    return Calibration(**{**fields, "impostors": ImpostorScores(**{**table, **columns}), "points": points})
+    genuine = fields.get("genuine")
+    tables = {"impostors": _table(fields["impostors"]), "genuine": None if genuine is None else _table(genuine)}
+    return Calibration(**{**fields, **tables, "points": points})
+
+
+def _table(fields: Mapping[str, Any]) -> ImpostorScores:
+    return ImpostorScores(**{**fields, **{name: tuple(fields[name]) for name in ("false_matches", "thresholds")}})

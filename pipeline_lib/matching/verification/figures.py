@@ -128,6 +128,18 @@ def flat_metrics(metrics: Metrics) -> dict[str, float]:
     }
 
 
+def best_scores(metrics: Metrics) -> tuple[dict[str, float], dict[str, str]]:
+    """Of each protocol that has AUCs the score with the highest one: its figures as flat_metrics has them, without the score's
+    name, so that rebuilds have the same keys; and the score's name."""
+    best = {
+        protocol: max((name for name in by_score if "auc" in by_score[name]), key=lambda name: by_score[name]["auc"])
+        for protocol, by_score in metrics.items()
+        if any("auc" in figures for figures in by_score.values())
+    }
+    flat = flat_metrics({protocol: {"best": metrics[protocol][score]} for protocol, score in best.items()})
+    return {key.replace("/best/", "/"): value for key, value in flat.items()}, best
+
+
 def _numpy(table: pa.Table, column: str) -> npt.NDArray[Any]:
     values: npt.NDArray[Any] = table[column].to_numpy()
     return values

@@ -49,7 +49,6 @@ def kinds(package: str) -> list[str]:
     return [f"{package}.{name}" for name in kind_names(package)]
 
 
-EXPLAINED = ("score", "is_cosine", "note", *answers.EXPLAINED)
 # Distribution names of what the model's code imports, where they differ from the module's.
 DISTRIBUTIONS = {
     "cv2": "opencv-python-headless",
@@ -97,8 +96,8 @@ def test_model_answers_in_another_process_and_folder(workplace: Path, tmp_path_f
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout.splitlines()[-1])
     assert str(workplace / "mlartifacts") in answer["code"][0]  # the model's own copy of the code
-    assert answer["columns"] == ["similarity", "threshold", "match", "probability", "error"]
-    assert answer["explained_columns"] == [*answer["columns"], *EXPLAINED]
+    assert answer["columns"] == ["similarity", "threshold", "match", "probability", "error", "warnings"]
+    assert answer["explained_columns"] == [*answer["columns"], *answers.EXPLAINED]
     first = answer["similarity"][0]
     assert answer["similarity"][:3] == [first] * 3
     assert answer["error"][:3] == [None] * 3

@@ -137,6 +137,29 @@ def test_a_score_that_is_not_the_sum_has_no_threshold_among_the_sums() -> None:
     assert "dashed line" not in text
 
 
+def test_both_whole_photographs_with_the_box_and_what_the_answer_rests_on() -> None:
+    photographs = [
+        {"sha256": "a" * 64, "width": 200, "height": 100, "box": [20, 10, 120, 60], "distance": 0.5},
+        {"sha256": None, "width": 50, "height": 80, "box": [0, 0, 50, 80], "distance": 1.5},
+    ]
+    about = {"name": "m", "version": "3", "made": "2026-01-31", "commit": "c" * 40}
+    about |= {"networks": "n (iresnet)", "trained_on": "<faces>", "calibrated_on": "pairs"}
+    more = {"photographs": photographs, "shown": (FACE, FACE), "about": about, "warnings": ["B is <unlike>."]}
+    text = as_page(explained(**more))
+    assert 'style="left: 10.00%; top: 10.00%; width: 50.00%; height: 50.00%"' in text
+    assert 'style="left: 0.00%; top: 0.00%; width: 100.00%; height: 100.00%"' in text
+    assert len(Page(text).images) == 6
+    for said in (
+        "B is &lt;unlike&gt;.",
+        "m version 3",
+        "2026-01-31",
+        "&lt;faces&gt;",
+        "a" * 64,
+        "pixels without a file",
+    ):
+        assert said in text
+
+
 def test_an_earlier_model_s_answer_is_a_page_with_its_picture() -> None:
     old = {
         key: value for key, value in vars(explained()).items() if key not in ("terms", "maps", "faces", "reliability")

@@ -56,6 +56,15 @@ def test_a_text_is_no_path_and_tells_nothing_of_a_file(tmp_path: Path, monkeypat
     assert read_picture(Path("secret"), MAX_PIXELS) == secret
 
 
+def test_base64_of_either_alphabet() -> None:
+    data = bytes([0xFB, 0xEF, 0xBE, 0xFF])
+    for text in ("++++/w==", "----_w==", "----_w"):
+        assert read_picture(text, MAX_PIXELS) == data
+    for text in ("++--/w==", "++++/w"):  # of both, and of the usual one without its padding
+        with pytest.raises(PhotoError):
+            read_picture(text, MAX_PIXELS)
+
+
 def test_pipe_and_oversized_file_are_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(PhotoError):

@@ -1,6 +1,7 @@
 """Threshold and curve, logistic or isotonic, on validation pairs."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -130,13 +131,16 @@ def test_round_trip_and_damaged_files(tmp_path):
     assert read_calibrations(path) == {"cosine:net": found}
     fields = json.loads(path.read_text())["cosine:net"]
     figures = {"threshold", "slope", "intercept", "protocol", "num_pairs", "auc", "accuracy", "prior"}
-    assert set(fields) == figures | {"decided_by", "impostors", "points"}
+    assert set(fields) == figures | {"decided_by", "impostors", "points", "genuine"}
     stepped = fit_calibration(*drawn(), "val", kind="isotonic")
     write_calibrations(path, {"cosine:net": stepped})
     assert read_calibrations(path) == {"cosine:net": stepped}
-    del fields["points"]  # of an earlier version
+    del fields["points"], fields["genuine"]  # of an earlier version
     path.write_text(json.dumps({"cosine:net": fields}))
-    assert read_calibrations(path) == {"cosine:net": found}
+    old = read_calibrations(path)["cosine:net"]
+    assert old == replace(found, genuine=None)
+    assert old.misses() is None
+    assert "pairs of one person" not in old.basis
     for damaged in ('{"cosine:net": {"threshold": 1}}', "[1]"):
         path.write_text(damaged)
         with pytest.raises(DataError, match="other keys"):
@@ -207,6 +211,18 @@ def test_a_count_between_two_kept_scores_is_told_as_at_most():
     kept = found.impostors.thresholds
     between = found.at_threshold((kept[-1] + kept[-2]) / 2)
     above = int(np.sum(scores[~genuine] > between.threshold))
-    assert "at most" not in found.basis
+    assert "at most" not in found.basis.partition(" Of ")[0]
     assert f"at most {between.impostors.above(between.threshold)} of 200 pairs" in between.basis
     assert above < between.impostors.above(between.threshold)
+
+
+def test_refused_pairs_of_one_person_are_counted():
+    scores, genuine = drawn()
+    found = fit_calibration(scores, genuine, "val")
+    for threshold in np.sort(scores[genuine])[[0, 1, 5, 40, 99]]:  # a score at the threshold is refused
+        missed, num = found.at_threshold(float(threshold)).misses()
+        exact = int(np.sum(scores[genuine] <= threshold))
+        assert num == 200
+        assert exact <= missed <= max(exact + 1, 1.15 * exact)  # the table has 20 steps a decade
+    assert found.at_threshold(-9.0).misses() == (0, 200)
+    assert f"Of 200 pairs of one person at most {found.misses()[0]} are not above it" in found.basis

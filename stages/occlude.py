@@ -7,9 +7,12 @@ import pyarrow.compute as pc
 import typer
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.core.files import atomic_dir
+from pipeline_lib.core.files import atomic_dir, atomic_file
 from pipeline_lib.core.tables import read_table, write_table
+from pipeline_lib.data.occlusion.contact_sheet import draw_sheet
 from pipeline_lib.data.occlusion.occluded_set import write_occluded_set
+from pipeline_lib.data.occlusion.template import load_templates
+from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.params.load import read_section
 from pipeline_lib.params.machine import load_machine
 from pipeline_lib.params.occlude import Occlude
@@ -30,12 +33,15 @@ def main(
     inputs = {"manifest": manifest, "aligned_shards": aligned / "shards", "aligned_index": aligned / "index.parquet"}
     with stage_run("occlude", params={"occlude": occlude.model_dump()}, inputs=inputs) as run:
         profiles = profiles_of_test(manifest) if occlude.profile_queries else frozenset()
+        templates = load_templates(Path(occlude.templates), occlude.kinds)
         with atomic_dir(out / "shards") as partial:
             index, occlusions = write_occluded_set(
-                aligned, partial, occlude, machine.num_workers, machine.dask, profiles
+                aligned, partial, occlude, machine.num_workers, machine.dask, profiles, templates
             )
         write_table(out / "index.parquet", index, SHARD_INDEX)
         write_table(out / "occlusions.parquet", occlusions, OCCLUSIONS)
+        with atomic_file(out / "contact_sheet.png") as path:
+            path.write_bytes(encode_png(draw_sheet(aligned, occlude, profiles, templates)))
         purposes = occlusions["purpose"].to_pylist()
         run.log_metrics({f"num_{purpose}": purposes.count(purpose) for purpose in ("train", "query")})
 

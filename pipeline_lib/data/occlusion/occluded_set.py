@@ -3,10 +3,12 @@ they are, the test photographs that show a profile.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +17,12 @@ from pipeline_lib.core.parallel import map_batches
 from pipeline_lib.core.progress import track
 from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.data.occlusion.draw import Drawing, draw_occlusions, query_images, training_kind
+from pipeline_lib.data.occlusion.patch_swap import CHANGED, encode_changed, strangers_of, swap_patches
+from pipeline_lib.data.occlusion.template import Template
 from pipeline_lib.data.shards.aligned import AlignedBatch, AlignedRow, aligned_batches
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
-from pipeline_lib.params.occlude import Occlude
+from pipeline_lib.params.occlude import PATCH_SWAP, Occlude
 from pipeline_lib.schemas.manifest import PROFILE
 from pipeline_lib.schemas.occlusions import OCCLUSIONS
 
@@ -26,12 +30,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-Planned = tuple[AlignedBatch, list[list[str]]]
+class Planned(NamedTuple):
+    """A batch of aligned images, the kinds that each gets, and by image id whose squares a patch swap takes."""
+
+    batch: AlignedBatch
+    kinds: list[list[str]]
+    strangers: dict[str, AlignedBatch]
 
 
 @dataclass(frozen=True)
 class Occluded:
-    """One occluded image, or a profile: `png` its bytes, landmarks (5, 2) where they are now, `drawn` JSON."""
+    """One occluded image, or a profile: `png` its bytes, landmarks (5, 2) where they are now, `drawn` JSON, and of a patch swap
+    `changed`, see patch_swap.CHANGED.
+    """
 
     row: AlignedRow
     kind: str
@@ -39,6 +50,7 @@ class Occluded:
     png: bytes
     landmarks: npt.NDArray[np.float32]
     drawn: str
+    changed: bytes | None = None
 
     @property
     def key(self) -> str:
@@ -46,13 +58,14 @@ class Occluded:
         return f"{self.row.image_id}+{self.kind}"
 
     def write(self, writer: ShardWriter) -> dict[str, object]:
-        """Append it to a shard set, members png and json; returns its row of schemas.occlusions.OCCLUSIONS."""
+        """Append it to a shard set, members png, json and perhaps changed.png; returns its row of OCCLUSIONS."""
         row = self.row
         who = {"image_id": row.image_id, "identity": row.identity, "split": row.split}
         about = {"kind": self.kind, "purpose": self.purpose}
         found = {"landmarks": self.landmarks.tolist(), "score": row.score}
         text = json.dumps(who | about | found, sort_keys=True).encode()
-        writer.write(self.key, {"png": self.png, "json": text}, **who, landmarks=self.landmarks, score=row.score)
+        members = {"png": self.png, "json": text} | ({} if self.changed is None else {CHANGED: self.changed})
+        writer.write(self.key, members, **who, landmarks=self.landmarks, score=row.score)
         return {"key": self.key, "image_id": row.image_id, **about, "drawn": self.drawn}
 
 
@@ -63,12 +76,13 @@ def write_occluded_set(
     num_workers: int,
     scheduler: str | None = None,
     profiles: frozenset[str] = frozenset(),
+    templates: Mapping[str, Template] = MappingProxyType({}),
 ) -> tuple["pa.Table", "pa.Table"]:
     """Draw all planned occlusions on Dask workers and write `out/occluded-NNNNNN.tar`.
 
-    Members: png, and json with image_id, identity, split, kind, purpose, landmarks, score. The order is that of the
-    aligned index, then of the kinds, and each drawing has its own random generator: the bytes depend on neither the
-    number of workers nor which was first.
+    Members: png, and json with image_id, identity, split, kind, purpose, landmarks, score; of patch swaps also changed.png
+    (patch_swap.CHANGED). The order is that of the aligned index, then of the kinds, and each drawing has its own random
+    generator: the bytes depend on neither the number of workers nor which was first.
 
     Args:
         aligned: the align stage's folder.
@@ -76,6 +90,7 @@ def write_occluded_set(
         occlude: what to draw, see planned_batches.
         num_workers, scheduler: see core.parallel.map_batches.
         profiles: image ids of the test photographs that are queries of kind profile.
+        templates: those that occlude.kinds name.
 
     Returns:
         The shard index (schemas.shard_index.SHARD_INDEX) and what was drawn (schemas.occlusions.OCCLUSIONS).
@@ -86,7 +101,9 @@ def write_occluded_set(
     planned = planned_batches(aligned, occlude, profiles)
     rows: list[dict[str, object]] = []
     with ShardWriter(out, "occluded", occlude.images_per_shard) as writer:
-        done = map_batches(partial(occlude_batch, occlude=occlude), planned, num_workers, scheduler)
+        done = map_batches(
+            partial(occlude_batch, occlude=occlude, templates=templates), planned, num_workers, scheduler
+        )
         for occluded_images in track(done, "occlusion batches", total=len(planned)):
             rows += [occluded.write(writer) for occluded in occluded_images]
     return writer.index(), table_from_rows(rows, OCCLUSIONS)
@@ -112,15 +129,41 @@ def planned_batches(aligned: Path, occlude: Occlude, profiles: frozenset[str] = 
             return list(occlude.kinds)
         if split == "test":
             return [PROFILE] if image_id in profiles else []
-        kind = training_kind(occlude.seed, image_id, list(occlude.kinds), occlude.train_share)
+        kind = training_kind(occlude.seed, image_id, occlude.training_kinds, occlude.train_share)
         return [] if kind is None else [kind]
 
-    return [(batch, [kinds_of(*who) for who in ids]) for batch, ids in zip(batches, whose, strict=True)]
+    swapped = _strangers(batches, profiles, queries if PATCH_SWAP in occlude.kinds else frozenset(), occlude.seed)
+    return [
+        Planned(
+            batch,
+            [kinds_of(*who) for who in ids],
+            {image_id: swapped[image_id] for image_id, _ in ids if image_id in swapped},
+        )
+        for batch, ids in zip(batches, whose, strict=True)
+    ]
 
 
-def occlude_batch(planned: Planned, occlude: Occlude) -> list[Occluded]:
+def _strangers(
+    batches: list[AlignedBatch], profiles: frozenset[str], queries: frozenset[str], seed: int
+) -> dict[str, AlignedBatch]:
+    """Of each query that is swapped the stranger's image, a batch of one; strangers are test images, and no profiles."""
+    if not queries:
+        return {}
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    index = pa.concat_tables([batch.index for batch in batches]).combine_chunks()
+    others = pc.invert(pc.is_in(index["image_id"], value_set=pa.array(sorted(profiles), pa.string())))
+    images = index.filter(pc.and_(pc.equal(index["split"], "test"), others)).combine_chunks()
+    shards = batches[0].shards
+    return {
+        query: AlignedBatch(shards, images.take([row])) for query, row in strangers_of(images, queries, seed).items()
+    }
+
+
+def occlude_batch(planned: Planned, occlude: Occlude, templates: Mapping[str, Template]) -> list[Occluded]:
     """All occlusions of a batch's images, in order; images that get none are not read."""
-    batch, kinds_of_rows = planned
+    batch, kinds_of_rows, strangers = planned
     reader = batch.reader()
     done = []
     for i, (row, kinds) in enumerate(zip(batch.rows(), kinds_of_rows, strict=True)):
@@ -128,12 +171,18 @@ def occlude_batch(planned: Planned, occlude: Occlude) -> list[Occluded]:
             continue
         image = batch.image(reader, i)
         for kind in kinds:
-            drawing = (
-                Drawing(image, row.landmarks, {"kind": PROFILE})
-                if kind == PROFILE
-                else draw_occlusions(image, row.landmarks, kind, occlude.seed, row.image_id, occlude.crop_share)
-            )
+            if kind == PROFILE:
+                drawing = Drawing(image, row.landmarks, {"kind": PROFILE})
+            elif kind == PATCH_SWAP:
+                stranger = strangers[row.image_id]
+                [other] = stranger.rows()
+                face = stranger.image(stranger.reader(), 0)
+                drawing = swap_patches(image, row.landmarks, face, other.image_id, occlude.seed, row.image_id)
+            else:
+                settings = (occlude.seed, row.image_id, occlude.crop_share, templates)
+                drawing = draw_occlusions(image, row.landmarks, kind, *settings)
             purpose = "train" if row.split == "train" else "query"
             text = json.dumps(drawing.drawn, sort_keys=True, allow_nan=False)
-            done.append(Occluded(row, kind, purpose, encode_png(drawing.image), drawing.landmarks, text))
+            changed = None if drawing.changed is None else encode_changed(drawing.changed)
+            done.append(Occluded(row, kind, purpose, encode_png(drawing.image), drawing.landmarks, text, changed))
     return done

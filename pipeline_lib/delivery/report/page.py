@@ -1,6 +1,7 @@
 """The report of a rebuild: one self-contained page, a chapter for everything that the rebuild left."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -9,8 +10,15 @@ from pipeline_lib.delivery.report.chapter import About, chapters_of
 from pipeline_lib.delivery.report.html import render
 
 
-def build_page(data: Path, about: About) -> str:
-    """The page's HTML.
+class Report(NamedTuple):
+    """The page's HTML, and by name what else lies beside it."""
+
+    page: str
+    beside: dict[str, str]
+
+
+def build_report(data: Path, about: About) -> Report:
+    """The page, and the files that chapters give beside it (`beside`, which few have).
 
     Args:
         data: the folder that the stages wrote to; chapters whose files it lacks are left out.
@@ -19,13 +27,17 @@ def build_page(data: Path, about: About) -> str:
         DataError: a file is missing that another one promises, or is damaged; or there is nothing at all to show.
     """
     chapters = chapters_of(data)
-    found = {name: chapter.read(data) for name, chapter in chapters.items()}
+    read = {name: chapter.read(data) for name, chapter in chapters.items()}
+    found = {name: one for name, one in read.items() if one is not None}
+    if not found:
+        raise DataError("There is nothing to report; run the stages before.", where=data)
     shown = [
         # Escaped by its own template.
-        (name, chapter.TITLE, Markup(render(f"chapters/{name}.html.j2", chapter.show(found[name], about))))
-        for name, chapter in chapters.items()
-        if found[name] is not None
+        (name, chapters[name].TITLE, Markup(render(f"chapters/{name}.html.j2", chapters[name].show(one, about))))
+        for name, one in found.items()
     ]
-    if not shown:
-        raise DataError("There is nothing to report; run the stages before.", where=data)
-    return render("report.html.j2", {"chapters": shown})
+    beside: dict[str, str] = {}
+    for name, one in found.items():
+        if hasattr(chapters[name], "beside"):
+            beside |= chapters[name].beside(one, about)
+    return Report(render("report.html.j2", {"chapters": shown}), beside)

@@ -31,6 +31,7 @@ from pipeline_lib.networks.training import side_by_side
 from pipeline_lib.networks.training.labelled_images import training_faces, training_regions
 from pipeline_lib.networks.training.loop import train_networks
 from pipeline_lib.networks.training.trainee import Trainee, new_trainee
+from pipeline_lib.params.shards import Shards
 
 SIZE_PX, MARGIN_PX, BATCH_SIZE = 28, 5, 16
 NUM_IDENTITIES = 16
@@ -80,7 +81,7 @@ def measure(width: float, regions: list[Region], num_steps: int, repeats: int) -
         for region in regions:
             patches = folder / "patches" / region.name
             patches.mkdir(parents=True)
-            write_patch_set(folder / "align", patches, region, MARGIN_PX, images_per_shard=1000, num_workers=0)
+            write_patch_set(folder / "align", patches, region, MARGIN_PX, Shards(), num_workers=0)
         for _ in range(repeats + 1):
             for contender, train in CONTENDERS.items():
                 trainees = fresh_trainees(regions, width)

@@ -174,8 +174,7 @@ def occlusions_planned(data: Path) -> None:
     from pipeline_lib.params.occlude import Occlude
 
     occlude = Occlude(
-        kinds=["mask_cloth", "sunglasses", "crop"], train_share=0.3, max_query_images=2000, crop_share=0.7,
-        images_per_shard=1000, seed=1,
+        kinds=["mask_cloth", "sunglasses", "crop"], train_share=0.3, max_query_images=2000, crop_share=0.7, seed=1,
     )  # fmt: skip
     planned_batches(data / "train", occlude)
 

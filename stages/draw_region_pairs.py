@@ -6,12 +6,12 @@ from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import typer
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import read_table, write_table
 from pipeline_lib.core.texts import Texts
+from pipeline_lib.data.shards.images import is_image
 from pipeline_lib.data.sources.shared.training_pairs import draw_training_pairs
 from pipeline_lib.params.load import read_entry
 from pipeline_lib.params.regions import RegionWeights
@@ -37,7 +37,7 @@ def main(
     logged = {"regions": {"weights": {weights: used}}}
     with stage_run(f"draw_region_pairs@{weights}", params=logged, inputs={"aligned_index": index}) as run:
         images = read_table(index, SHARD_INDEX)
-        images = images.filter(pc.equal(images["member"], "png"))
+        images = images.filter(is_image(images))
         image_ids, identities, splits = (Texts(images[column]) for column in ("image_id", "identity", "split"))
         num_folds, rng = section.num_cross_validation_folds, np.random.default_rng(section.seed)
         drawn = image_ids, identities, splits, section.num_pairs, num_folds, rng

@@ -16,6 +16,7 @@ from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.params.load import read_section
 from pipeline_lib.params.machine import load_machine
 from pipeline_lib.params.occlude import Occlude
+from pipeline_lib.params.shards import Shards
 from pipeline_lib.schemas.manifest import MANIFEST, PROFILE
 from pipeline_lib.schemas.occlusions import OCCLUSIONS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
@@ -29,14 +30,16 @@ def main(
     out: Annotated[Path, typer.Option()],
 ) -> None:
     """Occlude a share of the training images, and test images in every kind."""
-    occlude, machine = read_section("occlude", Occlude), load_machine()
+    occlude, shards, machine = read_section("occlude", Occlude), read_section("shards", Shards), load_machine()
     inputs = {"manifest": manifest, "aligned_shards": aligned / "shards", "aligned_index": aligned / "index.parquet"}
-    with stage_run("occlude", params={"occlude": occlude.model_dump()}, inputs=inputs) as run:
+    with stage_run(
+        "occlude", params={"occlude": occlude.model_dump(), "shards": shards.model_dump()}, inputs=inputs
+    ) as run:
         profiles = profiles_of_test(manifest) if occlude.profile_queries else frozenset()
         templates = load_templates(Path(occlude.templates), occlude.kinds)
         with atomic_dir(out / "shards") as partial:
             index, occlusions = write_occluded_set(
-                aligned, partial, occlude, machine.num_workers, machine.dask, profiles, templates
+                aligned, partial, occlude, shards, machine.num_workers, machine.dask, profiles, templates
             )
         write_table(out / "index.parquet", index, SHARD_INDEX)
         write_table(out / "occlusions.parquet", occlusions, OCCLUSIONS)

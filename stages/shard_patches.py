@@ -11,6 +11,7 @@ from pipeline_lib.data.patches.patch_set import write_patch_set
 from pipeline_lib.params.load import read_section
 from pipeline_lib.params.machine import load_machine
 from pipeline_lib.params.regions import Regions
+from pipeline_lib.params.shards import Shards
 from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 
@@ -21,10 +22,12 @@ def main(
     out: Annotated[Path, typer.Option()],
 ) -> None:
     """Cut the patches of `position` with their margin from the aligned training images."""
-    section, region = read_section("regions", Regions), parse_region(position)
-    used = section.model_dump(include={"margin_px", "images_per_shard"})
+    section, shards, region = read_section("regions", Regions), read_section("shards", Shards), parse_region(position)
+    used = section.model_dump(include={"margin_px"})
     inputs = {"aligned_shards": aligned / "shards", "aligned_index": aligned / "index.parquet"}
-    with stage_run(f"shard_patches@{position}", params={"regions": used}, inputs=inputs) as run:
+    with stage_run(
+        f"shard_patches@{position}", params={"regions": used, "shards": shards.model_dump()}, inputs=inputs
+    ) as run:
         machine = load_machine()
         with atomic_dir(out) as partial:
             num_images = write_patch_set(
@@ -32,7 +35,7 @@ def main(
                 partial,
                 region,
                 section.margin_px,
-                section.images_per_shard,
+                shards,
                 machine.num_workers,
                 machine.dask,
             )

@@ -17,7 +17,6 @@ class Align(Section):
     min_score: float
     min_face_px: Positive
     several_faces: Literal["reject", "largest", "centre"]
-    images_per_shard: Positive
     max_reject_share: Share
 
     @property

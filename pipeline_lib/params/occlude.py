@@ -60,7 +60,6 @@ class Occlude(Section):
     profile_queries: bool = False
     train_share: Share
     crop_share: Annotated[float, Field(gt=0.0, le=1.0)]
-    images_per_shard: Positive
     templates: str = NO_FILE
     seed: int
 

@@ -58,7 +58,6 @@ class Regions(Section):
 
     network: Network | None = None
     margin_px: NonNegative = 5
-    images_per_shard: Positive = 1000
     alone: dict[str, Alone] = {}
     groups: dict[Name, Annotated[list[str], Field(min_length=1)]] = {}
     weights: dict[Name, RegionWeights] = {}

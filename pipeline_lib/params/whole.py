@@ -26,6 +26,7 @@ from pipeline_lib.params.report import Report
 from pipeline_lib.params.rerank import Rerank
 from pipeline_lib.params.scores import Score
 from pipeline_lib.params.section import NONE, Name, Section
+from pipeline_lib.params.shards import Shards
 from pipeline_lib.params.teachers import TeacherEntry
 from pipeline_lib.params.train import Train
 from pipeline_lib.params.verify import Verify
@@ -39,6 +40,7 @@ class Params(Section):
 
     ingest: Ingest
     synthetic: Synthetic
+    shards: Shards = Shards()
     align: Align
     occlude: Occlude
     train: Train

@@ -5,7 +5,8 @@ import pyarrow as pa
 from pipeline_lib.schemas.landmarks import LANDMARKS
 
 # One row a member of a shard set; `offset` and `size` give the member's bytes inside the tar. `key` is the WebDataset key,
-# `member` what follows its first dot ("png"). `landmarks` in pixels of the aligned 112x112 image, `score` the detector's.
+# `member` what follows its first dot ("png" or "jpg", "json"). `landmarks` in pixels of the aligned 112x112 image, `score` the
+# detector's.
 SHARD_INDEX = pa.schema(
     [
         ("key", pa.string()),

@@ -33,6 +33,7 @@ DECISIVE_PACKAGES = {
     "PIL": "pillow",
     "pyarrow": "pyarrow",
     "scipy": "scipy",
+    "simplejpeg": "simplejpeg",
     "sklearn": "scikit-learn",
     "torch": "torch",
 }

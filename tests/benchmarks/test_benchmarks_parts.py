@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import common, cuda_step
 from benchmarks.train_step import group
 from pipeline_lib.core.world import World
-from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.data.shards.images import decode_image
 from pipeline_lib.networks.backbones.iresnet import IResNet, Spec
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.training.data import Batch
@@ -104,7 +104,7 @@ def test_faces_are_read_back_and_as_large_as_photographs(tmp_path: Path) -> None
     assert (len(dataset), dataset.classes) == (6, ("person00000", "person00001"))
     png = dataset.readers[0].read(0)
     assert 15_000 < len(png) < 30_000
-    assert decode_png(png).std() > 10
+    assert decode_image(png).std() > 10
 
 
 def test_ratios_are_of_pairs() -> None:

@@ -42,7 +42,7 @@ PARAMS: dict[str, Any] = {
         "seed": 5,
     },
     "align": {
-        "detector": "dlib", "min_score": 0.0, "min_face_px": 40, "several_faces": "largest", "images_per_shard": 100,
+        "detector": "dlib", "min_score": 0.0, "min_face_px": 40, "several_faces": "largest",
         "max_reject_share": 0.5,
     },
     "networks": {name: {**keys, **UNTRAINED} for name, keys in KEYS.items()},

@@ -27,9 +27,7 @@ THRESHOLD = 0.3
 TAIL = impostor_scores([0.45 - 0.1 * rank for rank in range(10)])
 CALIBRATION = Calibration(THRESHOLD, 10.0, -3.0, "val", 10, 0.9, 0.8, 0.5, "even odds", TAIL)
 IMPOSTORS = Impostors(1000, (0, 10, 500), (0.9, 0.5, -0.2), 50, 50)
-ALIGN = Align(
-    detector="dlib", min_score=0.0, min_face_px=40, several_faces="reject", images_per_shard=1, max_reject_share=0.0
-)
+ALIGN = Align(detector="dlib", min_score=0.0, min_face_px=40, several_faces="reject", max_reject_share=0.0)
 RNG = np.random.default_rng(3)
 SCORERS: dict[str, Scorer] = {
     "cosine:rrfnet": Cosine("rrfnet"),

@@ -15,7 +15,7 @@ import yaml
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.core.files import read_json
 from pipeline_lib.core.tables import read_table, table_from_rows, write_table
-from pipeline_lib.data.shards.images import decode_png, encode_png
+from pipeline_lib.data.shards.images import decode_image, encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.networks.backbones.shared.checkpoints import load_network, save_network
 from pipeline_lib.networks.embedding.extract import embed_images
@@ -185,7 +185,7 @@ def test_pictures_are_of_genuine_and_then_of_impostor_pairs(own, floor):
     for folder in (own, floor):
         names = sorted(path.name for path in (folder / "pictures").iterdir())
         assert names == ["00_genuine.png", "01_genuine.png", "02_impostor.png"]
-    with_terms, without = (decode_png((folder / "pictures" / names[0]).read_bytes()) for folder in (own, floor))
+    with_terms, without = (decode_image((folder / "pictures" / names[0]).read_bytes()) for folder in (own, floor))
     assert with_terms.shape[0] > 1.5 * without.shape[0]
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pipeline_lib.core.geometry import FACE_PX
 from pipeline_lib.data.occlusion.occluded_set import occlude_batch, planned_batches
 from pipeline_lib.data.occlusion.template import Template
-from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.data.shards.images import decode_image
 from pipeline_lib.params.occlude import Occlude
 
 MOST_FACES = 8
@@ -30,13 +30,12 @@ def draw_sheet(
     rows: dict[str, list[npt.NDArray[np.uint8]]] = {name: [] for name in ("as they are", *occlude.kinds)}
     for planned in planned_batches(aligned, few, profiles):
         reader = planned.batch.reader()
-        drawn = occlude_batch(
-            planned._replace(kinds=[own if own == few.kinds else [] for own in planned.kinds]), few, templates
-        )
+        queries = planned._replace(kinds=[own if own == few.kinds else [] for own in planned.kinds])
+        drawn = occlude_batch(queries, few, templates, "png")
         places = [place for place, own in enumerate(planned.kinds) if own == few.kinds and own]
         rows["as they are"] += [planned.batch.image(reader, place) for place in places]
         for one in drawn:
-            rows[one.kind].append(decode_png(one.png))
+            rows[one.kind].append(decode_image(one.data))
     return contact_sheet(rows)
 
 

@@ -3,6 +3,7 @@
 import colorsys
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline_lib.data.occlusion.canvas import Canvas, Colour, Plane, ribbon, smooth_line
 from pipeline_lib.data.occlusion.frame import FaceFrame
@@ -118,25 +119,26 @@ def _bent(frame: FaceFrame, light: Plane, shape: str, rng: np.random.Generator) 
     return ridge
 
 
-def _surface(frame: FaceFrame, shape: tuple[int, int], surface: str, rng: np.random.Generator) -> np.ndarray:
-    """What is on the cloth, as a factor on its colour: float32 (H, W, 3)."""
-    fine = grain(rng, shape, 0.014)[:, :, None]
-    if surface in PRINTS:
-        return fine * printed(frame, shape, PRINTS[surface], rng)
+def _surface(
+    frame: FaceFrame, shape: tuple[int, int], surface: str, rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """What is on the cloth, as a factor on its colour: (H, W, 3)."""
+    factor = grain(rng, shape, 0.014)[:, :, None]
     a, p = np.moveaxis(frame.to_face(pixel_grid(shape)), -1, 0)
-    if surface == "embossed":  # crossed lines, pressed in
+    if surface in PRINTS:
+        factor = factor * printed(frame, shape, PRINTS[surface], rng)
+    elif surface == "embossed":  # crossed lines, pressed in
         pitch = rng.uniform(0.1, 0.16)
         lines = np.cos(2 * np.pi * (a + p) / pitch), np.cos(2 * np.pi * (a - p) / pitch)
-        return fine * (1 - 0.07 * np.maximum(*lines))[:, :, None].astype(np.float32)
-    if surface == "dimpled":
+        factor = factor * (1 - 0.07 * np.maximum(*lines))[:, :, None]
+    elif surface == "dimpled":
         pitch = rng.uniform(0.1, 0.14)
-        dimples = np.cos(2 * np.pi * a / pitch) * np.cos(2 * np.pi * p / pitch)
-        return fine * (1 - 0.08 * dimples)[:, :, None].astype(np.float32)
-    if surface == "marbled":  # two tones that run into each other
+        factor = factor * (1 - 0.08 * np.cos(2 * np.pi * a / pitch) * np.cos(2 * np.pi * p / pitch))[:, :, None]
+    elif surface == "marbled":  # two tones that run into each other
         waves = wrinkles(rng, shape, int(rng.integers(6, 14)), 1.0) - 1
-        tint = rng.uniform(0.5, 1.6, 3).astype(np.float32)
-        return fine * (1 + (0.5 + 0.5 * np.tanh(2.5 * waves))[:, :, None] * (tint - 1)).astype(np.float32)
-    return fine
+        tint = rng.uniform(0.5, 1.6, 3)
+        factor = factor * (1 + (0.5 + 0.5 * np.tanh(2.5 * waves))[:, :, None] * (tint - 1))
+    return np.asarray(np.broadcast_to(factor, (*shape, 3)), np.float32)
 
 
 def _welds(canvas: Canvas, frame: FaceFrame, light: Plane, body: Plane, colour: Colour) -> None:

@@ -20,9 +20,10 @@ from pipeline_lib.data.occlusion.draw import Drawing, draw_occlusions, query_ima
 from pipeline_lib.data.occlusion.patch_swap import CHANGED, encode_changed, strangers_of, swap_patches
 from pipeline_lib.data.occlusion.template import Template
 from pipeline_lib.data.shards.aligned import AlignedBatch, AlignedRow, aligned_batches
-from pipeline_lib.data.shards.images import encode_png
+from pipeline_lib.data.shards.images import Format, encode_image, member_of
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.params.occlude import PATCH_SWAP, Occlude
+from pipeline_lib.params.shards import Shards
 from pipeline_lib.schemas.manifest import PROFILE
 from pipeline_lib.schemas.occlusions import OCCLUSIONS
 
@@ -40,14 +41,14 @@ class Planned(NamedTuple):
 
 @dataclass(frozen=True)
 class Occluded:
-    """One occluded image, or a profile: `png` its bytes, landmarks (5, 2) where they are now, `drawn` JSON, and of a patch swap
-    `changed`, see patch_swap.CHANGED.
+    """One occluded image, or a profile: `data` its bytes as encoded, landmarks (5, 2) where they are now, `drawn` JSON, and of a
+    patch swap `changed`, see patch_swap.CHANGED.
     """
 
     row: AlignedRow
     kind: str
     purpose: str
-    png: bytes
+    data: bytes
     landmarks: npt.NDArray[np.float32]
     drawn: str
     changed: bytes | None = None
@@ -58,13 +59,14 @@ class Occluded:
         return f"{self.row.image_id}+{self.kind}"
 
     def write(self, writer: ShardWriter) -> dict[str, object]:
-        """Append it to a shard set, members png, json and perhaps changed.png; returns its row of OCCLUSIONS."""
+        """Append it to a shard set, members png or jpg, json and perhaps changed.png; returns its row of OCCLUSIONS."""
         row = self.row
         who = {"image_id": row.image_id, "identity": row.identity, "split": row.split}
         about = {"kind": self.kind, "purpose": self.purpose}
         found = {"landmarks": self.landmarks.tolist(), "score": row.score}
         text = json.dumps(who | about | found, sort_keys=True).encode()
-        members = {"png": self.png, "json": text} | ({} if self.changed is None else {CHANGED: self.changed})
+        members = {member_of(self.data): self.data, "json": text}
+        members |= {} if self.changed is None else {CHANGED: self.changed}
         writer.write(self.key, members, **who, landmarks=self.landmarks, score=row.score)
         return {"key": self.key, "image_id": row.image_id, **about, "drawn": self.drawn}
 
@@ -73,6 +75,7 @@ def write_occluded_set(
     aligned: Path,
     out: Path,
     occlude: Occlude,
+    shards: Shards,
     num_workers: int,
     scheduler: str | None = None,
     profiles: frozenset[str] = frozenset(),
@@ -80,14 +83,15 @@ def write_occluded_set(
 ) -> tuple["pa.Table", "pa.Table"]:
     """Draw all planned occlusions on Dask workers and write `out/occluded-NNNNNN.tar`.
 
-    Members: png, and json with image_id, identity, split, kind, purpose, landmarks, score; of patch swaps also changed.png
-    (patch_swap.CHANGED). The order is that of the aligned index, then of the kinds, and each drawing has its own random
-    generator: the bytes depend on neither the number of workers nor which was first.
+    Members: png or jpg, and json with image_id, identity, split, kind, purpose, landmarks, score; of patch swaps also
+    changed.png (patch_swap.CHANGED). The order is that of the aligned index, then of the kinds, and each drawing has its own
+    random generator: the bytes depend on neither the number of workers nor which was first.
 
     Args:
         aligned: the align stage's folder.
         out: an existing, empty folder.
         occlude: what to draw, see planned_batches.
+        shards: in which format, and how many a tar.
         num_workers, scheduler: see core.parallel.map_batches.
         profiles: image ids of the test photographs that are queries of kind profile.
         templates: those that occlude.kinds name.
@@ -100,10 +104,9 @@ def write_occluded_set(
     """
     planned = planned_batches(aligned, occlude, profiles)
     rows: list[dict[str, object]] = []
-    with ShardWriter(out, "occluded", occlude.images_per_shard) as writer:
-        done = map_batches(
-            partial(occlude_batch, occlude=occlude, templates=templates), planned, num_workers, scheduler
-        )
+    with ShardWriter(out, "occluded", shards.images_per_shard) as writer:
+        function = partial(occlude_batch, occlude=occlude, templates=templates, format=shards.format)
+        done = map_batches(function, planned, num_workers, scheduler)
         for occluded_images in track(done, "occlusion batches", total=len(planned)):
             rows += [occluded.write(writer) for occluded in occluded_images]
     return writer.index(), table_from_rows(rows, OCCLUSIONS)
@@ -161,7 +164,9 @@ def _strangers(
     }
 
 
-def occlude_batch(planned: Planned, occlude: Occlude, templates: Mapping[str, Template]) -> list[Occluded]:
+def occlude_batch(
+    planned: Planned, occlude: Occlude, templates: Mapping[str, Template], format: Format
+) -> list[Occluded]:
     """All occlusions of a batch's images, in order; images that get none are not read."""
     batch, kinds_of_rows, strangers = planned
     reader = batch.reader()
@@ -184,5 +189,6 @@ def occlude_batch(planned: Planned, occlude: Occlude, templates: Mapping[str, Te
             purpose = "train" if row.split == "train" else "query"
             text = json.dumps(drawing.drawn, sort_keys=True, allow_nan=False)
             changed = None if drawing.changed is None else encode_changed(drawing.changed)
-            done.append(Occluded(row, kind, purpose, encode_png(drawing.image), drawing.landmarks, text, changed))
+            data = encode_image(drawing.image, format)
+            done.append(Occluded(row, kind, purpose, data, drawing.landmarks, text, changed))
     return done

@@ -159,7 +159,7 @@ def bend(sources: npt.NDArray[np.float64], targets: npt.NDArray[np.float64]) -> 
     system[:num, num:] = np.c_[np.ones(num), sources]
     system[num:, :num] = system[:num, num:].T
     weights = np.linalg.lstsq(system, np.r_[targets, np.zeros((3, 2))], rcond=None)[0]
-    return ThinPlate(sources, weights)
+    return ThinPlate(sources, np.asarray(weights, np.float64))
 
 
 class ThinPlate(NamedTuple):

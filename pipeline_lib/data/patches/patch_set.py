@@ -12,8 +12,9 @@ from pipeline_lib.core.tables import write_table
 from pipeline_lib.data.patches.cut import cut_region
 from pipeline_lib.data.patches.grid import Region
 from pipeline_lib.data.shards.aligned import AlignedBatch, AlignedRow, aligned_batches
-from pipeline_lib.data.shards.images import encode_png
+from pipeline_lib.data.shards.images import MEMBERS, Format, encode_image
 from pipeline_lib.data.shards.writer import ShardWriter
+from pipeline_lib.params.shards import Shards
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 SPLITS = ("train",)  # val and test patches are cut from the aligned images when they are embedded
@@ -26,22 +27,22 @@ def write_patch_set(
     out: Path,
     region: Region,
     margin_px: int,
-    images_per_shard: int,
+    shards: Shards,
     num_workers: int,
     scheduler: str | None = None,
 ) -> int:
     """Cut a region of every training image and write `out`/patches-NNNNNN.tar and index.parquet.
 
-    Keys are those of the aligned images, members patch.png (the region) and mirror.png (its mirrored counterpart, see
-    region_patches). This process alone writes, in the order of the aligned index, so the bytes depend on neither the number
-    of workers nor which was first.
+    Keys are those of the aligned images, members patch (the region) and mirror (its mirrored counterpart, see region_patches),
+    .png or .jpg. This process alone writes, in the order of the aligned index, so the bytes depend on neither the number of
+    workers nor which was first.
 
     Args:
         aligned: the align stage's folder.
         out: an existing, empty folder.
         region: of patches.grid, a unique one.
         margin_px: pixels kept around each patch.
-        images_per_shard: images a tar.
+        shards: in which format, and of how many images a tar.
         num_workers, scheduler: see core.parallel.map_batches.
 
     Returns:
@@ -51,10 +52,10 @@ def write_patch_set(
         DataError: the aligned shards or their index are missing or damaged.
     """
     batches = list(aligned_batches(aligned, SPLITS))
-    cut = partial(cut_batch, region=region, margin_px=margin_px)
+    cut = partial(cut_batch, region=region, margin_px=margin_px, format=shards.format)
     done = map_batches(cut, batches, num_workers, scheduler) if len(batches) > FEW_BATCHES else map(cut, batches)
     num_images = 0
-    with ShardWriter(out, "patches", images_per_shard) as writer:
+    with ShardWriter(out, "patches", shards.images_per_shard) as writer:
         for patches in track(done, "patch batches", total=len(batches)):
             num_images += len(patches)
             for row, members in patches:
@@ -64,13 +65,14 @@ def write_patch_set(
     return num_images
 
 
-def cut_batch(batch: AlignedBatch, region: Region, margin_px: int) -> Patches:
+def cut_batch(batch: AlignedBatch, region: Region, margin_px: int, format: Format) -> Patches:
     """For each image of a batch its row and the encoded members."""
     reader = batch.reader()
     done: Patches = []
     for i, row in enumerate(batch.rows()):
         patch, mirror = region_patches(batch.image(reader, i), region, margin_px)
-        done.append((row, {"patch.png": encode_png(patch), "mirror.png": encode_png(mirror)}))
+        both = {"patch": encode_image(patch, format), "mirror": encode_image(mirror, format)}
+        done.append((row, {f"{name}.{MEMBERS[format]}": data for name, data in both.items()}))
     return done
 
 

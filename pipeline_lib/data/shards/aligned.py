@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.geometry import FACE_SHAPE
-from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.data.shards.images import decode_image, is_image
 from pipeline_lib.data.shards.reader import ShardReader
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class AlignedRow:
 
 @dataclass(frozen=True)
 class AlignedBatch:
-    """Some rows of the index of aligned images (member png), and the folder their shards lie in, an absolute path."""
+    """Some rows of the index of aligned images, and the folder their shards lie in, an absolute path."""
 
     shards: Path
     index: "pa.Table"
@@ -64,7 +64,7 @@ class AlignedBatch:
         data = reader.read(i)
         where = f"{self.shards / self.index['shard'][i].as_py()}, {self.index['key'][i].as_py()}"
         try:
-            image = decode_png(data)
+            image = decode_image(data)
         except DataError as error:
             raise DataError("An aligned image cannot be decoded; rerun align.", got=error, where=where) from error
         if image.shape != FACE_SHAPE:
@@ -92,7 +92,7 @@ def aligned_batches(aligned: Path, splits: tuple[str, ...], batch_size: int = IM
     from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
     index = read_table(aligned / "index.parquet", SHARD_INDEX)
-    is_chosen = pc.and_(pc.equal(index["member"], "png"), pc.is_in(index["split"], value_set=_strings(splits)))
+    is_chosen = pc.and_(is_image(index), pc.is_in(index["split"], value_set=_strings(splits)))
     chosen = index.filter(
         is_chosen
     ).combine_chunks()  # taking from a column of many chunks goes through all of it each time

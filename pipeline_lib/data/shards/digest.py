@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline_lib.data.shards.images import is_image
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -12,16 +14,16 @@ DIGEST_ROWS = 65536  # that are Python's at a time
 
 
 def training_images(index: "pa.Table") -> "pa.Table":
-    """The rows of the images (member png) of split train."""
+    """The rows of the images of split train."""
     import pyarrow.compute as pc
 
-    return index.filter(pc.and_(pc.equal(index["split"], "train"), pc.equal(index["member"], "png")))
+    return index.filter(pc.and_(pc.equal(index["split"], "train"), is_image(index)))
 
 
 def shards_digest(indices: "Sequence[pa.Table]", folders: Sequence[Path]) -> str:
     """SHA-256 of what the indices say of each image (name, identity, place, size) and of the sizes of the shards; hex.
 
-    The images themselves are not read, which would cost a pass over the data: PNGs whose pixels change keep neither
+    The images themselves are not read, which would cost a pass over the data: images whose pixels change keep neither
     their sizes nor, therefore, their neighbours' places.
 
     Args:

@@ -110,8 +110,8 @@ class ShardReader:
 def stream_shards(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield every sample of a folder's `*.tar`, in name and file order, as WebDataset groups them.
 
-    A sample is a dictionary: "__key__" and "__url__" (text), and one entry of raw bytes a member ("png", "json",
-    "patch.png"). WebDataset's decoders stay off (some unpickle), its URL opener is not used (some URLs run commands),
+    A sample is a dictionary: "__key__" and "__url__" (text), and one entry of raw bytes a member ("png" or "jpg",
+    "json", "patch.png"). WebDataset's decoders stay off (some unpickle), its URL opener is not used (some URLs run commands),
     nothing is written to disk, and a tar's stated sizes are checked first (index.scan_shard).
 
     Raises:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_file
-from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.data.shards.images import decode_image
 
 FORMAT = "1"  # of the file, and of how a photograph becomes a face: a change of either makes this another number
 FLOATS = pa.list_(pa.float32())
@@ -79,7 +79,7 @@ def read_faces(path: Path, keys: Sequence[str]) -> list[npt.NDArray[np.uint8]]:
     try:
         table = pq.read_table(path, columns=["key", "face"], page_checksum_verification=True)
         row_of = {key: row for row, key in enumerate(table["key"].to_pylist())}
-        return [decode_png(table["face"][row_of[key]].as_py() or b"") for key in keys]
+        return [decode_image(table["face"][row_of[key]].as_py() or b"") for key in keys]
     except (pa.ArrowException, OSError, KeyError) as error:
         problem = "The gallery's cache is damaged, or was replaced meanwhile; search again, or remove it."
         raise DataError(problem, got=error, where=path) from error

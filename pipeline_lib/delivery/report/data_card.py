@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from pipeline_lib.core.files import read_json
 from pipeline_lib.core.tables import read_table
-from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.data.shards.images import decode_image, is_image
 from pipeline_lib.data.shards.reader import ShardReader
 from pipeline_lib.delivery.report.face_figures import brightness, sharpness, yaw_deg
 from pipeline_lib.params.ingest import Ingest
@@ -56,7 +56,7 @@ def read_card_data(data: Path) -> CardData:
         DataError: a table is missing or breaks its contract, or an image is unreadable.
     """
     index = read_table(data / "align" / "index.parquet", SHARD_INDEX)
-    index = index.filter(pc.equal(index["member"], "png")).combine_chunks()
+    index = index.filter(is_image(index)).combine_chunks()
     splits = index["split"].to_numpy(zero_copy_only=False)
     chosen = [
         rows[:: -(-len(rows) // MOST_LOOKED_AT)]
@@ -78,7 +78,7 @@ def read_card_data(data: Path) -> CardData:
 
 def _looked_at(shards: Path, sample: pa.Table) -> pa.Table:
     reader = ShardReader(shards, sample)
-    images = (decode_png(reader.read(row)) for row in range(sample.num_rows))
+    images = (decode_image(reader.read(row)) for row in range(sample.num_rows))
     figures = np.array([(brightness(image), sharpness(image)) for image in images], np.float64).reshape(-1, 2)
     landmarks = np.array(sample["landmarks"].to_pylist(), np.float64).reshape(-1, 5, 2)
     columns = (*figures.T, yaw_deg(landmarks))

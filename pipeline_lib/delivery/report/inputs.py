@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import read_table
-from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.data.shards.images import decode_image, is_image
 from pipeline_lib.data.shards.reader import ShardReader
 from pipeline_lib.delivery.report.drawing import Band
 from pipeline_lib.delivery.report.figures import Curve
@@ -121,9 +121,9 @@ def read_images(data: Path, keys: Iterable[str]) -> dict[str, npt.NDArray[np.uin
     for folder in (data / "align", data / "occlude", *attacked):
         index = read_table(folder / "index.parquet", SHARD_INDEX)
         is_wanted = pc.is_in(index["key"], pa.array(wanted, pa.string()))
-        rows = index.filter(pc.and_(pc.equal(index["member"], "png"), is_wanted))
+        rows = index.filter(pc.and_(is_image(index), is_wanted))
         reader = ShardReader(folder / "shards", rows)
-        images |= {key: decode_png(reader.read(row)) for row, key in enumerate(rows["key"].to_pylist())}
+        images |= {key: decode_image(reader.read(row)) for row, key in enumerate(rows["key"].to_pylist())}
     missing = [key for key in wanted if key not in images]
     if missing:
         raise DataError("An image that a ranking names is not in its shards.", got=missing[0], where=data)

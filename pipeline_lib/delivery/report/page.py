@@ -38,6 +38,6 @@ def build_report(data: Path, about: About) -> Report:
     ]
     beside: dict[str, str] = {}
     for name, one in found.items():
-        if hasattr(chapters[name], "beside"):
-            beside |= chapters[name].beside(one, about)
+        files = getattr(chapters[name], "beside", None)
+        beside |= {} if files is None else files(one, about)
     return Report(render("report.html.j2", {"chapters": shown}), beside)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow.compute as pc
 
 from pipeline_lib.core.cosine import Floats, unit
 from pipeline_lib.core.errors import DataError
@@ -16,7 +15,7 @@ from pipeline_lib.core.tables import read_table, table_from_rows
 from pipeline_lib.data.occlusion.draw import image_rng, query_images
 from pipeline_lib.data.occlusion.occluded_set import Occluded
 from pipeline_lib.data.shards.aligned import AlignedBatch
-from pipeline_lib.data.shards.images import encode_png
+from pipeline_lib.data.shards.images import encode_png, is_image
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.networks.attack.pgd import pgd
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
@@ -59,7 +58,7 @@ def write_attacked_set(
     """
     images = ShardImages(aligned)
     index = read_table(aligned / "index.parquet", SHARD_INDEX)
-    index = index.filter(pc.equal(index["member"], "png")).combine_chunks()
+    index = index.filter(is_image(index)).combine_chunks()
     queries, own = own_gallery(images, gallery, network, mirror, settings)
     rows: list[dict[str, object]] = []
     with ShardWriter(out, "attacked", IMAGES_PER_SHARD) as writer:

@@ -11,13 +11,13 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.geometry import FACE_SHAPE
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.core.texts import Texts
-from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.data.shards.images import decode_image, is_image
 from pipeline_lib.data.shards.reader import ShardReader
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 
 class ShardImages:
-    """The images (members "png") of `folder`/shards, in the order of `folder`/index.parquet.
+    """The images of `folder`/shards, in the order of `folder`/index.parquet.
 
     Attributes:
         keys, image_ids, identities, splits: one text an image.
@@ -28,7 +28,7 @@ class ShardImages:
 
     def __init__(self, folder: Path) -> None:
         index = read_table(folder / "index.parquet", SHARD_INDEX)
-        index = index.filter(pc.equal(index["member"], "png"))
+        index = index.filter(is_image(index))
         self.folder = folder
         self._reader = ShardReader(folder / "shards", index)
         self.keys, self.image_ids = Texts(index["key"]), Texts(index["image_id"])
@@ -47,7 +47,7 @@ class ShardImages:
         """
         images = np.empty((len(rows), *FACE_SHAPE), np.uint8)
         for place, row in enumerate(rows):
-            image = decode_png(self._reader.read(row))
+            image = decode_image(self._reader.read(row))
             if image.shape != FACE_SHAPE:
                 where = f"{self.folder}, {self.keys[row]}"
                 raise DataError("An aligned image has another size.", got=image.shape, allowed=FACE_SHAPE, where=where)

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +51,11 @@ def find_near_duplicates(out: Path, embed: Embed, images: ShardImages, batch_siz
     """
     dim, _, _ = shapes(embed)
     copied = list(evenly_spread(len(images), MOST_COPIED))
-    with tempfile.TemporaryFile(dir=out) as file:
-        vectors = np.memmap(file, np.float32, "w+", shape=(len(images), dim)) if world.is_main else None
+    with ExitStack() as stack:
+        vectors: Floats | None = None
+        if world.is_main:  # the other ranks may be here before the folder is
+            file = stack.enter_context(tempfile.TemporaryFile(dir=out))
+            vectors = np.memmap(file, np.float32, "w+", shape=(len(images), dim))
         _embed_into(vectors, embed, images, range(len(images)), batch_size, world)
         copies = {kind: np.empty((len(copied), dim), np.float32) for kind in COPIES}
         for kind, made in copies.items():
@@ -61,7 +65,6 @@ def find_near_duplicates(out: Path, embed: Embed, images: ShardImages, batch_siz
         calibration = calibrate(vectors[copied], copies)
         codes = images.identities.numbered()[0], images.splits.numbered()[0]
         pairs = near_pairs(vectors, *codes, calibration.threshold, MOST_LISTED, world.device)
-        del vectors
     correlations = np.concatenate([np.zeros(0, np.float32), *_correlations(images, pairs)])
     write_table(out / TABLE, _table(images, pairs, correlations), NEAR_DUPLICATES)
     write_json(

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.core.errors import DataError, ParamsError
-from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.data.shards.images import decode_image
 
 if TYPE_CHECKING:
     from pipeline_lib.networks.embeddings.teacher import Teacher
@@ -91,7 +91,7 @@ class TrainingSet:
         """As load, of a sample that is mirrored or not and shifted by so many px."""
         num_members = self.members.shape[1]
         reader, row = self.members[sample, mirrored if num_members == 2 else 0]
-        image = decode_png(self.readers[reader].read(int(row)))
+        image = decode_image(self.readers[reader].read(int(row)))
         if image.shape != (self.stored_px, self.stored_px, 3):
             allowed, where = f"{self.stored_px}x{self.stored_px}", self.name(sample)
             raise DataError("A training image has another size.", got=image.shape, allowed=allowed, where=where)

@@ -10,13 +10,14 @@ from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.geometry import FACE_PX
 from pipeline_lib.data.patches.grid import Region
 from pipeline_lib.data.shards.digest import shards_digest, training_images
+from pipeline_lib.data.shards.images import is_image
 from pipeline_lib.networks.training.data import Square, TrainingSet
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 WHOLE_FACE = Region(FACE_PX, 0, 0)
-SIDES = ("patch.png", "mirror.png")  # of a patch shard's sample
+SIDES = ("patch", "mirror")  # the images of a patch shard's sample
 
 
 def training_faces(
@@ -87,7 +88,6 @@ def training_regions(patches: Path, region: Region, margin_px: int) -> TrainingS
     Raises:
         DataError: a table is missing or broken, an image has not both members, or there is nothing to train on.
     """
-    import pyarrow.compute as pc
 
     from pipeline_lib.core.tables import read_table
     from pipeline_lib.core.texts import MISSING, Texts
@@ -98,7 +98,7 @@ def training_regions(patches: Path, region: Region, margin_px: int) -> TrainingS
     keys = index["key"].combine_chunks().dictionary_encode()
     sides = np.full((len(keys.dictionary), len(SIDES)), MISSING)
     for side, member in enumerate(SIDES):
-        rows = np.flatnonzero(pc.equal(index["member"], member).to_numpy())
+        rows = np.flatnonzero(is_image(index, member).to_numpy())
         sides[keys.indices.to_numpy(zero_copy_only=False)[rows], side] = rows
     alone = np.flatnonzero((sides == MISSING).any(axis=1))
     if len(alone):

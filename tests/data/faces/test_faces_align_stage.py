@@ -21,7 +21,7 @@ from pipeline_lib.core.parallel import map_batches
 from pipeline_lib.core.tables import read_table, table_from_rows, write_table
 from pipeline_lib.data.faces import align_batch as batch_module
 from pipeline_lib.data.faces.detection.face import Face
-from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.data.shards.images import decode_image
 from pipeline_lib.data.shards.reader import ShardReader, stream_shards
 from pipeline_lib.schemas.manifest import MANIFEST
 from pipeline_lib.schemas.rejects import REJECTS
@@ -95,7 +95,8 @@ def project(tmp_path, monkeypatch, repository):
     rows.append(rows[0] | {"image_id": "gone", "uri": "photos/gone.png"})
     write_table(Path("manifest.parquet"), table_from_rows(rows, MANIFEST), MANIFEST)
     params = yaml.safe_load((repository / "params.yaml").read_text())
-    params["align"] |= {"images_per_shard": 4, "max_reject_share": 0.6}
+    params["align"] |= {"max_reject_share": 0.6}
+    params["shards"] = {"format": "png", "images_per_shard": 4}
     Path("params.yaml").write_text(yaml.safe_dump(params))
     Path("machine.yaml").write_text("{workers: 0, photographs_per_batch: 4}")
     monkeypatch.setattr(stages.align, "map_batches", map_with_red_boxes)
@@ -158,12 +159,12 @@ def test_the_shards_hold_the_aligned_face_and_what_was_found(project):
     np.testing.assert_allclose(found["landmarks"], TEMPLATE, atol=1e-4)  # float32 at values around 100
     # The detector's landmarks are the template moved by (3, 2), so the aligned face is that part of the photograph.
     photo = np.asarray(Image.open("photos/good0.png"))
-    np.testing.assert_array_equal(decode_png(first["png"]), photo[2:114, 3:115])
+    np.testing.assert_array_equal(decode_image(first["png"]), photo[2:114, 3:115])
     index = read_table(out / "index.parquet", SHARD_INDEX)
     pngs = index.filter([member == "png" for member in index["member"].to_pylist()])
     reader = ShardReader(out / "shards", pngs)
     assert len(reader) == 6
-    np.testing.assert_array_equal(decode_png(reader.read(0)), photo[2:114, 3:115])
+    np.testing.assert_array_equal(decode_image(reader.read(0)), photo[2:114, 3:115])
     np.testing.assert_allclose(index["landmarks"][0].as_py(), TEMPLATE.ravel(), atol=1e-4)
 
 

@@ -19,7 +19,6 @@ SECTION = Align(
     min_score=0.0,
     min_face_px=40,
     several_faces="reject",
-    images_per_shard=10,
     max_reject_share=1.0,
 )
 

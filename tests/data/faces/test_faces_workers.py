@@ -58,7 +58,6 @@ def align_section(detector: str, weights: str = "data/none", min_score: float = 
         min_score=min_score,
         min_face_px=40,
         several_faces="reject",
-        images_per_shard=1000,
         max_reject_share=0.1,
     )
 

@@ -11,7 +11,7 @@ from pipeline_lib.params.occlude import KINDS, Occlude
 
 LANDMARKS = np.array([[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]], np.float32)
 IMAGE = np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)
-SETTINGS = {"max_query_images": None, "train_share": 0.2, "crop_share": 0.7, "images_per_shard": 10, "seed": 3}
+SETTINGS = {"max_query_images": None, "train_share": 0.2, "crop_share": 0.7, "seed": 3}
 
 
 def alone(image: np.ndarray, kind: str, landmarks: np.ndarray = LANDMARKS) -> tuple[np.ndarray, dict[str, object]]:

@@ -197,7 +197,7 @@ def test_wrong_landmarks_are_refused(wrong):
 def test_unknown_kinds_are_refused_and_the_params_allow_the_known():
     with pytest.raises(ParamsError, match=r"scarf[\s\S]*mask_surgical"):
         draw_kind("scarf", TEMPLATE)
-    settings = {"max_query_images": None, "train_share": 0.2, "crop_share": 0.7, "images_per_shard": 1, "seed": 3}
+    settings = {"max_query_images": None, "train_share": 0.2, "crop_share": 0.7, "seed": 3}
     assert tuple(Occlude(kinds=list(KINDS), **settings).kinds) == KINDS
 
 

@@ -14,10 +14,11 @@ from pipeline_lib.data.occlusion.draw import image_rng
 from pipeline_lib.data.occlusion.occluded_set import write_occluded_set
 from pipeline_lib.data.occlusion.patch_swap import strangers_of, swap_patches
 from pipeline_lib.data.patches.squares import draw_squares
-from pipeline_lib.data.shards.images import decode_png, encode_png
+from pipeline_lib.data.shards.images import decode_image, encode_png
 from pipeline_lib.data.shards.reader import ShardReader
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.params.occlude import Occlude
+from pipeline_lib.params.shards import Shards
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 LANDMARKS = np.array([[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]], np.float32)
@@ -26,9 +27,10 @@ OCCLUDE = Occlude(
     max_query_images=None,
     train_share=1.0,
     crop_share=0.7,
-    images_per_shard=3,
     seed=3,
 )
+
+SHARDS = Shards(format="png", images_per_shard=3)
 
 
 def picture(number: int) -> np.ndarray:
@@ -55,7 +57,7 @@ def test_the_set_keeps_the_changed_pixels_and_whose_they_are(tmp_path: Path) -> 
     aligned, out = tmp_path / "align", tmp_path / "out"
     write_aligned(aligned, {"anna": "test", "bert": "test", "carl": "train"})
     out.mkdir()
-    index, done = write_occluded_set(aligned, out, OCCLUDE, 1)
+    index, done = write_occluded_set(aligned, out, OCCLUDE, SHARDS, 0)
     rows = {row["key"]: row for row in done.to_pylist()}
     swaps = [key for key in rows if key.endswith("+patch_swap")]
     assert sorted(swaps) == [f"im{number}+patch_swap" for number in (0, 1, 3, 4)]
@@ -71,7 +73,7 @@ def test_the_set_keeps_the_changed_pixels_and_whose_they_are(tmp_path: Path) -> 
         assert (stranger - number) % 3 != 0  # another person, and of split test
         assert stranger in (0, 1, 3, 4)
         changed = cv2.imdecode(np.frombuffer(data[key, "changed.png"], np.uint8), cv2.IMREAD_UNCHANGED)
-        image = decode_png(data[key, "png"])
+        image = decode_image(data[key, "png"])
         assert (changed.shape, set(np.unique(changed))) == ((112, 112), {0, 255})
         np.testing.assert_array_equal(changed > 0, (image != picture(number)).any(axis=2))
         np.testing.assert_array_equal(image[changed > 0], picture(stranger)[changed > 0])
@@ -96,20 +98,20 @@ def test_one_person_has_no_stranger(tmp_path: Path) -> None:
     write_aligned(tmp_path / "align", {"anna": "test"})
     (tmp_path / "out").mkdir()
     with pytest.raises(DataError, match=r"need another person[\s\S]*occlude\.kinds"):
-        write_occluded_set(tmp_path / "align", tmp_path / "out", OCCLUDE, 1)
+        write_occluded_set(tmp_path / "align", tmp_path / "out", OCCLUDE, SHARDS, 0)
 
 
 def test_the_contact_sheet_shows_the_set_s_own_drawings(tmp_path: Path) -> None:
     aligned, out = tmp_path / "align", tmp_path / "out"
     write_aligned(aligned, {"anna": "test", "bert": "test"})
     out.mkdir()
-    index, _ = write_occluded_set(aligned, out, OCCLUDE, 1)
+    index, _ = write_occluded_set(aligned, out, OCCLUDE, SHARDS, 0)
     data = members(out, index)
     sheet = draw_sheet(aligned, OCCLUDE, frozenset(), {})
     assert sheet.shape == (3 * 112, WORDS_PX + 6 * 112, 3)
     for number in range(6):
         column = sheet[:, WORDS_PX + 112 * number : WORDS_PX + 112 * (number + 1)]
-        rows = [picture(number), *(decode_png(data[f"im{number}+{kind}", "png"]) for kind in OCCLUDE.kinds)]
+        rows = [picture(number), *(decode_image(data[f"im{number}+{kind}", "png"]) for kind in OCCLUDE.kinds)]
         np.testing.assert_array_equal(column, np.concatenate(rows))
     assert (sheet[:, :WORDS_PX] < 128).any(axis=(1, 2)).reshape(3, 112).any(axis=1).all()  # each row says what it is
 

@@ -16,19 +16,19 @@ from pipeline_lib.data.occlusion.occluded_set import write_occluded_set
 from pipeline_lib.data.patches.grid import Region, unique_regions
 from pipeline_lib.data.patches.patch_set import region_patches, write_patch_set
 from pipeline_lib.data.shards.aligned import aligned_batches
-from pipeline_lib.data.shards.images import decode_png, encode_png
+from pipeline_lib.data.shards.images import decode_image, encode_png
 from pipeline_lib.data.shards.reader import ShardReader, stream_shards
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.params.occlude import Occlude
+from pipeline_lib.params.shards import Shards
 from pipeline_lib.schemas.occlusions import OCCLUSIONS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 LANDMARKS = np.array([[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]], np.float32)
 SPLITS = ["train"] * 70 + ["val"] * 5 + ["test"] * 6  # more than one batch of 64 each way
 KINDS = ("mask_surgical", "mask_cloth", "mask_n95", "sunglasses", "crop")
-OCCLUDE = Occlude(
-    kinds=list(KINDS), max_query_images=None, train_share=0.3, crop_share=0.7, images_per_shard=50, seed=3
-)
+OCCLUDE = Occlude(kinds=list(KINDS), max_query_images=None, train_share=0.3, crop_share=0.7, seed=3)
+SHARDS = Shards(format="png", images_per_shard=50)
 REGIONS = [Region(56, 0, 28), Region(56, 28, 28), Region(28, 14, 84)]
 
 
@@ -66,7 +66,7 @@ def write_patch_sets(aligned: Path, out: Path, num_workers: int = 0) -> list[int
     numbers = []
     for region in REGIONS:
         (out / region.name).mkdir(parents=True)
-        numbers.append(write_patch_set(aligned, out / region.name, region, 5, 50, num_workers))
+        numbers.append(write_patch_set(aligned, out / region.name, region, 5, SHARDS, num_workers))
     return numbers
 
 
@@ -80,7 +80,7 @@ def patch_set(aligned, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def occluded_set(aligned, tmp_path_factory) -> tuple[Path, pa.Table, pa.Table]:
     out = tmp_path_factory.mktemp("occluded")
-    return out, *write_occluded_set(aligned, out, OCCLUDE, 0)
+    return out, *write_occluded_set(aligned, out, OCCLUDE, SHARDS, 0)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -115,7 +115,7 @@ def test_patch_sets_hold_both_patches_of_every_training_image(patch_set):
             side = region.size_px + 10
             padded = np.pad(image, ((5, 5), (5, 5), (0, 0)), mode="edge")
             expected = padded[region.y : region.y + side, region.x : region.x + side]
-            assert np.array_equal(decode_png(reader.read(i)), expected)
+            assert np.array_equal(decode_image(reader.read(i)), expected)
             assert (row["key"], row["split"], row["identity"]) == (f"image{i // 2:03d}", "train", f"person{i // 8}")
     [sample, *_] = stream_shards(patch_set / REGIONS[0].name)
     assert sorted(key for key in sample if key[0] != "_") == ["mirror.png", "patch.png"]
@@ -150,7 +150,7 @@ def test_occluded_sets_hold_what_was_planned(aligned, occluded_set):
         number = int(row["image_id"][5:])
         rng = image_rng(3, row["image_id"], row["kind"])
         picture, drawn = draw_occlusion(image_of(number), LANDMARKS + number % 3, row["kind"], rng, 0.7)
-        assert np.array_equal(decode_png(reader.read(2 * i + 1)), picture)
+        assert np.array_equal(decode_image(reader.read(2 * i + 1)), picture)
         assert json.loads(row["drawn"]) == drawn
         label = json.loads(reader.read(2 * i))
         assert (label["image_id"], label["kind"], label["purpose"]) == (row["image_id"], row["kind"], row["purpose"])
@@ -165,7 +165,7 @@ def test_a_rerun_gives_the_same_bytes_whatever_the_number_of_workers(
 ):
     (tmp_path / "occluded").mkdir()
     write_patch_sets(aligned, tmp_path / "patches", num_workers)
-    index, occlusions = write_occluded_set(aligned, tmp_path / "occluded", OCCLUDE, num_workers)
+    index, occlusions = write_occluded_set(aligned, tmp_path / "occluded", OCCLUDE, SHARDS, num_workers)
     assert digests(tmp_path / "patches") == digests(patch_set)
     assert digests(tmp_path / "occluded") == digests(occluded_set[0])
     assert index.equals(occluded_set[1])
@@ -180,7 +180,7 @@ def test_workers_in_another_folder_find_the_shards(aligned, occluded_set, tmp_pa
     with LocalCluster(n_workers=1, threads_per_worker=2, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
         monkeypatch.chdir(aligned.parent)
         (tmp_path / "occluded").mkdir()
-        write_occluded_set(Path(aligned.name), tmp_path / "occluded", OCCLUDE, 0, cluster.scheduler_address)
+        write_occluded_set(Path(aligned.name), tmp_path / "occluded", OCCLUDE, SHARDS, 0, cluster.scheduler_address)
     assert digests(tmp_path / "occluded") == digests(occluded_set[0])
 
 
@@ -197,7 +197,7 @@ def test_what_is_sent_of_a_batch_does_not_grow_with_the_set(tmp_path, monkeypatc
             ),
         )
         (tmp_path / f"out{num_images}").mkdir()
-        write_occluded_set(aligned, tmp_path / f"out{num_images}", OCCLUDE, 0)
+        write_occluded_set(aligned, tmp_path / f"out{num_images}", OCCLUDE, SHARDS, 0)
     assert len(sent[640]) == 10
     assert max(sent[640]) < 1.05 * sent[64][0]
 
@@ -216,7 +216,7 @@ def test_few_batches_of_patches_start_no_process(aligned, tmp_path, monkeypatch)
 def test_more_images_do_not_change_the_occlusions_of_the_others(occluded_set, tmp_path):
     few = make_aligned(tmp_path / "few", [image_of(i) for i in range(20)], ["train"] * 20)
     (tmp_path / "out").mkdir()
-    _, occlusions = write_occluded_set(few, tmp_path / "out", OCCLUDE, 0)
+    _, occlusions = write_occluded_set(few, tmp_path / "out", OCCLUDE, SHARDS, 0)
     rows = occlusions.to_pylist()
     assert rows
     assert rows == occluded_set[2].to_pylist()[: len(rows)]
@@ -226,10 +226,10 @@ def test_nothing_to_do_gives_empty_sets(tmp_path):
     only_val = make_aligned(tmp_path / "val", [image_of(0)], ["val"])
     (tmp_path / "patches").mkdir()
     (tmp_path / "occluded").mkdir()
-    assert write_patch_set(only_val, tmp_path / "patches", REGIONS[0], 5, 50, 0) == 0
+    assert write_patch_set(only_val, tmp_path / "patches", REGIONS[0], 5, SHARDS, 0) == 0
     index = read_table(tmp_path / "patches" / "index.parquet", SHARD_INDEX)
     assert len(index) == 0
-    index, occlusions = write_occluded_set(only_val, tmp_path / "occluded", OCCLUDE, 0)
+    index, occlusions = write_occluded_set(only_val, tmp_path / "occluded", OCCLUDE, SHARDS, 0)
     assert (len(index), len(occlusions)) == (0, 0)
     assert not list((tmp_path / "occluded").iterdir())
 
@@ -242,20 +242,20 @@ def test_a_bad_aligned_image_stops_the_stage_and_is_named(tmp_path, bad, message
     broken = make_aligned(tmp_path / "broken", [image_of(0), bad], ["train", "train"])
     (tmp_path / "out").mkdir()
     with pytest.raises(DataError, match=message) as error:
-        write_patch_set(broken, tmp_path / "out", REGIONS[0], 5, 50, 0)
+        write_patch_set(broken, tmp_path / "out", REGIONS[0], 5, SHARDS, 0)
     assert "aligned-000000.tar, image001" in str(error.value)
 
 
 def test_a_missing_aligned_set_is_a_clear_error(tmp_path):
     with pytest.raises(DataError, match="run the stage that writes it"):
-        write_patch_set(tmp_path, tmp_path, REGIONS[0], 5, 50, 0)
+        write_patch_set(tmp_path, tmp_path, REGIONS[0], 5, SHARDS, 0)
 
 
 def test_profiles_are_queries_as_they_are_and_nothing_is_drawn_on_them(aligned, tmp_path):
     """Of the six test images (75 to 80) two are profiles; images of other splits of that view are as the others."""
     occlude = OCCLUDE.model_copy(update={"kinds": ["mask_cloth+crop", "sunglasses"], "max_query_images": 3})
     profiles = frozenset(["image076", "image079"])
-    index, occlusions = write_occluded_set(aligned, tmp_path, occlude, 0, profiles=profiles)
+    index, occlusions = write_occluded_set(aligned, tmp_path, occlude, SHARDS, 0, profiles=profiles)
     queries = [row for row in occlusions.to_pylist() if row["purpose"] == "query"]
     assert [row["key"] for row in queries if row["kind"] == "profile"] == ["image076+profile", "image079+profile"]
     drawn_on = [row["image_id"] for row in queries if row["kind"] != "profile"]

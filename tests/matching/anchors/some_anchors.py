@@ -12,9 +12,7 @@ from pipeline_lib.matching.anchors.shared.settings import anchor_kind
 from pipeline_lib.params.align import Align
 from pipeline_lib.params.anchors import Anchors as Entry
 
-ALIGN = Align(
-    detector="dlib", min_score=0.0, min_face_px=40, several_faces="reject", images_per_shard=1, max_reject_share=0.0
-)
+ALIGN = Align(detector="dlib", min_score=0.0, min_face_px=40, several_faces="reject", max_reject_share=0.0)
 LID = {"hidden_dim": 8, "num_steps": 30, "batch_size": 8, "learning_rate": 1e-3, "decay_steps": []}
 
 

@@ -12,7 +12,7 @@ from stage_data import write_stage_data
 from tiny_generator import SETTINGS
 
 from pipeline_lib.core.tables import read_table
-from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.data.shards.images import decode_image
 from pipeline_lib.networks.backbones.iresnet import Spec
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.backbones.shared.checkpoints import save_network
@@ -34,7 +34,7 @@ def test_what_the_stage_writes(workplace: Path, monkeypatch: pytest.MonkeyPatch)
     loaded = torch.jit.load(out / "generator.pt")
     latents = draw_latents(NUM_JUDGED, loaded.latent_dim, SETTINGS.seed, SETTINGS.num_steps)
     fakes = make_faces(loaded, latents, torch.device("cpu"), 64)
-    assert np.array_equal(decode_png((out / "sheet.png").read_bytes())[112:224, :112], fakes[8])
+    assert np.array_equal(decode_image((out / "sheet.png").read_bytes())[112:224, :112], fakes[8])
     table = read_table(out / "nearest.parquet", NEAREST_FACES)
     counts = {
         (measure, relation): pc.sum(

@@ -12,6 +12,7 @@ from pipeline_lib.data.patches.patch_set import write_patch_set
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.networks.training.labelled_images import training_faces, training_regions
+from pipeline_lib.params.shards import Shards
 from pipeline_lib.schemas.occlusions import OCCLUSIONS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
@@ -91,7 +92,14 @@ def test_regions_cut_from_faces_are_those_of_patch_shards(tmp_path: Path) -> Non
     for region in regions:
         folder = tmp_path / "patches" / region.name
         folder.mkdir(parents=True)
-        write_patch_set(tmp_path / "align", folder, region, margin_px=5, images_per_shard=2, num_workers=0)
+        write_patch_set(
+            tmp_path / "align",
+            folder,
+            region,
+            margin_px=5,
+            shards=Shards(format="png", images_per_shard=2),
+            num_workers=0,
+        )
     together = training_faces(tmp_path / "align", None, regions)
     for view, region in enumerate(regions):
         alone = training_regions(tmp_path / "patches" / region.name, region, margin_px=5)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.data.shards.images import decode_image
 from pipeline_lib.why.explanation.shared.explanation import Explanation
 from pipeline_lib.why.explanation.shared.patch_terms import contribution_matrix, patch_contributions, pixel_map
 from pipeline_lib.why.explanation.shared.pictures import (
@@ -61,7 +61,7 @@ def draw(num_patches: int = 5, decision: Decision | None = None, scale: float = 
 
 def test_the_picture_is_a_png_of_full_size_and_the_same_every_time() -> None:
     png = draw(decision=Decision(0.4, True))
-    assert decode_png(png).shape == (627, 1056, 3)
+    assert decode_image(png).shape == (627, 1056, 3)
     assert png == draw(decision=Decision(0.4, True))
     assert b"tEXtSoftware" not in png
 
@@ -75,12 +75,12 @@ def test_the_verdict_is_the_calibration_s() -> None:
 
 @pytest.mark.parametrize("num_patches", [1, 2])
 def test_few_patches_and_a_score_of_zero_are_drawn(num_patches: int) -> None:
-    assert decode_png(draw(num_patches)).shape == (627, 1056, 3)
-    assert decode_png(draw(num_patches, scale=0.0)).shape == (627, 1056, 3)
+    assert decode_image(draw(num_patches)).shape == (627, 1056, 3)
+    assert decode_image(draw(num_patches, scale=0.0)).shape == (627, 1056, 3)
 
 
 def test_a_method_without_terms_has_the_faces_alone() -> None:
-    height, width, _ = decode_png(draw(with_terms=False)).shape
+    height, width, _ = decode_image(draw(with_terms=False)).shape
     assert (width, height < 627 // 1.5) == (1056, True)
 
 
@@ -94,7 +94,7 @@ def test_small_patches_are_outlined_in_their_surroundings() -> None:
     around = faces.copy()
     around[:, 62:65, 52:60] = 0  # below the third cell, within 28 px of it
     assert pair_picture(around, explanation) != shown
-    assert decode_png(shown).shape == (627, 1056, 3)
+    assert decode_image(shown).shape == (627, 1056, 3)
 
 
 def test_a_layer_over_the_grey_face_is_the_overlay() -> None:
@@ -137,4 +137,4 @@ def test_many_patches_are_drawn() -> None:
     boxes = np.stack([8 * x, 8 * y, np.full_like(x, 8), np.full_like(x, 8)], axis=1)
     terms = np.full((num_patches, num_patches), 0.5 / num_patches**2)
     explanation = Explanation(np.zeros((2, 112, 112), np.float32), 0.5, terms, boxes)
-    assert decode_png(pair_picture(np.zeros((2, 112, 112, 3), np.uint8), explanation)).shape == (627, 1056, 3)
+    assert decode_image(pair_picture(np.zeros((2, 112, 112, 3), np.uint8), explanation)).shape == (627, 1056, 3)

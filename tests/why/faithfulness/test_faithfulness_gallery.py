@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline_lib.core.tables import table_from_rows, write_table
-from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.data.shards.images import decode_image
 from pipeline_lib.schemas.faithfulness import FAITHFULNESS
 from pipeline_lib.why.explanation.shared.explanation import Explanation
 from pipeline_lib.why.explanation.shared.map_file import open_maps
@@ -57,7 +57,7 @@ def test_both_formats_are_the_same_again_and_name_nobody(entry):
     gallery.write_gallery(entry, faces_of([]))
     files = {path.name: path.read_bytes() for path in (entry / "gallery").iterdir()}
     assert set(files) == {"gallery.png", "gallery.svg"}
-    assert decode_png(files["gallery.png"]).shape[2] == 3
+    assert decode_image(files["gallery.png"]).shape[2] == 3
     assert b"q0" not in files["gallery.svg"].split(b"base64")[0]
     gallery.write_gallery(entry, faces_of([]))
     assert {path.name: path.read_bytes() for path in (entry / "gallery").iterdir()} == files

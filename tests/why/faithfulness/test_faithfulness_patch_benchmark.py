@@ -9,7 +9,7 @@ import pytest
 from pipeline_lib.core.cosine import cosine
 from pipeline_lib.core.tables import read_table, table_from_rows, write_table
 from pipeline_lib.data.patches.squares import draw_squares
-from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.data.shards.images import decode_image
 from pipeline_lib.networks.embeddings.store import EmbeddingSet, write_embeddings
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.replacement import REPLACEMENT
@@ -121,7 +121,7 @@ def test_pairs_that_are_shown_become_pictures(written):
     assert sorted(path.name for path in folder.iterdir()) == [
         f"00_{kind}_00_{what}.png" for kind in ("genuine", "impostor") for what in ("patches", "steps")
     ]
-    widths = {path.stem: decode_png(path.read_bytes()).shape[1] for path in folder.iterdir()}
+    widths = {path.stem: decode_image(path.read_bytes()).shape[1] for path in folder.iterdir()}
     # A genuine pair's picture has the stranger, too.
     assert widths["00_genuine_00_patches"] > widths["00_impostor_00_patches"]
 

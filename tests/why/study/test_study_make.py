@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline_lib.core.errors import DataError, ParamsError
-from pipeline_lib.data.shards.images import decode_png
+from pipeline_lib.data.shards.images import decode_image
 from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.why.explanation import random
 from pipeline_lib.why.explanation.shared.explanation import Explanation
@@ -47,7 +47,7 @@ def page(made: Path, form: str) -> str:
 
 
 def pictures(html: str) -> list[np.ndarray]:
-    return [decode_png(base64.b64decode(data)) for data in re.findall(r"data:image/png;base64,([^\"]+)", html)]
+    return [decode_image(base64.b64decode(data)) for data in re.findall(r"data:image/png;base64,([^\"]+)", html)]
 
 
 def test_files(made: Path, key: Key) -> None:
@@ -133,7 +133,7 @@ def test_the_maps_are_the_methods(made: Path, key: Key) -> None:
     first = pictures(page(made, form))[:4]
     _, explanation = explainer(np.stack([first[0], first[3]]), np.random.default_rng(0))
     for shown, drawn in zip(first, pair_tiles(np.stack([first[0], first[3]]), explanation), strict=True):
-        np.testing.assert_array_equal(shown, decode_png(drawn))
+        np.testing.assert_array_equal(shown, decode_image(drawn))
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_one_others(made: Path, key: Key, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(made: Path, k
 def test_a_map_of_zeros_is_the_grey_face(here: None) -> None:
     faces = np.random.default_rng(0).integers(0, 256, (2, 112, 112, 3)).astype(np.uint8)
     tiles = pair_tiles(faces, Explanation(np.zeros((2, 112, 112), np.float32), 0.0))
-    grey = decode_png(tiles[1])
+    grey = decode_image(tiles[1])
     assert (np.ptp(grey, axis=2) == 0).all()
     assert len(pair_tiles(faces, None)) == 2
 

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import read_table
+from pipeline_lib.data.shards.images import is_image
 from pipeline_lib.data.shards.reader import ShardReader
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
@@ -21,7 +22,7 @@ class ExportedFaces:
     Attributes:
         image_ids, identities: of each.
         pairs: schemas.pairs.PAIRS, those whose two images are here, in their order.
-        reader: read(i) gives the bytes of face i's PNG, as they stand in the shards.
+        reader: read(i) gives the bytes of face i's image, PNG or JPEG, as they stand in the shards.
     """
 
     image_ids: Sequence[str]
@@ -43,7 +44,7 @@ def exported_faces(aligned: Path, split: str | None, pairs: Path | None, protoco
         DataError: a table is missing or damaged, or no face is left.
     """
     index = read_table(aligned / "index.parquet", SHARD_INDEX)
-    index = index.filter(pc.equal(index["member"], "png"))
+    index = index.filter(is_image(index))
     if split is not None:
         index = index.filter(pc.equal(index["split"], split))
     if not index.num_rows:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.core.texts import MISSING, Texts
+from pipeline_lib.data.shards.images import is_image
 from pipeline_lib.data.sources.shared.aligned_pairs import usable_pairs
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
@@ -71,7 +72,7 @@ def read_pairs(pairs: Path, aligned: Path) -> PairSet:
         DataError: a table is missing or breaks its contract; a template is named as an image is; see usable_pairs.
     """
     index = read_table(aligned / "index.parquet", SHARD_INDEX)
-    index = index.filter(pc.equal(index["member"], "png"))
+    index = index.filter(is_image(index))
     image_ids = Texts(index["image_id"])
     templates = _read_templates(pairs.with_name(TEMPLATES_FILE), image_ids)
     faces = pa.concat_arrays([image_ids.column, pa.array(list(templates), pa.string())])

@@ -40,7 +40,7 @@ def card_figure(values: Mapping[str, Mapping[str, npt.NDArray[Any]]]) -> bytes:
             style = line_style(number)
             axis.hist(
                 numbers,
-                edges,
+                edges.tolist(),
                 weights=weights,
                 histtype="step",
                 color=style["color"],

@@ -66,7 +66,8 @@ def near_pairs(
 
 
 def _best(kept: Pairs, found: Pairs, most: int) -> Pairs:
-    first, second, cosine = (np.concatenate(columns) for columns in zip(kept[:3], found[:3], strict=True))
+    first, second = (np.concatenate(rows) for rows in ((kept.first, found.first), (kept.second, found.second)))
+    cosine = np.concatenate([kept.cosine, found.cosine])
     order = np.lexsort((second, first, -cosine))[:most]
     return Pairs(first[order], second[order], cosine[order], 0)
 
@@ -141,7 +142,7 @@ def pixel_correlations(images: Image, others: Image) -> Floats:
     """
     a, b = _standardised(images), _standardised(others)
     mirrored = b.reshape(-1, FACE_PX, FACE_PX)[:, :, ::-1].reshape(b.shape)
-    return np.maximum((a * b).sum(axis=1), (a * mirrored).sum(axis=1)).astype(np.float32)
+    return np.asarray(np.maximum((a * b).sum(axis=1), (a * mirrored).sum(axis=1)), np.float32)
 
 
 def _standardised(images: Image) -> Floats:
@@ -151,8 +152,7 @@ def _standardised(images: Image) -> Floats:
     ]
     flat = np.array(greys, np.float32).reshape(len(images), -1)
     flat -= flat.mean(axis=1, keepdims=True)
-    standardised: Floats = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
-    return standardised
+    return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6), np.float32)
 
 
 def evenly_spread(num: int, most: int) -> Sequence[int]:

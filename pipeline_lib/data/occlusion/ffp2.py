@@ -20,7 +20,7 @@ from pipeline_lib.data.occlusion.mask_parts import (
     times,
 )
 
-# What is sold most; any other colour comes beside them (_colour).
+# What is sold most; any other colour comes beside them (drawn_colour).
 COLOURS: tuple[Colour, ...] = (
     (238, 240, 240),
     (236, 232, 222),
@@ -70,7 +70,7 @@ HALF_OUTLINES = {
 
 def draw_ffp2(canvas: Canvas, frame: FaceFrame, light: Plane, rng: np.random.Generator) -> dict[str, object]:
     """Draw one: see face_mask.draw_face_mask. Returns its style, shape and surface."""
-    colour = _colour(rng)
+    colour = drawn_colour(rng)
     shape = SHAPES[int(rng.integers(len(SHAPES)))]
     surface = SURFACES[int(rng.choice(len(SURFACES), p=[0.28, 0.18, 0.12, 0.1, 0.1, 0.1, 0.12]))]
     loops = (STRAP_WHITE, (40, 40, 42), times(colour, 0.85))[int(rng.integers(3))]
@@ -101,7 +101,8 @@ def draw_ffp2(canvas: Canvas, frame: FaceFrame, light: Plane, rng: np.random.Gen
     return {"style": "ffp2", "shape": shape, "surface": surface}
 
 
-def _colour(rng: np.random.Generator) -> Colour:
+def drawn_colour(rng: np.random.Generator) -> Colour:
+    """One of COLOURS, a little off, or with ANY_COLOUR_SHARE of any hue."""
     if rng.random() >= ANY_COLOUR_SHARE:
         return pick(rng, COLOURS)
     red, green, blue = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.15, 0.85), rng.uniform(0.25, 0.95))

@@ -23,6 +23,7 @@ from pipeline_lib.data.sources.shared.training_pairs import draw_training_pairs
 from pipeline_lib.networks.backbones import iresnet
 from pipeline_lib.networks.backbones.shared.checkpoints import save_network
 from pipeline_lib.networks.embedding.extract import embed_images, embed_region_images
+from pipeline_lib.networks.embeddings import duplicate_search
 from pipeline_lib.networks.embeddings.store import read_embeddings
 from pipeline_lib.schemas.occlusions import OCCLUSIONS
 from pipeline_lib.schemas.training_pairs import TRAINING_PAIRS
@@ -72,8 +73,9 @@ def test_embed_takes_the_images_of_pairs_and_keeps_no_patches(project):
     assert logged == {"stage": "embed@plain", "num_embedded": 6}
 
 
-def test_embed_gallery_takes_clean_test_images_and_queries_with_patches(project):
+def test_embed_gallery_takes_clean_test_images_and_queries_with_patches(project, monkeypatch):
     _, images, logged = project
+    monkeypatch.setattr(duplicate_search, "MOST_COPIED", 4)
     keys, purposes = ["im02+crop", "im36+crop", "im40+mask_n95"], ["train", "query", "query"]
     write_set(Path("occlude"), keys, ["train", "test", "test"])
     rows: list[dict[str, object]] = [

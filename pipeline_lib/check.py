@@ -7,6 +7,7 @@ import torch
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.core.kinds import kind_settings, load_kind
 from pipeline_lib.data.faces.detection.build import check_detector
+from pipeline_lib.data.occlusion.template import load_templates
 from pipeline_lib.matching.anchors.shared.settings import anchor_kind
 from pipeline_lib.matching.scores.shared.networks import OfNetworks
 from pipeline_lib.networks.backbones.shared.build import build_network, build_over, network_spec
@@ -29,16 +30,18 @@ def check_params(path: Path = PARAMS_FILE, files: bool = True) -> Params:
 
     Args:
         path: of params.yaml.
-        files: whether the checkpoints and weights that it names must exist.
+        files: whether the checkpoints, weights and templates that it names must exist.
 
     Raises:
         ParamsError: names file, key, what was found and what is allowed.
+        DataError: a template cannot be used; see load_templates.
     """
     params = load_params(path)
     for number, source in enumerate(params.ingest.sources):
         load_kind("data.sources", source.kind, f"{path}, ingest.sources[{number}].kind")
     if files:
         _check_file(params.align.weights_file, f"{path}, align.weights")
+        load_templates(Path(params.occlude.templates), params.occlude.kinds)
     check_detector(params.align.detector, params.align.weights_file, params.align.min_score)
     _check_networks(params, path, files)
     _check_anchors(params, path, files)

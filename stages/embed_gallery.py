@@ -1,5 +1,5 @@
 """embed_gallery@network: clean test images, and occluded, profile and adversarial queries, to vectors and patch features, and
-the other splits' mean features."""
+the other splits' mean features; near-duplicates among all of them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +10,7 @@ from pipeline_lib.core.tables import read_table
 from pipeline_lib.data.faces.detection.landmarks68 import Landmarks68
 from pipeline_lib.networks.embedding.extract import face_features
 from pipeline_lib.networks.embedding.images import ShardImages
+from pipeline_lib.networks.embeddings.duplicate_search import find_near_duplicates
 from pipeline_lib.networks.embeddings.embed_shards import Part, embed_shards, mean_features, write_landmarks
 from pipeline_lib.networks.embeddings.gallery_and_queries import gallery_rows, query_part
 from pipeline_lib.networks.embeddings.means import write_means
@@ -41,6 +42,9 @@ def main(
         embed = face_features(model, section.mirror, with_patches=True)
         embed_shards(out, [gallery, *queries], embed, model.grid, ranked.batch_size, ranked.world)
         others = [row for row, split in enumerate(clean.splits) if split != "test"]
+        if entry.near_duplicates:
+            plain = face_features(model, section.mirror, with_patches=False)
+            find_near_duplicates(out, plain, clean, ranked.batch_size, ranked.world)
         means = mean_features(embed, clean, others, ranked.batch_size, ranked.world)
         if ranked.world.is_main:
             write_means(out, means)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.files import write_json
 from pipeline_lib.core.memory import give_freed_memory_back
 from pipeline_lib.core.tables import write_table
 from pipeline_lib.data.sources.shared.manifest import build_manifest
@@ -41,6 +42,7 @@ def main(out: Annotated[Path, typer.Option()], root: Annotated[Path | None, type
         write_table(out / "templates.parquet", built.templates, TEMPLATES)
         write_table(out / "attributes.parquet", built.attributes, ATTRIBUTES)
         write_table(rejects, built.rejects, REJECTS)
+        write_json(out / "counts.json", built.counts)
         run.log_metrics({name: float(value) for name, value in built.counts.items()})
 
 

@@ -7,9 +7,13 @@ import pyarrow.compute as pc
 import typer
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.files import atomic_file
 from pipeline_lib.core.tables import read_table
 from pipeline_lib.core.texts import Texts
+from pipeline_lib.data.occlusion.contact_sheet import draw_sheet
 from pipeline_lib.data.occlusion.occluded_set import write_occluded_set
+from pipeline_lib.data.occlusion.template import load_templates
+from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.params.load import read_section
 from pipeline_lib.params.machine import load_machine
 from pipeline_lib.params.occlude import Occlude
@@ -32,7 +36,10 @@ def main(
         "occlude", params={"occlude": occlude.model_dump(), "shards": shards.model_dump()}, inputs=inputs
     ) as run:
         profiles = profiles_of_test(manifest) if occlude.profile_queries else frozenset()
-        write_occluded_set(aligned, out, occlude, shards, machine.worker_pool, profiles)
+        templates = load_templates(Path(occlude.templates), occlude.kinds)
+        write_occluded_set(aligned, out, occlude, shards, machine.worker_pool, profiles, templates)
+        with atomic_file(out / "contact_sheet.png") as path:
+            path.write_bytes(encode_png(draw_sheet(aligned, occlude, profiles, templates)))
         purposes = Texts(read_table(out / "occlusions.parquet", OCCLUSIONS)["purpose"])
         run.log_metrics({f"num_{purpose}": purposes.is_in([purpose]).sum() for purpose in ("train", "query")})
 

@@ -7,7 +7,7 @@ import typer
 
 from pipeline_lib.core.files import atomic_dir
 from pipeline_lib.delivery.report.chapter import About, Provenance
-from pipeline_lib.delivery.report.page import build_page
+from pipeline_lib.delivery.report.page import build_report
 from pipeline_lib.params.load import PARAMS_FILE
 from pipeline_lib.params.whole import load_params
 from pipeline_lib.tracking.rebuilds import latest_runs, provenance_groups
@@ -16,14 +16,15 @@ from stages.common import run_stage
 
 
 def main(data: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Option()]) -> None:
-    """Read every stage's outputs below DATA and write OUT/index.html."""
+    """Read every stage's outputs below DATA and write OUT/index.html, and the data card beside it."""
     params = load_params()
     inputs = {stage: data / stage for stage in ("ingest", "align", "verify", "rerank", "explain", "claims", "register")}
     with stage_run("report", params={"report": params.report.model_dump()}, inputs=inputs) as run:
         provenance = Provenance(provenance_groups(run), latest_runs(run))
-        page = build_page(data, About(params, PARAMS_FILE.read_text(encoding="utf-8"), provenance))
+        page, beside = build_report(data, About(params, PARAMS_FILE.read_text(encoding="utf-8"), provenance))
         with atomic_dir(out) as folder:
-            (folder / "index.html").write_text(page, encoding="utf-8")
+            for name, text in {"index.html": page, **beside}.items():
+                (folder / name).write_text(text, encoding="utf-8")
         run.log_artifact(out / "index.html")
         run.log_metrics({"page_bytes": len(page.encode())})
 

@@ -16,13 +16,16 @@ class Source(Section):
     `split`: by_identity draws the splits, else all go to one.
 
     `faces`: detect looks for them, landmarks aligns by those that the source states, aligned takes pictures of 112x112 px (or 96
-    px wide) as they are.
+    px wide) as they are. `licence` and `about`, free text for the data card: under which terms the photographs may be used, and
+    where they are from.
     """
 
     kind: str
     path: str
     split: Literal["by_identity", "train", "val", "test"]
     faces: Faces = DETECT
+    licence: str = ""
+    about: str = ""
 
 
 class DrawnTemplates(Section):

@@ -69,6 +69,21 @@ class Canvas:
         self.parts.append(record | {"clipped": within is not None})
         return covered
 
+    def lay(self, part: str, picture: Plane, points: npt.ArrayLike, *, texture: Plane | float = 1.0) -> None:
+        """Lay a picture on the image: pixels <- (1 - alpha) pixels + texture * colours.
+
+        Args:
+            part: what it is, for the record.
+            picture: float32 (H, W, 4), RGB 0..255 times alpha, and alpha 0..1; pale where the image is, too.
+            points: (N, 2) px, where its anchors lie, for the record.
+            texture: factor on the colours, a number or (H, W).
+        """
+        colours, alpha = picture[..., :3], picture[..., 3:]
+        shaded = np.minimum(colours * np.atleast_3d(np.asarray(texture, np.float32)), 255 * alpha)
+        self.pixels = self.pixels * (1 - alpha) + _paled(shaded, self._chroma)
+        path = np.asarray(points, np.float64).round(PATH_DECIMALS)
+        self.parts.append({"part": part, "points": path.tolist()})
+
     def image(self) -> npt.NDArray[np.uint8]:
         """uint8 RGB (H, W, 3); pixels that nothing was painted on are those of the original."""
         return np.rint(self.pixels).astype(np.uint8)

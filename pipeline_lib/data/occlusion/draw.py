@@ -1,7 +1,8 @@
 """One entrance to all occlusions and their combinations, and the random generator that belongs to an image."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -12,15 +13,20 @@ from pipeline_lib.core.geometry import FACE_PX
 from pipeline_lib.data.occlusion.crop import crop_landmarks, random_crop
 from pipeline_lib.data.occlusion.face_mask import draw_face_mask
 from pipeline_lib.data.occlusion.sunglasses import draw_sunglasses
+from pipeline_lib.data.occlusion.template import Template, draw_template
 from pipeline_lib.params.occlude import COMBINED, KINDS
 
 
 class Drawing(NamedTuple):
-    """An occluded image, uint8 RGB (112, 112, 3), float32 (5, 2) where the landmarks are now, and what was drawn, for JSON."""
+    """An occluded image, uint8 RGB (112, 112, 3), float32 (5, 2) where the landmarks are now, and what was drawn, for JSON.
+
+    `changed`: bool (112, 112), of a patch swap which pixels it changed.
+    """
 
     image: npt.NDArray[np.uint8]
     landmarks: npt.NDArray[np.float32]
     drawn: dict[str, object]
+    changed: npt.NDArray[np.bool_] | None = None
 
 
 def draw_occlusions(
@@ -30,6 +36,7 @@ def draw_occlusions(
     seed: int,
     image_id: str,
     crop_share: float,
+    templates: Mapping[str, Template] = MappingProxyType({}),
 ) -> Drawing:
     """Draw one kind, or several joined by + one after the other, each as it is drawn alone on the picture before it.
 
@@ -48,7 +55,7 @@ def draw_occlusions(
     points = np.asarray(landmarks, np.float32)
     each: list[dict[str, object]] = []
     for part in kind.split(COMBINED):
-        image, drawn = draw_occlusion(image, points, part, image_rng(seed, image_id, part), crop_share)
+        image, drawn = draw_occlusion(image, points, part, image_rng(seed, image_id, part), crop_share, templates)
         box = drawn.get("box")
         points = crop_landmarks(points, box, FACE_PX) if isinstance(box, list) else points
         each.append(drawn)
@@ -61,6 +68,7 @@ def draw_occlusion(
     kind: str,
     rng: np.random.Generator,
     crop_share: float,
+    templates: Mapping[str, Template] = MappingProxyType({}),
 ) -> tuple[npt.NDArray[np.uint8], dict[str, object]]:
     """Occlude an aligned image (DeepFace-EMD thesis, section 5.3: masked, sunglasses, cropped queries).
 
@@ -70,9 +78,10 @@ def draw_occlusion(
     Args:
         image: uint8 RGB (112, 112, 3); not changed.
         landmarks: (5, 2) left eye, right eye, nose, mouth corners, pixels of the image.
-        kind: one of KINDS.
+        kind: one of KINDS, or of `templates`.
         rng: decides everything that varies; see image_rng.
         crop_share: side of a crop over the image's; only `crop` reads it.
+        templates: a user's own (template.load_templates).
 
     Returns:
         uint8 (112, 112, 3), and what was drawn, ready for JSON: {"kind", and "parts" with polygons and colours or
@@ -82,11 +91,12 @@ def draw_occlusion(
         ParamsError: an unknown kind.
         DataError: the landmarks are not five finite points.
     """
-    if kind not in KINDS:
-        raise ParamsError(
-            "An occlusion kind does not exist.", got=kind, allowed=", ".join(KINDS), where="occlude.kinds"
-        )
-    if kind == "crop":
+    if kind not in KINDS and kind not in templates:
+        allowed = ", ".join((*KINDS, *templates))
+        raise ParamsError("An occlusion kind does not exist.", got=kind, allowed=allowed, where="occlude.kinds")
+    if kind in templates:
+        occluded, drawn = draw_template(image, landmarks, templates[kind], rng)
+    elif kind == "crop":
         occluded, drawn = random_crop(image, crop_share, rng)
     elif kind == "sunglasses":
         occluded, drawn = draw_sunglasses(image, landmarks, rng)

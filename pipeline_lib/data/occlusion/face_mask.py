@@ -1,13 +1,23 @@
-"""Face masks of three kinds, drawn from five landmarks: surgical, cloth, N95."""
-
-from collections.abc import Sequence
+"""Face masks of four kinds, drawn from five landmarks: surgical, cloth, N95 here, FFP2 in a file of its own."""
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline_lib.data.occlusion.canvas import Canvas, Colour, Plane, Points, ribbon, smooth_line, smooth_outline
+from pipeline_lib.data.occlusion.canvas import Canvas, Colour, Plane, ribbon, smooth_line
+from pipeline_lib.data.occlusion.ffp2 import draw_ffp2
 from pipeline_lib.data.occlusion.frame import FaceFrame, face_frame
 from pipeline_lib.data.occlusion.light import grain, pixel_grid, scene_light, wrinkles
+from pipeline_lib.data.occlusion.mask_parts import (
+    STRAP_WHITE,
+    bridge,
+    cloth_light,
+    mask_outline,
+    pick,
+    printed,
+    rim,
+    strap,
+    times,
+)
 
 SURGICAL_COLOURS: tuple[Colour, ...] = (
     (150, 195, 222),
@@ -29,10 +39,8 @@ CLOTH_COLOURS: tuple[Colour, ...] = (
     (226, 222, 212),
 )
 N95_COLOURS: tuple[Colour, ...] = ((240, 240, 236), (228, 232, 236), (206, 214, 222), (70, 74, 80))
-STRAP_WHITE: Colour = (236, 236, 234)
 STRAP_YELLOW: Colour = (222, 190, 92)
 METAL: Colour = (176, 180, 186)
-NOSE_ROOM = 0.14  # how far inside the outline the tip of the nose lies at least, in half widths of the face
 
 # Half outlines from the nose bridge down to the chin, (a, p) of the face frame; mirrored for the other half. The bridge
 # follows the nose when the head turns.
@@ -63,7 +71,7 @@ def draw_face_mask(
     Args:
         image: uint8 RGB (112, 112, 3), aligned.
         landmarks: (5, 2) pixels in it.
-        style: surgical | cloth | n95.
+        style: surgical | cloth | n95 | ffp2.
         rng: decides everything that varies.
 
     Returns:
@@ -74,50 +82,52 @@ def draw_face_mask(
         DataError: the landmarks are not five finite points.
     """
     canvas, frame = Canvas(image), face_frame(landmarks)
-    draw = {"surgical": _surgical, "cloth": _cloth, "n95": _n95}[style]
+    draw = {"surgical": _surgical, "cloth": _cloth, "n95": _n95, "ffp2": draw_ffp2}[style]
     choices = draw(canvas, frame, scene_light(image, frame), rng)
     return canvas.image(), {"parts": canvas.parts, **choices}
 
 
 def _surgical(canvas: Canvas, frame: FaceFrame, light: Plane, rng: np.random.Generator) -> dict[str, object]:
     """Pleated, flat, with thin loops round the ears: two from each side."""
-    colour = _pick(rng, SURGICAL_COLOURS)
+    colour = pick(rng, SURGICAL_COLOURS)
     for side in (-1, 1):
-        _strap(canvas, frame, light, [(0.92, 0.48), (1.08, 0.28), (1.20, 0.14)], side, 1.5, STRAP_WHITE)
-        _strap(canvas, frame, light, [(0.88, 1.12), (1.06, 0.86), (1.20, 0.46)], side, 1.5, STRAP_WHITE)
-    outline = _outline(frame, _HALF_OUTLINES["surgical"], rng)
-    texture = _cloth_light(frame, light, bulge=0.22, rng=rng) * grain(rng, light.shape, 0.012)
+        strap(canvas, frame, light, [(0.92, 0.48), (1.08, 0.28), (1.20, 0.14)], side, 1.5, STRAP_WHITE)
+        strap(canvas, frame, light, [(0.88, 1.12), (1.06, 0.86), (1.20, 0.46)], side, 1.5, STRAP_WHITE)
+    outline = mask_outline(frame, _HALF_OUTLINES["surgical"], rng)
+    texture = cloth_light(frame, light, bulge=0.22, rng=rng) * grain(rng, light.shape, 0.012)
     body = canvas.paint("mask", outline, colour, texture=texture)
-    _rim(canvas, outline, body, light, 1.6)
+    rim(canvas, outline, body, light, 1.6)
     for level in np.array([0.66, 0.88, 1.10]) + rng.uniform(-0.03, 0.03):
         sag = [(a, level + 0.09 * (1 - a * a)) for a in np.linspace(-0.96, 0.96, 7)]
         fold = smooth_line(frame.to_image(sag))
-        canvas.paint("fold", ribbon(fold, 1.3), _times(colour, 0.62), texture=texture, opacity=0.55, within=body)
+        canvas.paint("fold", ribbon(fold, 1.3), times(colour, 0.62), texture=texture, opacity=0.55, within=body)
         lit = fold + np.float32(1.2) * frame.down.astype(np.float32)
-        canvas.paint("fold_light", ribbon(lit, 0.9), _times(colour, 1.18), texture=texture, opacity=0.5, within=body)
-    bridge = _bridge(frame)
-    wire = smooth_line(frame.to_image([(bridge + a, 0.33 + 0.30 * abs(a)) for a in np.linspace(-0.34, 0.34, 5)]))
+        canvas.paint("fold_light", ribbon(lit, 0.9), times(colour, 1.18), texture=texture, opacity=0.5, within=body)
+    middle = bridge(frame)
+    wire = smooth_line(frame.to_image([(middle + a, 0.33 + 0.30 * abs(a)) for a in np.linspace(-0.34, 0.34, 5)]))
     canvas.paint(
-        "wire", ribbon(wire, 1.1, tapered=True), _times(colour, 0.72), texture=texture, opacity=0.6, within=body
+        "wire", ribbon(wire, 1.1, tapered=True), times(colour, 0.72), texture=texture, opacity=0.6, within=body
     )
     return {"style": "surgical"}
 
 
 def _cloth(canvas: Canvas, frame: FaceFrame, light: Plane, rng: np.random.Generator) -> dict[str, object]:
     """Two sewn halves with a seam down the middle, plain or printed, broad loops of the same cloth."""
-    colour = _pick(rng, CLOTH_COLOURS)
+    colour = pick(rng, CLOTH_COLOURS)
     pattern = ("plain", "stripes", "dots", "checks")[int(rng.choice(4, p=[0.4, 0.2, 0.2, 0.2]))]
     for side in (-1, 1):
-        _strap(canvas, frame, light, [(0.95, 0.56), (1.10, 0.34), (1.20, 0.16)], side, 2.6, _times(colour, 0.8))
-        _strap(canvas, frame, light, [(0.94, 1.06), (1.08, 0.86), (1.20, 0.50)], side, 2.6, _times(colour, 0.8))
-    outline = _outline(frame, _HALF_OUTLINES["cloth"], rng)
+        strap(canvas, frame, light, [(0.95, 0.56), (1.10, 0.34), (1.20, 0.16)], side, 2.6, times(colour, 0.8))
+        strap(canvas, frame, light, [(0.94, 1.06), (1.08, 0.86), (1.20, 0.50)], side, 2.6, times(colour, 0.8))
+    outline = mask_outline(frame, _HALF_OUTLINES["cloth"], rng)
     folds = wrinkles(rng, light.shape, 11, 0.05) * grain(rng, light.shape, 0.035)
-    texture = _cloth_light(frame, light, bulge=0.34, rng=rng) * folds
-    body = canvas.paint("mask", outline, colour, texture=texture[:, :, None] * _print(frame, light.shape, pattern, rng))
-    _rim(canvas, outline, body, light, 2.0)
-    bridge = _bridge(frame)
-    seam = smooth_line(frame.to_image([(bridge, 0.2), (1.15 * bridge, 0.62), (bridge, 1.05), (0.6 * bridge, 1.75)]))
-    canvas.paint("seam", ribbon(seam, 1.2), _times(colour, 0.55), texture=light, opacity=0.6, within=body)
+    texture = cloth_light(frame, light, bulge=0.34, rng=rng) * folds
+    body = canvas.paint(
+        "mask", outline, colour, texture=texture[:, :, None] * printed(frame, light.shape, pattern, rng)
+    )
+    rim(canvas, outline, body, light, 2.0)
+    middle = bridge(frame)
+    seam = smooth_line(frame.to_image([(middle, 0.2), (1.15 * middle, 0.62), (middle, 1.05), (0.6 * middle, 1.75)]))
+    canvas.paint("seam", ribbon(seam, 1.2), times(colour, 0.55), texture=light, opacity=0.6, within=body)
     for side in (-1, 1):
         for start, end in ((0.62, 0.74), (0.92, 0.98), (1.20, 1.16)):
             reach = rng.uniform(0.3, 0.6)
@@ -126,32 +136,32 @@ def _cloth(canvas: Canvas, frame: FaceFrame, light: Plane, rng: np.random.Genera
                 frame.to_image([(side * 0.98, start), (side * (1 - reach / 2), end + drop), (side * (1 - reach), end)])
             )
             pen = ribbon(crease, rng.uniform(1.2, 2.2), tapered=True)
-            canvas.paint("crease", pen, _times(colour, 0.6), texture=light, opacity=0.4, within=body)
+            canvas.paint("crease", pen, times(colour, 0.6), texture=light, opacity=0.4, within=body)
     return {"style": "cloth", "pattern": pattern}
 
 
 def _n95(canvas: Canvas, frame: FaceFrame, light: Plane, rng: np.random.Generator) -> dict[str, object]:
     """A stiff cup with a metal clip over the nose, a pressed seam, two bands round the head, sometimes a valve."""
-    colour = _pick(rng, N95_COLOURS)
+    colour = pick(rng, N95_COLOURS)
     band = STRAP_YELLOW if rng.random() < 0.5 else STRAP_WHITE
     for side in (-1, 1):
-        _strap(canvas, frame, light, [(0.72, 0.66), (1.02, 0.34), (1.34, -0.02)], side, 2.4, band)
-        _strap(canvas, frame, light, [(0.74, 1.16), (1.02, 1.08), (1.34, 0.98)], side, 2.4, band)
-    outline = _outline(frame, _HALF_OUTLINES["n95"], rng)
+        strap(canvas, frame, light, [(0.72, 0.66), (1.02, 0.34), (1.34, -0.02)], side, 2.4, band)
+        strap(canvas, frame, light, [(0.74, 1.16), (1.02, 1.08), (1.34, 0.98)], side, 2.4, band)
+    outline = mask_outline(frame, _HALF_OUTLINES["n95"], rng)
     texture = _cup_light(frame, light, rng) * grain(rng, light.shape, 0.015)
     body = canvas.paint("mask", outline, colour, texture=texture)
-    _rim(canvas, outline, body, light, 3.0)
-    bridge = _bridge(frame)
+    rim(canvas, outline, body, light, 3.0)
+    middle = bridge(frame)
     level = 1.0 + rng.uniform(-0.08, 0.08)
     for shift, shade, opacity in ((0.0, 0.62, 0.6), (0.045, 1.15, 0.5)):
-        line = [(a + bridge * (1 - a * a), level + shift - 0.16 * (1 - a * a)) for a in np.linspace(-0.84, 0.84, 7)]
+        line = [(a + middle * (1 - a * a), level + shift - 0.16 * (1 - a * a)) for a in np.linspace(-0.84, 0.84, 7)]
         pen = ribbon(smooth_line(frame.to_image(line)), 1.2)
-        canvas.paint("seam", pen, _times(colour, shade), texture=texture, opacity=opacity, within=body)
-    clip = smooth_line(frame.to_image([(bridge + a, 0.31 + 0.4 * abs(a)) for a in np.linspace(-0.25, 0.25, 5)]))
+        canvas.paint("seam", pen, times(colour, shade), texture=texture, opacity=opacity, within=body)
+    clip = smooth_line(frame.to_image([(middle + a, 0.31 + 0.4 * abs(a)) for a in np.linspace(-0.25, 0.25, 5)]))
     canvas.paint("clip", ribbon(clip, 2.4), METAL, texture=light, opacity=0.9, within=body)
     valve = bool(rng.random() < 0.4)
     if valve:
-        _valve(canvas, frame, light, body, bridge + (0.0 if rng.random() < 0.6 else -0.3 * np.copysign(1.0, bridge)))
+        _valve(canvas, frame, light, body, middle + (0.0 if rng.random() < 0.6 else -0.3 * np.copysign(1.0, middle)))
     return {"style": "n95", "valve": valve}
 
 
@@ -169,102 +179,11 @@ def _valve(canvas: Canvas, frame: FaceFrame, light: Plane, body: Plane, a: float
         canvas.paint("valve_slit", pen, (92, 94, 98), texture=light, opacity=0.8, within=body)
 
 
-def _outline(frame: FaceFrame, half: Sequence[tuple[float, float]], rng: np.random.Generator) -> Points:
-    """Both halves of an outline, a little different each time, its top following the nose, pushed no higher than drawn."""
-    wide, long = rng.uniform(0.97, 1.05), rng.uniform(0.97, 1.05)
-    right = np.array(half, np.float64)
-    right[1:] += rng.uniform(-0.015, 0.015, (len(half) - 1, 2))
-    left = right[:0:-1] * (-1.0, 1.0)
-    chin = np.array([[0.0, right[-1, 1] + 0.06]])
-    corners = np.concatenate([right, chin, left])
-    upper = np.clip((0.8 - corners[:, 1]) / 0.5, 0.0, 1.0)
-    corners[:, 0] = corners[:, 0] * wide + _bridge(frame) * upper * np.clip(1 - np.abs(corners[:, 0]), 0.0, 1.0)
-    corners[:, 1] = np.where(corners[:, 1] > 1, 1 + (corners[:, 1] - 1) * long, corners[:, 1])
-    return smooth_outline(frame.to_image(_over_the_nose(corners, frame)))
-
-
-def _over_the_nose(corners: npt.NDArray[np.float64], frame: FaceFrame) -> npt.NDArray[np.float64]:
-    """Widen the half of an outline, (N, 2) of (a, p), that a nose in profile would stick out of."""
-    a, p = frame.nose
-    half = corners[corners[:, 0] * a > 0]
-    half = half[np.argsort(half[:, 1])]
-    if not len(half):
-        return corners
-    reach = float(np.interp(p, half[:, 1], np.abs(half[:, 0])))
-    stretch = np.clip((abs(a) + NOSE_ROOM) / max(reach, 0.1), 1.0, 2.0)
-    return np.where(corners[:, :1] * a > 0, corners * (stretch, 1.0), corners)
-
-
-def _strap(
-    canvas: Canvas,
-    frame: FaceFrame,
-    light: Plane,
-    path: Sequence[tuple[float, float]],
-    side: int,
-    width_px: float,
-    colour: Colour,
-) -> None:
-    """A loop or band on the side -1 or 1, if that side is seen at all."""
-    if not frame.shows(max(side, 0)):
-        return
-    line = smooth_line(frame.to_image([(side * a, p) for a, p in path]))
-    canvas.paint("strap", ribbon(line, width_px * frame.scale_px / 35.0), colour, texture=0.9 * light)
-
-
-def _rim(canvas: Canvas, outline: Points, body: Plane, light: Plane, width_px: float) -> None:
-    """The darker border that makes the mask stand off the skin."""
-    closed = np.concatenate([outline, outline[:1]])
-    canvas.paint("rim", ribbon(closed, width_px), (30, 30, 34), texture=light, opacity=0.22, within=body)
-
-
-def _cloth_light(frame: FaceFrame, light: Plane, *, bulge: float, rng: np.random.Generator) -> Plane:
-    """Light on a sheet that is bent round the face: darker towards the sides and under the chin."""
-    a, p = np.moveaxis(frame.to_face(pixel_grid(light.shape)), -1, 0)
-    bent = 1.06 - bulge * (a - _bridge(frame)) ** 2 - 0.16 * np.clip(p - 1.1, 0, None) + rng.uniform(-0.1, 0.1) * a
-    shaded: Plane = (light * np.clip(bent, 0.4, 1.25)).astype(np.float32)
-    return shaded
-
-
 def _cup_light(frame: FaceFrame, light: Plane, rng: np.random.Generator) -> Plane:
     """Light on a dome whose top stands before the mouth."""
     a, p = np.moveaxis(frame.to_face(pixel_grid(light.shape)), -1, 0)
-    from_top = np.hypot((a - _bridge(frame)) / 0.85, (p - 0.85) / 0.8)
+    from_top = np.hypot((a - bridge(frame)) / 0.85, (p - 0.85) / 0.8)
     side = rng.uniform(-0.16, 0.16)
     dome = 1.08 - 0.30 * from_top**2 + side * a - 0.10 * (p - 0.85)
     shaded: Plane = (light * np.clip(dome, 0.45, 1.2)).astype(np.float32)
     return shaded
-
-
-def _print(frame: FaceFrame, shape: tuple[int, int], pattern: str, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """A printed pattern as a factor on the cloth's colour: (H, W, 3)."""
-    a, p = np.moveaxis(frame.to_face(pixel_grid(shape)), -1, 0)
-    x, y = a * 1.1, p  # about equal lengths
-    pitch = rng.uniform(0.2, 0.32)
-    tint = rng.choice([rng.uniform(0.45, 0.75), rng.uniform(1.3, 1.9)]) * rng.uniform(0.85, 1.15, 3).astype(np.float32)
-    if pattern == "stripes":
-        angle = rng.uniform(0, np.pi)
-        ink = 0.5 + 0.5 * np.tanh(4 * np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / pitch))
-    elif pattern == "dots":
-        ink = 0.5 + 0.5 * np.tanh(6 * (np.cos(2 * np.pi * x / pitch) * np.cos(2 * np.pi * y / pitch) - 0.45))
-    elif pattern == "checks":
-        ink = 0.25 * (2 + np.sign(np.sin(2 * np.pi * x / pitch)) + np.sign(np.sin(2 * np.pi * y / pitch)))
-    else:
-        ink = np.zeros(shape)
-    factor: npt.NDArray[np.float32] = (1 + ink[:, :, None] * (tint - 1)).astype(np.float32)
-    return factor
-
-
-def _bridge(frame: FaceFrame) -> float:
-    """Where the top of a mask lies across the face: between the midline and the nose, which a turn moves off it."""
-    return 0.6 * frame.nose[0]
-
-
-def _pick(rng: np.random.Generator, colours: Sequence[Colour]) -> Colour:
-    base = colours[int(rng.integers(len(colours)))]
-    red, green, blue = (int(np.clip(value + rng.integers(-10, 11), 0, 255)) for value in base)
-    return red, green, blue
-
-
-def _times(colour: Colour, factor: float) -> Colour:
-    red, green, blue = (min(255, round(value * factor)) for value in colour)
-    return red, green, blue

@@ -3,10 +3,11 @@ they are, the test photographs that show a profile.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,12 +17,14 @@ from pipeline_lib.core.parallel import Workers
 from pipeline_lib.core.tables import table_from_rows
 from pipeline_lib.core.texts import Texts
 from pipeline_lib.data.occlusion.draw import Drawing, draw_occlusions, query_images, training_kind
+from pipeline_lib.data.occlusion.patch_swap import CHANGED, encode_changed, strangers_of, swap_patches
+from pipeline_lib.data.occlusion.template import Template
 from pipeline_lib.data.shards.aligned import IMAGES_A_BATCH, AlignedBatch, AlignedRow, image_rows
 from pipeline_lib.data.shards.images import Format, encode_image, member_of
 from pipeline_lib.data.shards.units import Job, Part, Row, run_units, units_of
 from pipeline_lib.data.shards.work import open_work
 from pipeline_lib.data.shards.writer import PieceWriter, ShardWriter
-from pipeline_lib.params.occlude import Occlude
+from pipeline_lib.params.occlude import PATCH_SWAP, Occlude
 from pipeline_lib.params.shards import Shards
 from pipeline_lib.schemas.manifest import PROFILE
 from pipeline_lib.schemas.occlusions import OCCLUSIONS
@@ -35,7 +38,9 @@ SET, TABLE = "occluded", "occlusions"
 
 @dataclass(frozen=True)
 class Occluded:
-    """One occluded image, or a profile: `data` its bytes as encoded, landmarks (5, 2) where they are now, `drawn` JSON."""
+    """One occluded image, or a profile: `data` its bytes as encoded, landmarks (5, 2) where they are now, `drawn` JSON, and of a
+    patch swap `changed`, see patch_swap.CHANGED.
+    """
 
     row: AlignedRow
     kind: str
@@ -43,6 +48,7 @@ class Occluded:
     data: bytes
     landmarks: npt.NDArray[np.float32]
     drawn: str
+    changed: bytes | None = None
 
     @property
     def key(self) -> str:
@@ -50,15 +56,15 @@ class Occluded:
         return f"{self.row.image_id}+{self.kind}"
 
     def write(self, writer: ShardWriter | PieceWriter) -> dict[str, object]:
-        """Append it to a shard set, members png or jpg, and json; returns its row of schemas.occlusions.OCCLUSIONS."""
+        """Append it to a shard set, members png or jpg, json and perhaps changed.png; returns its row of OCCLUSIONS."""
         row = self.row
         who = {"image_id": row.image_id, "identity": row.identity, "split": row.split}
         about = {"kind": self.kind, "purpose": self.purpose}
         found = {"landmarks": self.landmarks.tolist(), "score": row.score}
         text = json.dumps(who | about | found, sort_keys=True).encode()
-        writer.write(
-            self.key, {member_of(self.data): self.data, "json": text}, **who, landmarks=self.landmarks, score=row.score
-        )
+        members = {member_of(self.data): self.data, "json": text}
+        members |= {} if self.changed is None else {CHANGED: self.changed}
+        writer.write(self.key, members, **who, landmarks=self.landmarks, score=row.score)
         return {"key": self.key, "image_id": row.image_id, **about, "drawn": self.drawn}
 
 
@@ -69,12 +75,14 @@ def write_occluded_set(
     shards: Shards,
     workers: Workers,
     profiles: frozenset[str] = frozenset(),
+    templates: Mapping[str, Template] = MappingProxyType({}),
 ) -> None:
     """Draw all planned occlusions on workers; write `out`/shards/occluded-NNNNNN.tar, index.parquet and occlusions.parquet.
 
-    Members: png or jpg, and json with image_id, identity, split, kind, purpose, landmarks, score. The order is that of the
-    aligned index, then of the kinds, and each drawing has its own random generator: the bytes depend on neither the
-    number of workers nor which was first. Shards that an interrupted run finished are not drawn again.
+    Members: png or jpg, and json with image_id, identity, split, kind, purpose, landmarks, score; of patch swaps also
+    changed.png (patch_swap.CHANGED). The order is that of the aligned index, then of the kinds, and each drawing has its own
+    random generator: the bytes depend on neither the number of workers nor which was first. Shards that an interrupted
+    run finished are not drawn again.
 
     Args:
         aligned: the align stage's folder.
@@ -83,16 +91,18 @@ def write_occluded_set(
         shards: in which format; a shard ends with the image after whose drawings it has images_per_shard.
         workers: who draws.
         profiles: image ids of the test photographs that are queries of kind profile.
+        templates: those that occlude.kinds name.
 
     Raises:
         DataError: the aligned shards or their index are missing or damaged.
     """
     planned = planned_rows(aligned, occlude, profiles)
     settings = {"occlude": occlude.model_dump(), "shards": shards.model_dump(), "profiles": sorted(profiles)}
+    settings["templates"] = {name: template.digest() for name, template in templates.items()}
     work = open_work(out / "shards", SET, (SET,), (TABLE,), settings, [aligned / "index.parquet"])
     # absolute, since a worker of a cluster has its own working directory
     folder = (aligned / "shards").absolute()
-    function = partial(occlude_part, shards=folder, occlude=occlude, format=shards.format)
+    function = partial(occlude_part, shards=folder, occlude=occlude, templates=dict(templates), format=shards.format)
     units = units_of(planned, _starts(planned, shards.images_per_shard))
     run_units(Job(work, function, IMAGES_A_BATCH), units, workers, "occlude, images")
     index, occlusions = work.folder / "index.parquet", work.folder / "occlusions.parquet"
@@ -102,7 +112,8 @@ def write_occluded_set(
 
 
 def planned_rows(aligned: Path, occlude: Occlude, profiles: frozenset[str] = frozenset()) -> "pa.Table":
-    """The rows of the index of the training and test images that something is drawn on, in order, and which `kinds`.
+    """The rows of the index of the training and test images that something is drawn on, in order, which `kinds`, and the row of
+    the `stranger` of whom a patch swap takes squares (a test image of somebody else, no profile), null where there is none.
 
     A training image gets one kind or none (draw.training_kind), a test image of `profiles` the kind profile, a query drawn
     among the other test images (draw.query_images) every kind, any other image none.
@@ -119,35 +130,79 @@ def planned_rows(aligned: Path, occlude: Occlude, profiles: frozenset[str] = fro
             return list(occlude.kinds)
         if split == "test":
             return [PROFILE] if image_id in profiles else []
-        kind = training_kind(occlude.seed, image_id, list(occlude.kinds), occlude.train_share)
+        kind = training_kind(occlude.seed, image_id, occlude.training_kinds, occlude.train_share)
         return [] if kind is None else [kind]
 
     of_each = (kinds_of(*who) for who in zip(image_ids, splits, strict=True))
     chosen = [(row, kinds) for row, kinds in enumerate(of_each) if kinds]
     rows = index.take(pa.array([row for row, _ in chosen], pa.int64()))
-    return rows.append_column("kinds", pa.array([kinds for _, kinds in chosen], pa.list_(pa.string())))
+    swapped = _strangers(index, profiles, queries, occlude.seed) if PATCH_SWAP in occlude.kinds else {}
+    strangers = [swapped.get(image_id) for image_id in rows["image_id"].to_pylist()]
+    columns = {
+        "kinds": pa.array([kinds for _, kinds in chosen], pa.list_(pa.string())),
+        "stranger": pa.array(strangers, pa.struct(list(SHARD_INDEX))),
+    }
+    for name, column in columns.items():
+        rows = rows.append_column(name, column)
+    return rows
 
 
-def occlude_part(rows: Sequence[Row], shards: Path, occlude: Occlude, format: Format) -> Part:
+def _strangers(index: "pa.Table", profiles: frozenset[str], queries: frozenset[str], seed: int) -> dict[str, Row]:
+    """Of each query the row of the stranger whose squares it gets."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    others = pc.invert(pc.is_in(index["image_id"], value_set=pa.array(sorted(profiles), pa.string())))
+    images = index.filter(pc.and_(pc.equal(index["split"], "test"), others)).combine_chunks()
+    drawn = strangers_of(images, queries, seed)
+    return dict(zip(drawn, images.take(list(drawn.values())).to_pylist(), strict=True))
+
+
+def occlude_part(
+    rows: Sequence[Row], shards: Path, occlude: Occlude, templates: Mapping[str, Template], format: Format
+) -> Part:
     """All occlusions of some planned rows, in order; the rows beside them are of schemas.occlusions.OCCLUSIONS."""
-    batch = AlignedBatch(
-        shards, table_from_rows([{name: row[name] for name in SHARD_INDEX.names} for row in rows], SHARD_INDEX)
-    )
-    reader, writer = batch.reader(), PieceWriter()
-    occlusions = []
+    writer, occlusions = PieceWriter(), []
+    for row, kind, _, drawing in drawings(rows, shards, occlude, templates):
+        purpose = "train" if row.split == "train" else "query"
+        text = json.dumps(drawing.drawn, sort_keys=True, allow_nan=False)
+        changed = None if drawing.changed is None else encode_changed(drawing.changed)
+        data = encode_image(drawing.image, format)
+        occlusions.append(Occluded(row, kind, purpose, data, drawing.landmarks, text, changed).write(writer))
+    return Part({SET: writer.piece()}, {TABLE: table_from_rows(occlusions, OCCLUSIONS)})
+
+
+def drawings(
+    rows: Sequence[Row], shards: Path, occlude: Occlude, templates: Mapping[str, Template]
+) -> Iterator[tuple[AlignedRow, str, npt.NDArray[np.uint8], Drawing]]:
+    """(whose, kind, the image as it is, the drawing) of every kind of some planned rows, in order.
+
+    Args:
+        rows: of planned_rows.
+        shards: the folder that they lie in.
+        occlude, templates: see write_occluded_set.
+    """
+    batch = _batch(rows, shards)
+    reader = batch.reader()
     for i, (row, planned) in enumerate(zip(batch.rows(), rows, strict=True)):
         image = batch.image(reader, i)
         for kind in planned["kinds"]:
-            drawing = (
-                Drawing(image, row.landmarks, {"kind": PROFILE})
-                if kind == PROFILE
-                else draw_occlusions(image, row.landmarks, kind, occlude.seed, row.image_id, occlude.crop_share)
-            )
-            purpose = "train" if row.split == "train" else "query"
-            text = json.dumps(drawing.drawn, sort_keys=True, allow_nan=False)
-            data = encode_image(drawing.image, format)
-            occlusions.append(Occluded(row, kind, purpose, data, drawing.landmarks, text).write(writer))
-    return Part({SET: writer.piece()}, {TABLE: table_from_rows(occlusions, OCCLUSIONS)})
+            if kind == PROFILE:
+                drawing = Drawing(image, row.landmarks, {"kind": PROFILE})
+            elif kind == PATCH_SWAP:
+                stranger = _batch([planned["stranger"]], shards)
+                face, [other] = stranger.image(stranger.reader(), 0), stranger.rows()
+                drawing = swap_patches(image, row.landmarks, face, other.image_id, occlude.seed, row.image_id)
+            else:
+                settings = (occlude.seed, row.image_id, occlude.crop_share, templates)
+                drawing = draw_occlusions(image, row.landmarks, kind, *settings)
+            yield row, kind, image, drawing
+
+
+def _batch(rows: Sequence[Row], shards: Path) -> AlignedBatch:
+    return AlignedBatch(
+        shards, table_from_rows([{name: row[name] for name in SHARD_INDEX.names} for row in rows], SHARD_INDEX)
+    )
 
 
 def _starts(planned: "pa.Table", images_per_shard: int) -> list[int]:

@@ -114,10 +114,24 @@ def decode_photo(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8]:
     Raises:
         PhotoError: empty, not_an_image, unreadable (damaged, or samples without a stated range), truncated, too_large.
     """
+    return _decoded(data, max_pixels, _rgb_array)
+
+
+def decode_cutout(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8]:
+    """Decode a picture that is to be laid on another one, with its transparency: uint8 RGBA (H, W, 4), contiguous.
+
+    Args and errors as of decode_photo; a picture without transparency is opaque everywhere.
+    """
+    return _decoded(data, max_pixels, lambda image: np.asarray(image.convert("RGBA")))
+
+
+def _decoded(
+    data: bytes, max_pixels: int, as_array: Callable[[ImageFile.ImageFile], npt.NDArray[np.uint8]]
+) -> npt.NDArray[np.uint8]:
     image = _open_header(io.BytesIO(data), max_pixels)
     try:
         image.load()
-        pixels = _rgb_array(image)
+        pixels = as_array(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PhotoError("too_large", "it decodes to more pixels than its header states") from error
     except DAMAGE as error:

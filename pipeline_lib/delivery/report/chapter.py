@@ -31,7 +31,8 @@ class About:
 
 
 class Chapter(Protocol):
-    """A module of chapters/; its template is templates/chapters/<name>.html.j2, its anchor `#<name>`.
+    """A module of chapters/; its template is templates/chapters/<name>.html.j2, its anchor `#<name>`. It may also have
+    beside(found, about), files that lie beside the page: name -> text.
 
     Attributes:
         ORDER: place in the page, low first.

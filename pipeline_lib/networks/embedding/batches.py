@@ -1,6 +1,7 @@
 """Stored images embedded batch by batch: decoded ahead in threads, shared among ranks."""
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,10 +11,17 @@ from torch import Tensor
 from pipeline_lib.core.ahead import load_ahead
 from pipeline_lib.core.world import World
 from pipeline_lib.networks.backbones.shared.network import FaceNetwork
-from pipeline_lib.networks.embedding.extract import Embed, Floats, face_features, shapes
+from pipeline_lib.networks.embedding.extract import Embed, Floats, Images, face_features, shapes
 from pipeline_lib.networks.embedding.images import ShardImages
 
 NUM_DECODERS = 4  # one reads and decodes some 1200 aligned faces a second (2-core reference machine)
+
+
+class Readable(Protocol):
+    """Where images are read by row: ShardImages, or what is made of them."""
+
+    def read(self, rows: Sequence[int]) -> Images:
+        """uint8 (len(rows), 112, 112, 3), RGB."""
 
 
 def embed_rows(
@@ -49,7 +57,7 @@ def embed_rows(
 
 
 def embedded_batches(
-    embed: Embed, images: ShardImages, batches: Sequence[Sequence[int]], world: World
+    embed: Embed, images: Readable, batches: Sequence[Sequence[int]], world: World
 ) -> Iterator[tuple[Floats, Floats]]:
     """Features of every batch, in order, on rank 0; the other ranks embed their share and yield nothing.
 

@@ -15,6 +15,7 @@ from pipeline_lib.core.dpr import GENUINE, area, ends, resampled_curves
 from pipeline_lib.core.files import atomic_dir
 from pipeline_lib.core.tables import read_table, table_from_rows, write_table
 from pipeline_lib.core.texts import Texts
+from pipeline_lib.data.patches.squares import draw_squares, draw_stranger
 from pipeline_lib.networks.embedding.images import ShardImages
 from pipeline_lib.schemas.pairs import PAIRS
 from pipeline_lib.schemas.replacement import REPLACEMENT
@@ -24,7 +25,7 @@ from pipeline_lib.why.explanation.shared.explanation import Explanation
 from pipeline_lib.why.explanation.shared.pair_sample import EXPLANATION, ORDER, PATCHES, SampledPair
 from pipeline_lib.why.explanation.shared.threshold import Point, equal_error
 from pipeline_lib.why.faithfulness.patch_pictures import Step, patches_picture, replacement_picture
-from pipeline_lib.why.faithfulness.patched_pairs import draw_squares, draw_stranger, patched_pair
+from pipeline_lib.why.faithfulness.patched_pairs import patched_pair
 from pipeline_lib.why.faithfulness.replacement import replaced_image, replacement_scores, returned_pixels
 
 SHOWN_STEPS = (0, 1, 4, 10)  # 0, 5, 20 and 50 % of the pixels, as the paper's Fig. 7

@@ -9,9 +9,10 @@ from pipeline_lib.core.cosine import cosine
 from pipeline_lib.core.dpr import NUM_STEPS
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.pixels import network_scale
+from pipeline_lib.data.patches.squares import Mask
 from pipeline_lib.why.explanation.shared.explanation import Explanation
 from pipeline_lib.why.faithfulness.insertion_deletion import Embed, Floats, Indices, draw_tie_ranks, saliency_ranks
-from pipeline_lib.why.faithfulness.patched_pairs import Image, Mask, PatchedPair
+from pipeline_lib.why.faithfulness.patched_pairs import Image, PatchedPair
 
 Doubles = npt.NDArray[np.float64]
 

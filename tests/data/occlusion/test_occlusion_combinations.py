@@ -59,13 +59,25 @@ def test_another_image_is_drawn_on_otherwise() -> None:
         (["mask_cloth+"], "an empty part is none of"),
         (["mask_cloth+crop", "crop", "mask_cloth+crop"], r"mask_cloth\+crop: each kind may be there once"),
         (["profile"], "profile is none of"),
+        (["patch_swap+mask_cloth"], "patch_swap stands alone"),
+        (["template_"], "template_ is none of"),
+        (["template_../../x"], "is none of"),
+        (["template_own"], "templates is data/none"),
     ],
 )
 def test_other_combinations_are_refused(kinds: list[str], message: str) -> None:
-    with pytest.raises(ParamsError, match=rf"kinds[\s\S]*{message}[\s\S]*params\.yaml, occlude"):
+    with pytest.raises(ParamsError, match=rf"[\s\S]*{message}[\s\S]*params\.yaml, occlude"):
         checked(Occlude, {"kinds": kinds, **SETTINGS}, "params.yaml, occlude")
 
 
 def test_combinations_are_possible() -> None:
-    kinds = ["mask_surgical+sunglasses", "sunglasses+mask_surgical", "mask_cloth+crop", "crop"]
-    assert checked(Occlude, {"kinds": kinds, **SETTINGS}, "here").kinds == kinds
+    kinds = [
+        "mask_surgical+sunglasses",
+        "sunglasses+mask_surgical",
+        "mask_cloth+crop",
+        "crop",
+        "template_own+sunglasses",
+    ]
+    found = checked(Occlude, {"kinds": [*kinds, "patch_swap"], "templates": "own", **SETTINGS}, "here")
+    assert found.kinds == [*kinds, "patch_swap"]
+    assert found.training_kinds == kinds

@@ -1,5 +1,6 @@
 """What occlusions cover, what they leave alone, and that they can be drawn again."""
 
+import colorsys
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ from oracles.shards_loops import distance_to_outline, inside_polygon
 
 from pipeline_lib.core.errors import DataError, ParamsError
 from pipeline_lib.data.occlusion.draw import draw_occlusion, image_rng, training_kind
+from pipeline_lib.data.occlusion.ffp2 import SHAPES, SURFACES, drawn_colour
 from pipeline_lib.params.occlude import KINDS, Occlude
 
 TEMPLATE = np.array([[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]])
@@ -95,6 +97,15 @@ def test_the_body_is_opaque(kind):
     assert seen <= (10 if body == "lens" else 1)
 
 
+def test_ffp2_masks_come_in_all_colours():
+    """Hues go round the circle, and some are nearly black, white and grey."""
+    colours = [drawn_colour(image_rng(3, str(i), "mask_ffp2")) for i in range(300)]
+    hues = [colorsys.rgb_to_hsv(*(value / 255 for value in colour)) for colour in colours]
+    sixths = {int(6 * hue) % 6 for hue, saturation, _ in hues if saturation > 0.25}
+    assert sixths == set(range(6))
+    assert {min(2, int(3 * value)) for _, _, value in hues} == {0, 1, 2}
+
+
 def test_the_same_image_id_gives_the_same_picture_in_any_order():
     ids = [f"image{i}" for i in range(6)]
     forwards = {(i, kind): draw_kind(kind, TEMPLATE, i) for i in ids for kind in KINDS}
@@ -105,12 +116,12 @@ def test_the_same_image_id_gives_the_same_picture_in_any_order():
             assert drawn == forwards[image_id, kind][1]
 
 
-def test_pictures_differ_between_images_and_seeds_and_the_three_masks_between_each_other():
+def test_pictures_differ_between_images_and_seeds_and_the_masks_between_each_other():
     pictures = [draw_kind(kind, TEMPLATE, image_id)[0] for kind in KINDS for image_id in ("a", "b", "c")]
     pictures += [draw_occlusion(IMAGE, TEMPLATE, kind, image_rng(4, "a", kind), 0.7)[0] for kind in KINDS]
     assert len({picture.tobytes() for picture in pictures}) == len(pictures)
     outlines = [solid(draw_kind(kind, TEMPLATE)[1], "mask")[0] for kind in MASKS]
-    assert len({str(outline) for outline in outlines}) == 3
+    assert len({str(outline) for outline in outlines}) == len(MASKS)
 
 
 def test_styles_and_colours_all_occur():
@@ -118,6 +129,9 @@ def test_styles_and_colours_all_occur():
     assert {d["style"] for d in drawn if d["kind"] == "sunglasses"} == {"wayfarer", "round", "aviator"}
     assert {d["pattern"] for d in drawn if d["kind"] == "mask_cloth"} == {"plain", "stripes", "dots", "checks"}
     assert {d["valve"] for d in drawn if d["kind"] == "mask_n95"} == {True, False}
+    ffp2 = [draw_kind("mask_ffp2", TEMPLATE, str(i))[1] for i in range(60)]
+    assert {d["shape"] for d in ffp2} == set(SHAPES)
+    assert {d["surface"] for d in ffp2} == set(SURFACES)
     for kind in MASKS:
         colours = {tuple(p["colour"]) for d in drawn if d["kind"] == kind for p in d["parts"] if p["part"] == "mask"}
         assert len(colours) > 15
@@ -194,7 +208,7 @@ def test_training_kinds_follow_the_share_and_the_larger_share_keeps_the_smaller(
     assert abs(share - 0.2) < 0.025  # four standard deviations, sqrt(0.2 * 0.8 / 4000) = 0.0063 each
     assert all(b == a for a, b in zip(few, more, strict=True) if a is not None)
     counts = [few.count(kind) for kind in KINDS]
-    assert min(counts) > 800 / 5 - 4 * 12  # about 160 each, standard deviation under 12
+    assert min(counts) > 800 / len(KINDS) - 4 * 12  # about 133 each, standard deviation under 12
     assert [training_kind(4, i, list(KINDS), 0.2) for i in ids] != few
     assert all(training_kind(3, i, list(KINDS), 0.0) is None for i in ids)
     assert all(training_kind(3, i, list(KINDS), 1.0) is not None for i in ids)

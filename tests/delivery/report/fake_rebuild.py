@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline_lib.core.files import write_json
 from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
@@ -115,6 +116,7 @@ def write_photographs(data: Path) -> list[tuple[str, str]]:
     write_table(data / "ingest" / "manifest.parquet", table_from_rows(rows, MANIFEST), MANIFEST)
     write_table(data / "ingest" / "templates.parquet", TEMPLATES.empty_table(), TEMPLATES)
     write_table(data / "ingest" / "rejects.parquet", table_from_rows([], REJECTS), REJECTS)
+    write_json(data / "ingest" / "counts.json", {"num_overlaps_joined": 3, "num_overlaps_removed": 2, "num_copies": 1})
     reject = {"image_id": "x", "uri": HOSTILE, "stage": "align", "reason": "no_face", "detail": HOSTILE}
     write_table(data / "align" / "rejects.parquet", table_from_rows([reject, reject], REJECTS), REJECTS)
     _shards(data / "align", "aligned", images, "", rng)

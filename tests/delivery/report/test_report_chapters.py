@@ -30,13 +30,13 @@ from fake_rebuild import make_about, write_rebuild
 from pipeline_lib.delivery.report import page
 data = Path(sys.argv[1])
 write_rebuild(data)
-without = page.build_page(data, make_about())
+without = page.build_report(data, make_about()).page
 (data / "toy").mkdir()
 (data / "toy" / "words.txt").touch()
-assert page.build_page(data, make_about()) == without  # an empty file is nothing to show
+assert page.build_report(data, make_about()).page == without  # an empty file is nothing to show
 (data / "toy" / "words.txt").write_text("<b>of the toy</b>")
 print(page.__file__)
-print(page.build_page(data, make_about()))
+print(page.build_report(data, make_about()).page)
 """
 
 

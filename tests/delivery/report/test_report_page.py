@@ -13,7 +13,7 @@ from fake_rebuild import HOSTILE, IMPORTED, make_about, write_rebuild
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.delivery.report.html import script_digest
-from pipeline_lib.delivery.report.page import SCRIPT, build_page
+from pipeline_lib.delivery.report.page import SCRIPT, build_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -79,7 +79,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(data: Path) -> str:
-    return build_page(data, make_about())
+    return build_report(data, make_about()).page
 
 
 def test_page_is_well_formed_and_self_contained(page: str) -> None:
@@ -153,13 +153,13 @@ def test_page_shows_the_figures_of_all_stages(page: str) -> None:
 
 
 def test_number_of_example_pairs_is_kept_and_both_kinds_come_first(data: Path) -> None:
-    page = build_page(data, make_about(num_example_pairs=2))
+    page = build_report(data, make_about(num_example_pairs=2)).page
     assert (
         page.count(", of one person: cosine 0.500, threshold 0.400, explained by") == 1
     )  # the random map, noise, has none
     assert page.count(", of two people: cosine 0.500, threshold 0.400, explained by") == 1
     assert 'class="verdict miss">a false match<' in page
-    assert build_page(data, make_about(num_example_pairs=0)).count("explained by") == 0
+    assert build_report(data, make_about(num_example_pairs=0)).page.count("explained by") == 0
 
 
 def test_every_picture_states_its_size(page: str) -> None:
@@ -223,12 +223,12 @@ def test_missing_piece_is_named(data: Path, tmp_path: Path, missing: str) -> Non
     else:
         path.unlink()
     with pytest.raises(DataError, match=re.escape(str(path))):
-        build_page(copy, make_about())
+        build_report(copy, make_about())
 
 
 def test_network_without_training_is_shown_as_imported(tmp_path: Path) -> None:
     fake_rebuild.write_network(tmp_path, "published", IMPORTED)
-    text = text_of(build_page(tmp_path, make_about(**{**NO_PARTS, "networks": {"published": IMPORTED}})))
+    text = text_of(build_report(tmp_path, make_about(**{**NO_PARTS, "networks": {"published": IMPORTED}})).page)
     assert "published 12,345 0 – – – – With 0 steps: published weights, not trained here." in text
 
 
@@ -236,7 +236,7 @@ def test_a_registered_score_that_was_not_verified_is_an_error(data: Path, tmp_pa
     copy = shutil.copytree(data, tmp_path / "data")
     fake_rebuild.write_registered(copy, "cosine:other")
     with pytest.raises(DataError, match="cosine:other"):
-        build_page(copy, make_about())
+        build_report(copy, make_about())
 
 
 def test_only_an_imported_checkpoint_and_cosine(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_only_an_imported_checkpoint_and_cosine(tmp_path: Path) -> None:
     for group in ("explain", "rerank", "claims", "train_region", "region_weights"):
         (tmp_path / group).mkdir()
         (tmp_path / group / ".gitkeep").touch()
-    page = build_page(tmp_path, make_about(**{**NO_PARTS, "networks": {"published": IMPORTED}}))
+    page = build_report(tmp_path, make_about(**{**NO_PARTS, "networks": {"published": IMPORTED}})).page
     assert chapters(page) == ["left_out", "verification", "networks", "rejects", "training", "provenance"]
     text = text_of(page)
     assert "Training, region networks, re-ranking, explanations. params.yaml trains nothing" in text
@@ -262,7 +262,7 @@ def test_a_model_with_the_package_s_calibration_says_so_and_is_drawn_with_it(tmp
     fake_rebuild.write_network(tmp_path, "published", IMPORTED)
     fake_rebuild.write_verification(tmp_path, images, scores=["cosine:published"])
     fake_rebuild.write_registered(tmp_path, "cosine:published", note=f"too few {HOSTILE}", threshold=0.875)
-    text = text_of(build_page(tmp_path, make_about(**{**NO_PARTS, "networks": {"published": IMPORTED}})))
+    text = text_of(build_report(tmp_path, make_about(**{**NO_PARTS, "networks": {"published": IMPORTED}})).page)
     assert f"too few {HOSTILE}" in text
     assert "cosine:published decides at 0.875, the threshold that was fitted on 7030 pairs: LFW, CFP." in text
 
@@ -273,10 +273,10 @@ def test_only_regions(tmp_path: Path) -> None:
     fake_rebuild.write_regions(tmp_path)
     fake_rebuild.write_training(tmp_path / "train_region" / "p56")
     sections = {**NO_PARTS, "regions": make_about().params.regions.model_dump()}
-    page = build_page(tmp_path, make_about(**sections))
+    page = build_report(tmp_path, make_about(**sections)).page
     assert chapters(page) == ["verification", "regions", "rejects", "training", "provenance"]
     shutil.rmtree(tmp_path / "region_weights")  # each region alone
-    text = text_of(build_page(tmp_path, make_about(**sections)))
+    text = text_of(build_report(tmp_path, make_about(**sections)).page)
     assert "eye, nose and cheek 81.25 ± 1.25 81.25 ± 1.25 56" in text
     assert "weighted by" not in text
     assert "weight, " not in text
@@ -285,7 +285,7 @@ def test_only_regions(tmp_path: Path) -> None:
 def test_no_scores_at_all(tmp_path: Path) -> None:
     images = fake_rebuild.write_photographs(tmp_path)
     fake_rebuild.write_verification(tmp_path, images, scores=[])
-    text = text_of(build_page(tmp_path, make_about(**NO_PARTS)))
+    text = text_of(build_report(tmp_path, make_about(**NO_PARTS)).page)
     assert "No whole face was scored" in text
 
 
@@ -293,13 +293,13 @@ def test_scores_without_validation_pairs_have_no_threshold(tmp_path: Path) -> No
     images = fake_rebuild.write_photographs(tmp_path)
     fake_rebuild.write_verification(tmp_path, images)
     (tmp_path / "verify" / "calibration.json").write_text("{}")
-    text = text_of(build_page(tmp_path, make_about(**NO_PARTS)))
+    text = text_of(build_report(tmp_path, make_about(**NO_PARTS)).page)
     assert "There were no validation pairs to find a threshold on." in text
 
 
 def test_nothing_at_all_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing to report"):
-        build_page(tmp_path, make_about())
+        build_report(tmp_path, make_about())
 
 
 def test_what_earlier_rebuilds_left_is_not_shown(data: Path, tmp_path: Path) -> None:
@@ -307,4 +307,4 @@ def test_what_earlier_rebuilds_left_is_not_shown(data: Path, tmp_path: Path) -> 
     fake_rebuild.write_network(copy, "earlier_one", IMPORTED)
     fake_rebuild.write_explanation(copy / "explain" / "earlier_one", "earlier_one")
     shutil.copytree(copy / "rerank" / "apc", copy / "rerank" / "earlier_one")
-    assert "earlier_one" not in build_page(copy, make_about())
+    assert "earlier_one" not in build_report(copy, make_about()).page

@@ -51,9 +51,11 @@ def pictures(num: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (num, 112, 112, 3), dtype=np.uint8)
 
 
-def write_set(folder: Path, keys: Sequence[str], splits: Sequence[str], images_a_person: int = 3) -> np.ndarray:
-    """A shard set of drawn images, `images_a_person` in a row of one identity; returns the images."""
-    images = pictures(len(keys), seed=1)
+def write_set(
+    folder: Path, keys: Sequence[str], splits: Sequence[str], images_a_person: int = 3, images: np.ndarray | None = None
+) -> np.ndarray:
+    """A shard set of drawn images or of `images`, `images_a_person` in a row of one identity; returns the images."""
+    images = pictures(len(keys), seed=1) if images is None else images
     (folder / "shards").mkdir(parents=True)
     with ShardWriter(folder / "shards", "aligned", 5) as writer:
         for place, (key, split) in enumerate(zip(keys, splits, strict=True)):

@@ -41,7 +41,8 @@ def test_worlds_of_one_two_and_three_write_the_same_bytes(sets, tmp_path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [[0], [0, 0], [0, 0, 0]], done.stderr
-    assert sorted(tree(tmp_path / "1")) == ["embeddings.arrow", "patches.arrow"]
+    written = ["embeddings.arrow", "near_duplicates.json", "near_duplicates.parquet", "patches.arrow"]
+    assert sorted(tree(tmp_path / "1")) == written
     assert tree(tmp_path / "2") == tree(tmp_path / "1")
     assert tree(tmp_path / "3") == tree(tmp_path / "1")
 

@@ -16,12 +16,14 @@ import stages.embed_gallery
 import stages.embed_regions
 import stages.embed_teacher
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.files import read_json
 from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.data.patches.grid import parse_region
 from pipeline_lib.data.sources.shared.training_pairs import draw_training_pairs
 from pipeline_lib.networks.backbones import iresnet
 from pipeline_lib.networks.backbones.shared.checkpoints import save_network
 from pipeline_lib.networks.embedding.extract import embed_images, embed_region_images
+from pipeline_lib.networks.embeddings import duplicate_search
 from pipeline_lib.networks.embeddings.store import read_embeddings
 from pipeline_lib.schemas.occlusions import OCCLUSIONS
 from pipeline_lib.schemas.training_pairs import TRAINING_PAIRS
@@ -39,7 +41,7 @@ def project(tmp_path, monkeypatch) -> tuple[Path, np.ndarray, dict[str, float]]:
     images = write_set(Path("align"), KEYS, SPLITS)
     write_pairs(Path("pairs.parquet"), PAIRS)
     Path("params.yaml").write_text(
-        yaml.safe_dump({"embed": {"mirror": True}, "galleries": {"rrf": {"of": "networks"}}})
+        yaml.safe_dump({"embed": {"mirror": True}, "galleries": {"rrf": {"of": "networks", "near_duplicates": True}}})
     )
     Path("machine.yaml").write_text("images_per_batch: 4")
     logged: dict[str, float] = {}
@@ -71,8 +73,9 @@ def test_embed_takes_the_images_of_pairs_and_keeps_no_patches(project):
     assert logged == {"stage": "embed@plain", "num_embedded": 6}
 
 
-def test_embed_gallery_takes_clean_test_images_and_queries_with_patches(project):
+def test_embed_gallery_takes_clean_test_images_and_queries_with_patches(project, monkeypatch):
     _, images, logged = project
+    monkeypatch.setattr(duplicate_search, "MOST_COPIED", 4)
     keys, purposes = ["im02+crop", "im36+crop", "im40+mask_n95"], ["train", "query", "query"]
     write_set(Path("occlude"), keys, ["train", "test", "test"])
     rows: list[dict[str, object]] = [
@@ -97,6 +100,9 @@ def test_embed_gallery_takes_clean_test_images_and_queries_with_patches(project)
     np.testing.assert_allclose(found.vectors[:6], vectors, **CLOSE)
     np.testing.assert_allclose(found.patches[:6], patches, **CLOSE)
     np.testing.assert_array_equal(found.grid, model.grid)
+    assert read_json(Path("out/near_duplicates.json"))["num_images"] == len(
+        KEYS
+    )  # training and validation people's, too
     assert logged == {"stage": "embed_gallery@rrf", "num_gallery": 6, "num_queries": 4}
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline_lib.core.cosine import cosine
 from pipeline_lib.core.tables import read_table, table_from_rows, write_table
+from pipeline_lib.data.patches.squares import draw_squares
 from pipeline_lib.data.shards.images import decode_image
 from pipeline_lib.networks.embeddings.store import EmbeddingSet, write_embeddings
 from pipeline_lib.schemas.pairs import PAIRS
@@ -18,7 +19,6 @@ from pipeline_lib.why.explanation.shared.explainer import Explainer
 from pipeline_lib.why.explanation.shared.pair_sample import PATCHES, SampledPair
 from pipeline_lib.why.explanation.shared.threshold import Point
 from pipeline_lib.why.faithfulness.patch_benchmark import Clean, PatchBenchmark, clean_protocols
-from pipeline_lib.why.faithfulness.patched_pairs import draw_squares
 
 IDS = ["a0", "a1", "b0", "b1", "c0", "c1"]
 PEOPLE = [name[0] for name in IDS]

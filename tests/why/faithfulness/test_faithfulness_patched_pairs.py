@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from pipeline_lib.data.patches.squares import draw_squares, draw_stranger
 from pipeline_lib.why.explanation.shared.pair_sample import PATCHES, SampledPair
-from pipeline_lib.why.faithfulness.patched_pairs import draw_squares, draw_stranger, patched_pair
+from pipeline_lib.why.faithfulness.patched_pairs import patched_pair
 
 PAIR = SampledPair("lfw", "a", "b", "p", "p", True, 3, True, False, 17)
 

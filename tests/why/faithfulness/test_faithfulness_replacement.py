@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.data.patches.squares import draw_squares
 from pipeline_lib.why.explanation.shared.explanation import Explanation
-from pipeline_lib.why.faithfulness.patched_pairs import PatchedPair, draw_squares, patched_pair
+from pipeline_lib.why.faithfulness.patched_pairs import PatchedPair, patched_pair
 from pipeline_lib.why.faithfulness.replacement import replaced_image, replacement_scores, returned_pixels
 
 PARTNER = np.array([1.0, 0.0], np.float32)

@@ -9,7 +9,7 @@ class Shards(Section):
     """Tars of images.
 
     `format`: png, which keeps every pixel, or jpeg (quality 95, 4:4:4), a third of the bytes and decoded in a quarter of the
-    time (docs/results.md has what verification loses). `images_per_shard`: so many photographs or faces are a worker's piece of
+    time (docs/benchmarks.md). `images_per_shard`: so many photographs or faces are a worker's piece of
     work and become one tar: small enough that every worker has several, large enough that files are few.
     """
 

@@ -90,7 +90,8 @@ class Verifier:
         vectors = self.engine.encoder.encode(face[None]).vectors
         if vectors is None:
             raise DataError("This model has no one vector of a face.", got=self.engine.settings.score)
-        return vectors[0]
+        vector: npt.NDArray[np.float32] = vectors[0]
+        return vector
 
 
 def _file(value: object) -> object:

@@ -188,7 +188,7 @@ def test_model_that_the_store_does_not_take_goes_out_later_and_once(
     monkeypatch.setattr(network_package, "log_pyfunc", begun)
     client, found, _ = sent(run)
     (model,) = client.search_logged_models([found.info.experiment_id])
-    assert (model.status.value, model.name, found.info.status) == ("READY", "network", "FINISHED")
+    assert (model.status.value, model.name, found.info.status) == ("READY", "p28_x0_y14", "FINISHED")
 
 
 def test_class_weights_stay_at_home(workplace: Path) -> None:

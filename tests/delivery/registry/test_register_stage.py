@@ -27,6 +27,7 @@ from pipeline_lib.matching.verification.calibration import read_calibrations
 from pipeline_lib.params.align import Align
 from pipeline_lib.params.embed import Embed
 from pipeline_lib.schemas.manifest import MANIFEST
+from pipeline_lib.tracking.store import open_client
 from stages import register
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -145,6 +146,15 @@ def test_best_on_the_validation_pairs_is_registered(here: Path) -> None:
     (answer,) = Verifier.load(folder).compare([(pair[0], pair[1])], explain=True)
     assert answer.error is None
     assert Verifier.load(folder).settings.score == best
+    assert answer.about is not None
+    assert answer.about.name == "face-verifier"
+    assert "validation pairs" in answer.about.calibrated_on
+    assert answer.rates is not None
+    assert answer.rates.num_genuine
+    card = (DATA / "register" / "model" / "MODEL_CARD.md").read_text()
+    assert open_client().get_model_version("face-verifier", str(made["version"])).description == card
+    assert all(f"## {part}" in card for part in ("Use", "Not for", "Limits", "Data", "Threshold", "Licence"))
+    assert f"{figures[best]['auc']:.2%}" in card
 
     named = registered(candidates=["regions:56"])
     assert named["metric"]["score"] == "regions:56"

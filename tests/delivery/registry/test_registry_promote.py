@@ -48,7 +48,7 @@ def add_version(client: Any, folder: Path, auc: float, pairs: str = "p", lead: L
     with stage_run("register", {}, {}) as run:
         run.client.log_artifacts(run.run_id, str(folder), "model")
         uri = f"runs:/{run.run_id}/model"
-        return register_version(client, NAME, uri, run.run_id, Merit(auc, pairs), lead, {"k": "v"}, note)
+        return register_version(client, NAME, uri, run.run_id, Merit(auc, pairs), lead, {"k": "v"}, note, note)
 
 
 def test_aliases_in_the_registry(workplace: Path) -> None:

@@ -80,6 +80,8 @@ bench: setup
 	python -m benchmarks.xface
 	python -m benchmarks.scale
 	python -m benchmarks.cuda_step
+	python -m benchmarks.image_formats
+	python -m benchmarks.shard_writing
 	python -m benchmarks.stage_start
 
 ui: setup

@@ -22,9 +22,10 @@ import torch
 
 from benchmarks.common import HEAD, MACHINE, on_cores, paired_ratio, report, seconds, train_settings, write_faces
 from pipeline_lib.core.memory import keep_freed_memory
+from pipeline_lib.core.parallel import Workers
 from pipeline_lib.core.world import World
 from pipeline_lib.data.patches.grid import Region, unique_regions
-from pipeline_lib.data.patches.patch_set import write_patch_set
+from pipeline_lib.data.patches.patch_set import write_patch_sets
 from pipeline_lib.networks.backbones import iresnet
 from pipeline_lib.networks.backbones.shared.build import build_network
 from pipeline_lib.networks.training import side_by_side
@@ -78,10 +79,7 @@ def measure(width: float, regions: list[Region], num_steps: int, repeats: int) -
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_faces(folder / "align", num_steps * BATCH_SIZE, NUM_IDENTITIES)
-        for region in regions:
-            patches = folder / "patches" / region.name
-            patches.mkdir(parents=True)
-            write_patch_set(folder / "align", patches, region, MARGIN_PX, Shards(), num_workers=0)
+        write_patch_sets(folder / "align", folder / "patches", regions, MARGIN_PX, Shards(), Workers(0))
         for _ in range(repeats + 1):
             for contender, train in CONTENDERS.items():
                 trainees = fresh_trainees(regions, width)

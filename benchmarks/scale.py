@@ -170,13 +170,13 @@ def manifest_of_photographs(data: Path) -> None:
 
 def occlusions_planned(data: Path) -> None:
     """Which images are occluded and how, before the first is drawn."""
-    from pipeline_lib.data.occlusion.occluded_set import planned_batches
+    from pipeline_lib.data.occlusion.occluded_set import planned_rows
     from pipeline_lib.params.occlude import Occlude
 
     occlude = Occlude(
         kinds=["mask_cloth", "sunglasses", "crop"], train_share=0.3, max_query_images=2000, crop_share=0.7, seed=1,
     )  # fmt: skip
-    planned_batches(data / "train", occlude)
+    planned_rows(data / "train", occlude)
 
 
 def digest_of_validation_pairs(data: Path) -> None:

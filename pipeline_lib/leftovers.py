@@ -23,7 +23,6 @@ def entries_by_folder(params: Params) -> Mapping[str, Iterable[str]]:
         "teachers": [*params.teachers, NONE],
         "attack": params.attacks,
         "gallery": params.galleries,
-        "patches": regions.alone,
         "region_networks": of_regions,
         "train_region": of_regions,
         "region_embeddings": of_regions,

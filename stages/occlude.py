@@ -7,8 +7,9 @@ import pyarrow.compute as pc
 import typer
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.core.files import atomic_dir, atomic_file
-from pipeline_lib.core.tables import read_table, write_table
+from pipeline_lib.core.files import atomic_file
+from pipeline_lib.core.tables import read_table
+from pipeline_lib.core.texts import Texts
 from pipeline_lib.data.occlusion.contact_sheet import draw_sheet
 from pipeline_lib.data.occlusion.occluded_set import write_occluded_set
 from pipeline_lib.data.occlusion.template import load_templates
@@ -19,7 +20,6 @@ from pipeline_lib.params.occlude import Occlude
 from pipeline_lib.params.shards import Shards
 from pipeline_lib.schemas.manifest import MANIFEST, PROFILE
 from pipeline_lib.schemas.occlusions import OCCLUSIONS
-from pipeline_lib.schemas.shard_index import SHARD_INDEX
 from pipeline_lib.tracking.stage_run import stage_run
 from stages.common import run_stage
 
@@ -37,16 +37,11 @@ def main(
     ) as run:
         profiles = profiles_of_test(manifest) if occlude.profile_queries else frozenset()
         templates = load_templates(Path(occlude.templates), occlude.kinds)
-        with atomic_dir(out / "shards") as partial:
-            index, occlusions = write_occluded_set(
-                aligned, partial, occlude, shards, machine.num_workers, machine.dask, profiles, templates
-            )
-        write_table(out / "index.parquet", index, SHARD_INDEX)
-        write_table(out / "occlusions.parquet", occlusions, OCCLUSIONS)
+        write_occluded_set(aligned, out, occlude, shards, machine.worker_pool, profiles, templates)
         with atomic_file(out / "contact_sheet.png") as path:
             path.write_bytes(encode_png(draw_sheet(aligned, occlude, profiles, templates)))
-        purposes = occlusions["purpose"].to_pylist()
-        run.log_metrics({f"num_{purpose}": purposes.count(purpose) for purpose in ("train", "query")})
+        purposes = Texts(read_table(out / "occlusions.parquet", OCCLUSIONS)["purpose"])
+        run.log_metrics({f"num_{purpose}": purposes.is_in([purpose]).sum() for purpose in ("train", "query")})
 
 
 def profiles_of_test(manifest: Path) -> frozenset[str]:

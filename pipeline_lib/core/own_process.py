@@ -18,6 +18,7 @@ from pipeline_lib.core.memory import keep_freed_memory
 
 A = TypeVar("A")
 R = TypeVar("R")
+LOOK_EVERY_S = 0.1
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
 
 
@@ -31,10 +32,16 @@ class OwnProcess:
     An object is used by one thread at a time. The process is reached through a pipe alone, and ends with the object, with
     close(), or with the process that made it, however that ends. (multiprocessing.Process would not do: a worker under
     Dask's nanny may have no children of that kind.)
+
+    Args:
+        memory_bytes: a process that holds more memory is ended as one that died; None for no limit. What holds it is looked at
+            from outside ten times a second, so that no code in the process can keep it from being seen.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, memory_bytes: int | None = None) -> None:
+        self._memory_bytes = memory_bytes
         self._running: tuple[subprocess.Popen[bytes], Connection] | None = None
+        self._too_large = ""  # what to say of a process that was ended for it
 
     def __call__(self, function: Callable[[A], R], argument: A) -> R:
         """function(argument), computed there.
@@ -47,17 +54,32 @@ class OwnProcess:
             Exception: whatever function raised.
         """
         process, connection = self._running = self._running or _start()
+        self._too_large = ""
         try:
             connection.send_bytes(cloudpickle.dumps((function, argument)))
+            while not connection.poll(LOOK_EVERY_S if self._memory_bytes else None):
+                self._end_if_too_large(process)
             answer = connection.recv_bytes()
         except (EOFError, ConnectionError):
             self._running = None
             connection.close()
-            raise ProcessDied(_in_words(process.wait())) from None
+            return_code = process.wait()
+            raise ProcessDied(self._too_large or _in_words(return_code)) from None
         succeeded, result = pickle.loads(answer)
         if not succeeded:
             raise result
         return result  # type: ignore[no-any-return]
+
+    def _end_if_too_large(self, process: subprocess.Popen[bytes]) -> None:
+        import psutil
+
+        try:
+            held = psutil.Process(process.pid).memory_info().rss
+        except psutil.NoSuchProcess:
+            return  # the pipe says so, too
+        if self._memory_bytes and held > self._memory_bytes:
+            self._too_large = f"its process held {held} bytes of memory, and may hold {self._memory_bytes}"
+            process.kill()
 
     def close(self) -> None:
         """End the process, whatever it is computing."""

@@ -1,4 +1,4 @@
-"""Batches over Dask workers: results come back in the order of the batches, whatever worker was first or died."""
+"""Batches and larger tasks over Dask workers: results come back in order, whatever worker was first or died."""
 
 import logging
 import threading
@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pipeline_lib.core.errors import PipelineError
 from pipeline_lib.core.own_process import OwnProcess, ProcessDied
@@ -17,11 +17,67 @@ if TYPE_CHECKING:
 B = TypeVar("B")
 R = TypeVar("R")
 Crashed = Callable[[Any, str], Any]
+Report = Callable[[int], None]
 BATCHES_A_THREAD = 3
 WAIT_FOR_WORKERS_S = 120.0
 NUM_TRIES = 3  # a process may also be killed by chance: by a person, or by a system that is short of memory
+REPORTS = "face-verifier-done"  # a topic of the scheduler
+NONE_YET = object()
 LOOPBACK, NO_ROUTES = "127.0.0.1:0", list[str]()
 _of_thread = threading.local()
+log = logging.getLogger("face_verifier")
+
+
+class Workers(NamedTuple):
+    """Who computes.
+
+    Args:
+        num: local processes. Dask's scheduler and worker then live in this process and talk within it: no other user of the
+            machine can send them work. 0: one process, without Dask.
+        scheduler: address of a Dask cluster in place of local processes: all workers that it has, also those that join or
+            leave meanwhile. Files must then be on a file system that they share.
+        memory_bytes: that a worker's process may hold (core.own_process); None for no limit.
+    """
+
+    num: int
+    scheduler: str | None = None
+    memory_bytes: int | None = None
+
+
+class Hand:
+    """A thread of a worker, with the process in which it computes and a line to who waits for it.
+
+    Args:
+        process: of this thread.
+        report: called with the number of items that are done.
+    """
+
+    def __init__(self, process: OwnProcess, report: Report) -> None:
+        self._process, self.report = process, report
+
+    def parts(self, function: Callable[[Any], R], batch: Any, crashed: Callable[[Any, str], R] | None) -> list[R]:
+        """[function(batch)], or the results of its parts where the batch ends its process: it is then halved until the item
+        that does so alone is found; for which crashed(item, how the process ended) stands.
+
+        Raises:
+            PipelineError: a batch, of one item where crashed is given, ended its process three times, and nothing stands for it.
+        """
+        for _ in range(NUM_TRIES):
+            try:
+                return [self._process(function, batch)]
+            except ProcessDied as died:
+                how = str(died)
+                if crashed and len(batch) > 1:
+                    middle = len(batch) // 2
+                    return [
+                        part
+                        for half in (batch[:middle], batch[middle:])
+                        for part in self.parts(function, half, crashed)
+                    ]
+        if crashed is None:
+            name = str(getattr(function, "func", function).__name__)  # of a partial: what it calls
+            raise PipelineError(f"A batch could not be computed in {NUM_TRIES} tries.", got=how, where=name)
+        return [crashed(batch[0], how)]
 
 
 def map_batches(
@@ -42,24 +98,47 @@ def map_batches(
         function: what a worker does; picklable, small (it is sent with each batch), and with absolute paths: a worker of a
             cluster has its own working directory.
         batches: drawn as results are taken.
-        num_workers: local processes. Dask's scheduler and worker then live in this process and talk within it: no other user
-            of the machine can send them work. 0: one process, without Dask.
-        scheduler: address of a Dask cluster in place of local processes: all workers that it has, also those that join
-            or leave meanwhile. Files must then be on a file system that they share.
+        num_workers, scheduler: see Workers.
         crashed: what stands for an item whose computation alone ends its process three times, called with the item and how
             the process ended. A batch is then a list, the function returns a list with one result an item, and a batch that
             ends its process is halved until the one item is found. None: such a batch is an error.
 
     Raises:
-        PipelineError: the cluster has no workers, or a batch ended its process three times.
+        As map_tasks; PipelineError: a batch ended its process three times.
+    """
+    task = partial(_one_batch, function=function, crashed=crashed)
+    yield from map_tasks(task, batches, Workers(num_workers, scheduler))
+
+
+def map_tasks(
+    task: Callable[[Hand, B], R], items: Iterable[B], workers: Workers, report: Report = lambda num: None
+) -> Iterator[R]:
+    """Yield task(hand, item) for each item, in order; a task runs in a thread of a worker, and what may die in its process.
+
+    Args:
+        task: picklable, small, with absolute paths, see map_batches. Dask runs it again where a worker is lost.
+        items: drawn as results are taken, at most three a thread ahead.
+        workers: who computes.
+        report: called, in whatever thread, with the numbers that tasks report.
+
+    Raises:
+        PipelineError: the cluster has no workers.
         OSError: no scheduler answers at the address.
     """
-    if scheduler is None and num_workers == 0:
-        with closing(OwnProcess()) as process:
-            yield from (_computed(process, function, batch, crashed) for batch in batches)
+    if workers.scheduler is None and workers.num == 0:
+        with closing(OwnProcess(workers.memory_bytes)) as process:
+            yield from (task(Hand(process, report), item) for item in items)
         return
-    with _client(num_workers, scheduler) as client:
-        yield from _windowed(client, partial(_on_worker, function, crashed), batches)
+    with _client(workers.num, workers.scheduler) as client:
+        client.subscribe_topic(REPORTS, lambda event: report(event[1]))
+        yield from _windowed(client, partial(_on_worker, task, workers.memory_bytes), items)
+
+
+def _one_batch(hand: Hand, batch: Any, function: Callable[[Any], Any], crashed: Crashed | None) -> Any:
+    if crashed is None:
+        return hand.parts(function, batch, None)[0]
+    parts: list[list[Any]] = hand.parts(function, batch, lambda item, how: [crashed(item, how)])
+    return [result for part in parts for result in part]
 
 
 @contextmanager
@@ -85,6 +164,7 @@ def _client(num_workers: int, scheduler: str | None) -> Iterator["Client"]:
             yield client
         return
     with Client(scheduler) as client:
+        log.info("Dask's dashboard: %s", client.dashboard_link)
         try:
             client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS_S)
         except TimeoutError:
@@ -112,27 +192,10 @@ def _windowed(client: "Client", compute: Callable[[B], R], batches: Iterable[B])
             yield in_flight.popleft().result()
 
 
-def _on_worker(function: Callable[[Any], Any], crashed: Crashed | None, batch: Any) -> Any:
-    """Compute in the process of this thread, which ends with it."""
-    if not hasattr(_of_thread, "process"):
-        _of_thread.process = OwnProcess()
-    return _computed(_of_thread.process, function, batch, crashed)
+def _on_worker(task: Callable[[Hand, Any], Any], memory_bytes: int | None, item: Any) -> Any:
+    """Compute with the process of this thread, which ends with it."""
+    from distributed import get_worker
 
-
-def _name(function: Callable[..., Any]) -> str:
-    return str(getattr(function, "func", function).__name__)  # of a partial: what it calls
-
-
-def _computed(process: OwnProcess, function: Callable[[Any], Any], batch: Any, crashed: Crashed | None) -> Any:
-    for _ in range(NUM_TRIES):
-        try:
-            return process(function, batch)
-        except ProcessDied as died:
-            how = str(died)
-            if crashed and len(batch) > 1:
-                middle = len(batch) // 2
-                halves = (batch[:middle], batch[middle:])
-                return [result for half in halves for result in _computed(process, function, half, crashed)]
-    if crashed is None:
-        raise PipelineError(f"A batch could not be computed in {NUM_TRIES} tries.", got=how, where=_name(function))
-    return [crashed(batch[0], how)]
+    if getattr(_of_thread, "memory_bytes", NONE_YET) != memory_bytes:
+        _of_thread.process, _of_thread.memory_bytes = OwnProcess(memory_bytes), memory_bytes
+    return task(Hand(_of_thread.process, partial(get_worker().log_event, REPORTS)), item)

@@ -1,12 +1,16 @@
 """The one way tables are written and read: Parquet, held against a schema."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.files import atomic_file
+
+JOINED_ROWS = 2**18  # of a row group, and so in memory, while tables are joined
 
 
 def write_table(path: Path, table: pa.Table, schema: pa.Schema) -> None:
@@ -36,6 +40,35 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
             "A file is not a readable Parquet table; rerun the stage that writes it.", got=error, where=path
         ) from error
     return _checked(table, schema, path)
+
+
+def count_distinct(path: Path, column: str) -> int:
+    """How many different values a column of a Parquet table has; no other column is read."""
+    return int(pc.count_distinct(pq.read_table(path, columns=[column])[column]).as_py())
+
+
+def join_tables(parts: Iterable[Path], path: Path, schema: pa.Schema) -> None:
+    """Write the rows of several tables, one after the other, as one; few of them are in memory at a time.
+
+    Raises:
+        As read_table.
+    """
+    waiting: list[pa.Table] = []
+    with (
+        atomic_file(path) as partial,
+        pq.ParquetWriter(partial, schema, compression="zstd", store_schema=False) as writer,
+    ):
+
+        def write_waiting() -> None:
+            writer.write_table(pa.concat_tables(waiting).combine_chunks(), row_group_size=JOINED_ROWS)
+            waiting.clear()
+
+        for part in parts:
+            waiting.append(read_table(part, schema))
+            if sum(map(len, waiting)) >= JOINED_ROWS:
+                write_waiting()
+        if waiting:
+            write_waiting()
 
 
 def table_from_rows(rows: list[dict[str, object]], schema: pa.Schema) -> pa.Table:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline_lib.core.kinds import checked
+from pipeline_lib.core.parallel import Workers
 from pipeline_lib.params.load import read_yaml
 from pipeline_lib.params.section import NonNegative, Positive, Section
 
@@ -35,6 +36,7 @@ class Machine(Section):
     threads_per_process: Positive = 1
     workers: NonNegative | Literal["auto"] = "auto"
     dask: str | None = None
+    worker_memory_bytes: Positive | None = None
     images_per_batch: Positive = 64
     photographs_per_batch: Positive = 32
     nodes: Nodes = Nodes()
@@ -42,6 +44,11 @@ class Machine(Section):
     log_every_steps: Positive = 20
     checkpoint_every_steps: Positive = 100
     tracking: Tracking = Tracking()
+
+    @property
+    def worker_pool(self) -> Workers:
+        """Who writes shards."""
+        return Workers(self.num_workers, self.dask, self.worker_memory_bytes)
 
     @property
     def num_workers(self) -> int:

@@ -51,9 +51,9 @@ class RegionWeights(Section):
 class Regions(Section):
     """Region networks: one for every unique position `p<size>_x<column>_y<row>`.
 
-    Each of `alone` is trained by a stage of its own, from its patch shards: many GPUs. Those of a group are trained
-    together by one stage, which decodes each face once for all of them: few cores, or one GPU. The weights are the same
-    up to rounding. `weights`: fits of how much each counts. All may be empty.
+    Each of `alone` is trained by a stage of its own, from patch shards that stage shard_patches cuts: many GPUs. Those of a
+    group are trained together by one stage, which decodes each face once for all of them: few cores, or one GPU. The weights
+    are the same up to rounding. `weights`: fits of how much each counts. All may be empty.
     """
 
     network: Network | None = None

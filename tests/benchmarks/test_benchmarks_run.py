@@ -79,6 +79,21 @@ def test_regions_together(repository: Path) -> None:
     assert row["decoding, s"] > 0
 
 
+def test_image_formats(repository: Path) -> None:
+    _, report = quick_run("image_formats", repository)
+    png, jpeg = report["rows"]
+    assert (png["format"], png["mean error"]) == ("png", 0.0)
+    assert jpeg["kB a face"] < png["kB a face"] / 2
+    assert 0 < jpeg["mean error"] < 3
+    assert all(report["png_over_jpeg"][verb]["median"] > 0 for verb in ("write", "read"))
+
+
+def test_shard_writing(repository: Path) -> None:
+    _, report = quick_run("shard_writing", repository)
+    assert [row["what"] for row in report["rows"]] == ["one pass", "a pass each", "1 worker", "2 workers"]
+    assert all(ratio["median"] > 0 for ratio in report["ratios"].values())
+
+
 def test_emd(repository: Path) -> None:
     _, report = quick_run("emd", repository)
     assert len(report["rows"]) == 2 * 2 * 2  # maps, weights, tolerances

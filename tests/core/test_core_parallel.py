@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -13,7 +14,7 @@ import pytest
 
 from pipeline_lib.core import parallel
 from pipeline_lib.core.errors import DataError, PipelineError
-from pipeline_lib.core.parallel import map_batches
+from pipeline_lib.core.parallel import Hand, Workers, map_batches, map_tasks
 
 
 def square_slowly_if_even(number: int) -> int:
@@ -166,6 +167,49 @@ def test_local_workers_take_work_from_nobody_else() -> None:
             with pytest.raises(HTTPError, match="404"):
                 urlopen(f"http://{ip}:{port}{path}", timeout=10)
     assert len(list(results)) == 19
+
+
+def hold_memory(numbers: list[int]) -> list[int]:
+    """Three fills 300 MB and keeps the interpreter to itself meanwhile; the others for none."""
+    if 3 in numbers:
+        held = b"x" * 300_000_000
+        deadline = time.monotonic() + 30
+        while held and time.monotonic() < deadline:
+            pass
+    return numbers
+
+
+def too_large(number: int, how: str) -> list[int]:
+    assert "bytes of memory, and may hold 200000000" in how
+    return [-number]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_an_item_that_takes_more_memory_than_allowed_is_found(num_workers: int) -> None:
+    workers = Workers(num_workers, memory_bytes=200_000_000)
+    task = partial(Hand.parts, function=hold_memory, batch=[1, 2, 3, 4], crashed=too_large)
+    done = map_tasks(call_with_hand, [task], workers)
+    assert list(done) == [[[1, 2], [-3], [4]]]
+
+
+def call_with_hand(hand: Hand, task: Any) -> Any:
+    return task(hand)
+
+
+def report_twice(hand: Hand, number: int) -> int:
+    hand.report(number)
+    hand.report(1)
+    return number
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_tasks_say_how_far_they_are(num_workers: int) -> None:
+    told: list[int] = []
+    assert list(map_tasks(report_twice, [10, 20, 30], Workers(num_workers), told.append)) == [10, 20, 30]
+    deadline = time.monotonic() + 10
+    while len(told) < 6 and time.monotonic() < deadline:  # a message may come after the result
+        time.sleep(0.01)
+    assert sorted(told) == [1, 1, 1, 10, 20, 30]
 
 
 def test_nothing_is_left_running() -> None:

@@ -81,7 +81,7 @@ def align_batch(rows: Sequence[Row], align: Align, weights: Path | None, root: P
     return outcomes
 
 
-def crashed_row(row: Row, how: str) -> Outcome:
+def crashed_row(row: Row, how: str) -> dict[str, object]:
     """A row of the rejects table for a photograph that ends every process which decodes it or looks for faces in it.
 
     Args:

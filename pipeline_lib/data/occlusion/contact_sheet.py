@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline_lib.core.geometry import FACE_PX
-from pipeline_lib.data.occlusion.occluded_set import occlude_batch, planned_batches
+from pipeline_lib.data.occlusion.occluded_set import batch_of, occluded_images, planned_rows
 from pipeline_lib.data.occlusion.template import Template
 from pipeline_lib.data.shards.images import decode_image
 from pipeline_lib.params.occlude import Occlude
@@ -27,15 +27,13 @@ def draw_sheet(
     """
     most = min(MOST_FACES, occlude.max_query_images or MOST_FACES)
     few = occlude.model_copy(update={"max_query_images": most, "train_share": 0.0})
-    rows: dict[str, list[npt.NDArray[np.uint8]]] = {name: [] for name in ("as they are", *occlude.kinds)}
-    for planned in planned_batches(aligned, few, profiles):
-        reader = planned.batch.reader()
-        queries = planned._replace(kinds=[own if own == few.kinds else [] for own in planned.kinds])
-        drawn = occlude_batch(queries, few, templates, "png")
-        places = [place for place, own in enumerate(planned.kinds) if own == few.kinds and own]
-        rows["as they are"] += [planned.batch.image(reader, place) for place in places]
-        for one in drawn:
-            rows[one.kind].append(decode_image(one.data))
+    queries = [row for row in planned_rows(aligned, few, profiles).to_pylist() if row["kinds"] == few.kinds]
+    batch = batch_of(queries, aligned / "shards")
+    reader = batch.reader()
+    rows = {name: list[npt.NDArray[np.uint8]]() for name in ("as they are", *occlude.kinds)}
+    rows["as they are"] += [batch.image(reader, place) for place in range(len(batch))]
+    for one in occluded_images(queries, aligned / "shards", few, "png", templates):
+        rows[one.kind].append(decode_image(one.data))
     return contact_sheet(rows)
 
 

@@ -3,40 +3,37 @@ they are, the test photographs that show a profile.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline_lib.core.parallel import map_batches
-from pipeline_lib.core.progress import track
+from pipeline_lib.core.parallel import Workers
 from pipeline_lib.core.tables import table_from_rows
+from pipeline_lib.core.texts import Texts
 from pipeline_lib.data.occlusion.draw import Drawing, draw_occlusions, query_images, training_kind
 from pipeline_lib.data.occlusion.patch_swap import CHANGED, encode_changed, strangers_of, swap_patches
 from pipeline_lib.data.occlusion.template import Template
-from pipeline_lib.data.shards.aligned import AlignedBatch, AlignedRow, aligned_batches
+from pipeline_lib.data.shards.aligned import IMAGES_A_BATCH, AlignedBatch, AlignedRow, image_rows
 from pipeline_lib.data.shards.images import Format, encode_image, member_of
-from pipeline_lib.data.shards.writer import ShardWriter
+from pipeline_lib.data.shards.units import Job, Part, Row, run_units, units_of
+from pipeline_lib.data.shards.work import open_work
+from pipeline_lib.data.shards.writer import PieceWriter, ShardWriter
 from pipeline_lib.params.occlude import PATCH_SWAP, Occlude
 from pipeline_lib.params.shards import Shards
 from pipeline_lib.schemas.manifest import PROFILE
 from pipeline_lib.schemas.occlusions import OCCLUSIONS
+from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-
-class Planned(NamedTuple):
-    """A batch of aligned images, the kinds that each gets, and by image id whose squares a patch swap takes."""
-
-    batch: AlignedBatch
-    kinds: list[list[str]]
-    strangers: dict[str, AlignedBatch]
+SET = "occluded"
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Occluded:
         """The WebDataset key, <image_id>+<kind>."""
         return f"{self.row.image_id}+{self.kind}"
 
-    def write(self, writer: ShardWriter) -> dict[str, object]:
+    def write(self, writer: ShardWriter | PieceWriter) -> dict[str, object]:
         """Append it to a shard set, members png or jpg, json and perhaps changed.png; returns its row of OCCLUSIONS."""
         row = self.row
         who = {"image_id": row.image_id, "identity": row.identity, "split": row.split}
@@ -76,56 +73,58 @@ def write_occluded_set(
     out: Path,
     occlude: Occlude,
     shards: Shards,
-    num_workers: int,
-    scheduler: str | None = None,
+    workers: Workers,
     profiles: frozenset[str] = frozenset(),
     templates: Mapping[str, Template] = MappingProxyType({}),
-) -> tuple["pa.Table", "pa.Table"]:
-    """Draw all planned occlusions on Dask workers and write `out/occluded-NNNNNN.tar`.
+) -> None:
+    """Draw all planned occlusions on workers; write `out`/shards/occluded-NNNNNN.tar, index.parquet and occlusions.parquet.
 
     Members: png or jpg, and json with image_id, identity, split, kind, purpose, landmarks, score; of patch swaps also
     changed.png (patch_swap.CHANGED). The order is that of the aligned index, then of the kinds, and each drawing has its own
-    random generator: the bytes depend on neither the number of workers nor which was first.
+    random generator: the bytes depend on neither the number of workers nor which was first. Shards that an interrupted run
+    finished are not drawn again.
 
     Args:
         aligned: the align stage's folder.
-        out: an existing, empty folder.
-        occlude: what to draw, see planned_batches.
-        shards: in which format, and how many a tar.
-        num_workers, scheduler: see core.parallel.map_batches.
+        out: a folder.
+        occlude: what to draw, see planned_rows.
+        shards: in which format; a shard ends with the image after whose drawings it has images_per_shard.
+        workers: who draws.
         profiles: image ids of the test photographs that are queries of kind profile.
         templates: those that occlude.kinds name.
-
-    Returns:
-        The shard index (schemas.shard_index.SHARD_INDEX) and what was drawn (schemas.occlusions.OCCLUSIONS).
 
     Raises:
         DataError: the aligned shards or their index are missing or damaged.
     """
-    planned = planned_batches(aligned, occlude, profiles)
-    rows: list[dict[str, object]] = []
-    with ShardWriter(out, "occluded", shards.images_per_shard) as writer:
-        function = partial(occlude_batch, occlude=occlude, templates=templates, format=shards.format)
-        done = map_batches(function, planned, num_workers, scheduler)
-        for occluded_images in track(done, "occlusion batches", total=len(planned)):
-            rows += [occluded.write(writer) for occluded in occluded_images]
-    return writer.index(), table_from_rows(rows, OCCLUSIONS)
+    planned = planned_rows(aligned, occlude, profiles)
+    settings = {"occlude": occlude.model_dump(), "shards": shards.model_dump(), "profiles": sorted(profiles)}
+    settings |= {"templates": {kind: template.digest() for kind, template in templates.items()}}
+    work = open_work(out / "shards", SET, (SET,), settings, [aligned / "index.parquet"])
+    # absolute, since a worker of a cluster has its own working directory
+    folder = (aligned / "shards").absolute()
+    function = partial(occlude_part, shards=folder, occlude=occlude, format=shards.format, templates=dict(templates))
+    units = units_of(planned, _starts(planned, shards.images_per_shard))
+    run_units(Job(work, function, IMAGES_A_BATCH), units, workers, "occlude, images")
+    index, occlusions = work.folder / "index.parquet", work.folder / "occlusions.parquet"
+    work.join_index(SET, len(units), index)
+    work.join_rows(len(units), occlusions, OCCLUSIONS)
+    work.finish({work.shards(SET): out / "shards", index: out / index.name, occlusions: out / occlusions.name})
 
 
-def planned_batches(aligned: Path, occlude: Occlude, profiles: frozenset[str] = frozenset()) -> list[Planned]:
-    """The training and test images in batches, with the kinds each image gets.
+def planned_rows(aligned: Path, occlude: Occlude, profiles: frozenset[str] = frozenset()) -> "pa.Table":
+    """The rows of the index of the training and test images that something is drawn on, in order, and which `kinds`; and
+    `stranger`, the row of the test image whose squares a patch swap takes, null without one. No profile is a stranger.
 
     A training image gets one kind or none (draw.training_kind), a test image of `profiles` the kind profile, a query drawn
     among the other test images (draw.query_images) every kind, any other image none.
     """
-    batches = list(aligned_batches(aligned, ("train", "test")))
-    whose = [
-        list(zip(*(batch.index[name].to_pylist() for name in ("image_id", "split")), strict=True)) for batch in batches
-    ]
-    test_ids = (
-        image_id for batch in whose for image_id, split in batch if split == "test" and image_id not in profiles
-    )
-    queries = query_images(occlude.seed, test_ids, occlude.max_query_images)
+    import pyarrow as pa
+
+    index = image_rows(aligned, ("train", "test"))
+    image_ids, splits = Texts(index["image_id"]), Texts(index["split"])
+    is_face = [split == "test" and name not in profiles for name, split in zip(image_ids, splits, strict=True)]
+    faces = index.filter(pa.array(is_face, pa.bool_())).combine_chunks()
+    queries = query_images(occlude.seed, Texts(faces["image_id"]), occlude.max_query_images)
 
     def kinds_of(image_id: str, split: str) -> list[str]:
         if image_id in queries:
@@ -135,60 +134,62 @@ def planned_batches(aligned: Path, occlude: Occlude, profiles: frozenset[str] = 
         kind = training_kind(occlude.seed, image_id, occlude.training_kinds, occlude.train_share)
         return [] if kind is None else [kind]
 
-    swapped = _strangers(batches, profiles, queries if PATCH_SWAP in occlude.kinds else frozenset(), occlude.seed)
-    return [
-        Planned(
-            batch,
-            [kinds_of(*who) for who in ids],
-            {image_id: swapped[image_id] for image_id, _ in ids if image_id in swapped},
-        )
-        for batch, ids in zip(batches, whose, strict=True)
-    ]
+    of_each = (kinds_of(*who) for who in zip(image_ids, splits, strict=True))
+    chosen = [(row, kinds) for row, kinds in enumerate(of_each) if kinds]
+    rows = index.take(pa.array([row for row, _ in chosen], pa.int64()))
+    planned = rows.append_column("kinds", pa.array([kinds for _, kinds in chosen], pa.list_(pa.string())))
+    swapped = strangers_of(faces, queries if PATCH_SWAP in occlude.kinds else frozenset(), occlude.seed)
+    taken = faces.take(pa.array(list(swapped.values()), pa.int64())).to_pylist()
+    strangers = dict(zip(swapped, taken, strict=True))
+    of_row = [strangers.get(name) for name in Texts(rows["image_id"])]
+    return planned.append_column("stranger", pa.array(of_row, pa.struct(list(SHARD_INDEX))))
 
 
-def _strangers(
-    batches: list[AlignedBatch], profiles: frozenset[str], queries: frozenset[str], seed: int
-) -> dict[str, AlignedBatch]:
-    """Of each query that is swapped the stranger's image, a batch of one; strangers are test images, and no profiles."""
-    if not queries:
-        return {}
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    index = pa.concat_tables([batch.index for batch in batches]).combine_chunks()
-    others = pc.invert(pc.is_in(index["image_id"], value_set=pa.array(sorted(profiles), pa.string())))
-    images = index.filter(pc.and_(pc.equal(index["split"], "test"), others)).combine_chunks()
-    shards = batches[0].shards
-    return {
-        query: AlignedBatch(shards, images.take([row])) for query, row in strangers_of(images, queries, seed).items()
-    }
+def occlude_part(
+    rows: Sequence[Row], shards: Path, occlude: Occlude, format: Format, templates: Mapping[str, Template]
+) -> Part:
+    """All occlusions of some planned rows, in order; the rows beside them are of schemas.occlusions.OCCLUSIONS."""
+    writer = PieceWriter()
+    occlusions = [one.write(writer) for one in occluded_images(rows, shards, occlude, format, templates)]
+    return Part({SET: writer.piece()}, table_from_rows(occlusions, OCCLUSIONS))
 
 
-def occlude_batch(
-    planned: Planned, occlude: Occlude, templates: Mapping[str, Template], format: Format
-) -> list[Occluded]:
-    """All occlusions of a batch's images, in order; images that get none are not read."""
-    batch, kinds_of_rows, strangers = planned
+def occluded_images(
+    rows: Sequence[Row], shards: Path, occlude: Occlude, format: Format, templates: Mapping[str, Template]
+) -> Iterator[Occluded]:
+    """What is drawn on some rows of planned_rows, in order; `shards` is the folder of their tars."""
+    batch = batch_of(rows, shards)
     reader = batch.reader()
-    done = []
-    for i, (row, kinds) in enumerate(zip(batch.rows(), kinds_of_rows, strict=True)):
-        if not kinds:
-            continue
+    for i, (row, planned) in enumerate(zip(batch.rows(), rows, strict=True)):
         image = batch.image(reader, i)
-        for kind in kinds:
+        for kind in planned["kinds"]:
             if kind == PROFILE:
                 drawing = Drawing(image, row.landmarks, {"kind": PROFILE})
             elif kind == PATCH_SWAP:
-                stranger = strangers[row.image_id]
-                [other] = stranger.rows()
-                face = stranger.image(stranger.reader(), 0)
-                drawing = swap_patches(image, row.landmarks, face, other.image_id, occlude.seed, row.image_id)
+                other = batch_of([planned["stranger"]], shards)
+                stranger = other.image(other.reader(), 0)
+                name = planned["stranger"]["image_id"]
+                drawing = swap_patches(image, row.landmarks, stranger, name, occlude.seed, row.image_id)
             else:
-                settings = (occlude.seed, row.image_id, occlude.crop_share, templates)
-                drawing = draw_occlusions(image, row.landmarks, kind, *settings)
+                drawing = draw_occlusions(
+                    image, row.landmarks, kind, occlude.seed, row.image_id, occlude.crop_share, templates
+                )
             purpose = "train" if row.split == "train" else "query"
             text = json.dumps(drawing.drawn, sort_keys=True, allow_nan=False)
             changed = None if drawing.changed is None else encode_changed(drawing.changed)
             data = encode_image(drawing.image, format)
-            done.append(Occluded(row, kind, purpose, data, drawing.landmarks, text, changed))
-    return done
+            yield Occluded(row, kind, purpose, data, drawing.landmarks, text, changed)
+
+
+def batch_of(rows: Sequence[Row], shards: Path) -> AlignedBatch:
+    """Rows of an index, with other columns or without, as a batch."""
+    own = [{name: row[name] for name in SHARD_INDEX.names} for row in rows]
+    return AlignedBatch(shards, table_from_rows(own, SHARD_INDEX))
+
+
+def _starts(planned: "pa.Table", images_per_shard: int) -> list[int]:
+    """Where units begin whose drawings are about images_per_shard: with the image that the last one is full before."""
+    if not len(planned):
+        return []
+    num_before = np.cumsum([0, *(len(kinds) for kinds in planned["kinds"].to_pylist()[:-1])])
+    return [int(row) for row in np.unique(num_before // images_per_shard, return_index=True)[1]]

@@ -1,5 +1,6 @@
 """A user's own mask, or whatever else lies on a face: a picture with transparency, and where its anchor points go."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -49,6 +50,11 @@ class Template(NamedTuple):
     picture: Plane
     names: tuple[str, ...]
     points: npt.NDArray[np.float64]
+
+    def digest(self) -> str:
+        """Hex SHA-256 of all of it."""
+        anchors = repr((self.names, self.points.tolist(), self.picture.shape)).encode()
+        return hashlib.sha256(anchors + self.picture.tobytes()).hexdigest()
 
 
 class AnchorFile(Section):

@@ -1,6 +1,6 @@
-"""The aligned images as batches that a worker can read for itself: a batch carries rows of the index, not pixels."""
+"""The aligned images as rows of their index, from which a worker reads the images for itself."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,8 +76,8 @@ class AlignedBatch:
         return ShardReader(self.shards, self.index)
 
 
-def aligned_batches(aligned: Path, splits: tuple[str, ...], batch_size: int = IMAGES_A_BATCH) -> Iterator[AlignedBatch]:
-    """The aligned images of some splits, in the index's order, in batches of batch_size (the last may be smaller).
+def image_rows(aligned: Path, splits: Sequence[str]) -> "pa.Table":
+    """The rows of the index of the aligned images of some splits, in its order.
 
     Args:
         aligned: the align stage's folder, with shards/ and index.parquet.
@@ -86,24 +86,12 @@ def aligned_batches(aligned: Path, splits: tuple[str, ...], batch_size: int = IM
     Raises:
         DataError: the index is missing or breaks its schema.
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     from pipeline_lib.core.tables import read_table
     from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
     index = read_table(aligned / "index.parquet", SHARD_INDEX)
-    is_chosen = pc.and_(is_image(index), pc.is_in(index["split"], value_set=_strings(splits)))
-    chosen = index.filter(
-        is_chosen
-    ).combine_chunks()  # taking from a column of many chunks goes through all of it each time
-    for start in range(0, chosen.num_rows, batch_size):
-        # take() copies the rows: a slice would be pickled with the whole table behind it
-        rows = np.arange(start, min(start + batch_size, chosen.num_rows))
-        # absolute, since a Dask worker has its own working directory
-        yield AlignedBatch((aligned / "shards").absolute(), chosen.take(rows))
-
-
-def _strings(values: tuple[str, ...]) -> "pa.Array":
-    import pyarrow as pa
-
-    return pa.array(values, pa.string())
+    chosen = index.filter(pc.and_(is_image(index), pc.is_in(index["split"], value_set=pa.array(splits, pa.string()))))
+    return chosen.combine_chunks()  # taking from a column of many chunks goes through all of it each time

@@ -6,7 +6,9 @@ import io
 import json
 import os
 import resource
-from functools import partial
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,9 @@ from PIL import Image
 import stages.align
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.core.geometry import TEMPLATE
-from pipeline_lib.core.parallel import map_batches
 from pipeline_lib.core.tables import read_table, table_from_rows, write_table
 from pipeline_lib.data.faces import align_batch as batch_module
+from pipeline_lib.data.faces.aligned_set import align_part
 from pipeline_lib.data.faces.detection.face import Face
 from pipeline_lib.data.shards.images import decode_image
 from pipeline_lib.data.shards.reader import ShardReader, stream_shards
@@ -43,15 +45,41 @@ class RedBoxes:
         return Face(np.array([20, 10, 20 + side, 10 + side], np.float32), 0.75, TEMPLATE + np.float32([3, 2]))
 
 
-def with_red_boxes(rows, function, run_pixels: int):
-    """Compute in a process of its own with RedBoxes."""
-    batch_module.make_detector, batch_module.RUN_PIXELS = (lambda *arguments, **options: RedBoxes()), run_pixels
-    return function(rows)
+def red_align_part(rows, **arguments):
+    """align_part with RedBoxes in a process of its own, or with the stage's detector in the stage's, which asks for nothing.
+
+    KILL is what ends when photograph `two` is met first: the process, or the stage that waits for it.
+    """
+    if not rows:
+        return align_part(rows, **arguments)
+    with open("computed", "a") as file:
+        file.write("".join(f"{row['image_id']}\n" for row in rows))
+    kill = os.environ.get("KILL")
+    if kill and "two" in [row["image_id"] for row in rows] and not Path("killed").exists():
+        Path("killed").touch()
+        os.kill({"process": os.getpid, "stage": os.getppid}[kill](), signal.SIGKILL)
+        os._exit(1)
+    batch_module.make_detector = lambda *arguments, **options: RedBoxes()
+    batch_module.RUN_PIXELS = int(os.environ.get("RUN_PIXELS", batch_module.RUN_PIXELS))
+    return align_part(rows, **arguments)
 
 
-def map_with_red_boxes(function, *arguments):
-    function = partial(with_red_boxes, function=function, run_pixels=batch_module.RUN_PIXELS)
-    return map_batches(function, *arguments)
+@contextlib.contextmanager
+def record(stage, params, inputs):
+    yield Recorder()
+
+
+class Recorder:
+    metrics: dict[str, float]
+
+    def log_metrics(self, metrics):
+        Recorder.metrics |= metrics
+
+
+def run_recorded():
+    """The stage, in a process that a test starts for it."""
+    Recorder.metrics, stages.align.stage_run, stages.align.align_part = {}, record, red_align_part
+    run()
 
 
 def png(num_faces: int, side: int, seed: int) -> bytes:
@@ -99,22 +127,10 @@ def project(tmp_path, monkeypatch, repository):
     params["shards"] = {"format": "png", "images_per_shard": 4}
     Path("params.yaml").write_text(yaml.safe_dump(params))
     Path("machine.yaml").write_text("{workers: 0, photographs_per_batch: 4}")
-    monkeypatch.setattr(stages.align, "map_batches", map_with_red_boxes)
-
-    @contextlib.contextmanager
-    def record(stage, params, inputs):
-        yield Recorder()
-
+    monkeypatch.setattr(stages.align, "align_part", red_align_part)
     Recorder.metrics = {}
     monkeypatch.setattr(stages.align, "stage_run", record)
     return tmp_path
-
-
-class Recorder:
-    metrics: dict[str, float]
-
-    def log_metrics(self, metrics):
-        Recorder.metrics |= metrics
 
 
 def run(out: str = "out") -> Path:
@@ -123,7 +139,9 @@ def run(out: str = "out") -> Path:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """The outputs in a folder, without what waits to be gone on with."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {name: path.read_bytes() for path in files if not (name := str(path.relative_to(folder))).startswith(".")}
 
 
 def test_every_photograph_is_a_face_or_a_reject(project):
@@ -178,7 +196,7 @@ def test_a_photograph_that_kills_the_detector_is_rejected_and_changes_nothing_el
     Path("machine.yaml").write_text(f"{{workers: {workers}, photographs_per_batch: 4}}")
     manifest = read_table(Path("manifest.parquet"), MANIFEST).to_pylist()
     Path("photos/killer.png").write_bytes(png(KILLER, 100, 5))
-    manifest.insert(2, manifest[0] | {"image_id": "killer", "uri": "photos/killer.png"})
+    manifest.insert(6, manifest[0] | {"image_id": "killer", "uri": "photos/killer.png"})
     write_table(Path("manifest.parquet"), table_from_rows(manifest, MANIFEST), MANIFEST)
     out = run()
     rejects = {row["image_id"]: row for row in read_table(out / "rejects.parquet", REJECTS).to_pylist()}
@@ -196,7 +214,47 @@ def test_too_many_rejects_fail_with_their_reasons_and_leave_the_table_only(proje
     with pytest.raises(DataError, match=r"7 of 13 \(53\.8%\).*several_faces 1") as caught:
         run()
     assert "out/rejects.parquet" in str(caught.value)
-    assert [path.name for path in Path("out").iterdir()] == ["rejects.parquet"]
+    assert list(tree(Path("out"))) == ["rejects.parquet"]
+    params["align"]["max_reject_share"] = 0.6
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    assert len(tree(run())) == 4
+    assert len(Path("computed").read_text().split()) == 13  # nothing is looked at again
+    assert not list(Path("out").glob(".*"))
+
+
+@pytest.mark.parametrize("kill", ["process", "stage"])
+def test_a_kill_in_the_middle_changes_no_byte_and_loses_no_finished_shard(project, monkeypatch, kill):
+    whole = tree(run("undisturbed"))
+    Path("computed").unlink()
+    Path("machine.yaml").write_text("{workers: 0, photographs_per_batch: 2}")
+    monkeypatch.setenv("KILL", kill)
+    if kill == "stage":
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        command = [sys.executable, "-c", f"import {__name__}; {__name__}.run_recorded()"]
+        assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+        assert tree(Path("out")) == {}
+    assert tree(run()) == whole
+    computed = Path("computed").read_text().split()
+    assert [computed.count(name) for name in ("good0", "good5", "two", "empty")] == [1, 1 + (kill == "stage"), 2, 1]
+    assert not list(Path("out").glob(".*"))
+
+
+def test_finished_shards_of_other_parameters_or_photographs_are_not_taken(project):
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["align"]["max_reject_share"] = 0.1
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    for change in ({}, {"several_faces": "largest"}):
+        params["align"] |= change
+        Path("params.yaml").write_text(yaml.safe_dump(params))
+        with pytest.raises(DataError, match="Too many photographs"):
+            run()
+    assert Path("computed").read_text().split().count("good0") == 2
+    rows = read_table(Path("manifest.parquet"), MANIFEST).to_pylist()
+    rows[0]["sha256"] = "1" * 64
+    write_table(Path("manifest.parquet"), table_from_rows(rows, MANIFEST), MANIFEST)
+    with pytest.raises(DataError, match="Too many photographs"):
+        run()
+    assert Path("computed").read_text().split().count("good0") == 3
 
 
 def test_a_full_disk_leaves_nothing_half_written_and_the_rerun_completes(project):
@@ -210,26 +268,26 @@ def test_a_full_disk_leaves_nothing_half_written_and_the_rerun_completes(project
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert tree(Path("out")) == {}
-    assert list(Path("out").iterdir()) == []
     assert tree(run()) == whole
+    assert not list(Path("out").glob(".*"))
 
 
 def test_a_disk_that_is_full_at_the_index_keeps_no_index(project, monkeypatch):
     """/dev/full is the kernel's own full disk: every write to it raises ENOSPC."""
 
-    def write_to_full_disk(path, table, schema):
+    def write_to_full_disk(parts, path, schema):
         with open("/dev/full", "wb") as handle:
             handle.write(b"x")
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages.align, "write_table", write_to_full_disk)
+        patch.setattr("pipeline_lib.core.tables.join_tables", write_to_full_disk)
         with pytest.raises(OSError) as caught:
             run()
     assert caught.value.errno == errno.ENOSPC
-    assert list(Path("out").iterdir()) == []
+    assert tree(Path("out")) == {}
 
 
 def test_runs_of_decoded_pixels_do_not_change_the_outcome(project, monkeypatch):
     whole = tree(run("whole"))
-    monkeypatch.setattr(batch_module, "RUN_PIXELS", 1)
+    monkeypatch.setenv("RUN_PIXELS", "1")
     assert tree(run("bit_by_bit")) == whole

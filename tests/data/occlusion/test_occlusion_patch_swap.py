@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.parallel import Workers
 from pipeline_lib.core.tables import read_table, write_table
 from pipeline_lib.data.occlusion.contact_sheet import WORDS_PX, contact_sheet, draw_sheet
 from pipeline_lib.data.occlusion.draw import image_rng
@@ -19,6 +20,7 @@ from pipeline_lib.data.shards.reader import ShardReader
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.params.occlude import Occlude
 from pipeline_lib.params.shards import Shards
+from pipeline_lib.schemas.occlusions import OCCLUSIONS
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 LANDMARKS = np.array([[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]], np.float32)
@@ -48,22 +50,22 @@ def write_aligned(folder: Path, people: dict[str, str]) -> None:
     write_table(folder / "index.parquet", writer.index(), SHARD_INDEX)
 
 
-def members(folder: Path, index) -> dict[tuple[str, str], bytes]:
-    reader = ShardReader(folder, index)
+def members(folder: Path) -> dict[tuple[str, str], bytes]:
+    index = read_table(folder / "index.parquet", SHARD_INDEX)
+    reader = ShardReader(folder / "shards", index)
     return {(row["key"], row["member"]): reader.read(place) for place, row in enumerate(index.to_pylist())}
 
 
 def test_the_set_keeps_the_changed_pixels_and_whose_they_are(tmp_path: Path) -> None:
     aligned, out = tmp_path / "align", tmp_path / "out"
     write_aligned(aligned, {"anna": "test", "bert": "test", "carl": "train"})
-    out.mkdir()
-    index, done = write_occluded_set(aligned, out, OCCLUDE, SHARDS, 0)
-    rows = {row["key"]: row for row in done.to_pylist()}
+    write_occluded_set(aligned, out, OCCLUDE, SHARDS, Workers(0))
+    rows = {row["key"]: row for row in read_table(out / "occlusions.parquet", OCCLUSIONS).to_pylist()}
     swaps = [key for key in rows if key.endswith("+patch_swap")]
     assert sorted(swaps) == [f"im{number}+patch_swap" for number in (0, 1, 3, 4)]
     assert {rows[key]["purpose"] for key in swaps} == {"query"}
     assert {row["kind"] for row in rows.values() if row["purpose"] == "train"} == {"mask_ffp2"}  # never patch_swap
-    data = members(out, index)
+    data = members(out)
     assert {member for key, member in data if key in swaps} == {"png", "json", "changed.png"}
     assert {member for key, member in data if key not in swaps} == {"png", "json"}
     for key in swaps:
@@ -96,17 +98,15 @@ def test_squares_and_strangers_follow_seed_and_image_alone(tmp_path: Path) -> No
 
 def test_one_person_has_no_stranger(tmp_path: Path) -> None:
     write_aligned(tmp_path / "align", {"anna": "test"})
-    (tmp_path / "out").mkdir()
     with pytest.raises(DataError, match=r"need another person[\s\S]*occlude\.kinds"):
-        write_occluded_set(tmp_path / "align", tmp_path / "out", OCCLUDE, SHARDS, 0)
+        write_occluded_set(tmp_path / "align", tmp_path / "out", OCCLUDE, SHARDS, Workers(0))
 
 
 def test_the_contact_sheet_shows_the_set_s_own_drawings(tmp_path: Path) -> None:
     aligned, out = tmp_path / "align", tmp_path / "out"
     write_aligned(aligned, {"anna": "test", "bert": "test"})
-    out.mkdir()
-    index, _ = write_occluded_set(aligned, out, OCCLUDE, SHARDS, 0)
-    data = members(out, index)
+    write_occluded_set(aligned, out, OCCLUDE, SHARDS, Workers(0))
+    data = members(out)
     sheet = draw_sheet(aligned, OCCLUDE, frozenset(), {})
     assert sheet.shape == (3 * 112, WORDS_PX + 6 * 112, 3)
     for number in range(6):

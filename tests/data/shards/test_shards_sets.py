@@ -2,7 +2,10 @@
 
 import hashlib
 import json
-import pickle
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +13,15 @@ import pyarrow as pa
 import pytest
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.parallel import Workers
 from pipeline_lib.core.tables import read_table, write_table
+from pipeline_lib.data.occlusion import occluded_set as occluded_module
 from pipeline_lib.data.occlusion.draw import draw_occlusion, image_rng, training_kind
-from pipeline_lib.data.occlusion.occluded_set import write_occluded_set
+from pipeline_lib.data.occlusion.occluded_set import occlude_part, write_occluded_set
 from pipeline_lib.data.patches.grid import Region, unique_regions
-from pipeline_lib.data.patches.patch_set import region_patches, write_patch_set
-from pipeline_lib.data.shards.aligned import aligned_batches
-from pipeline_lib.data.shards.images import decode_image, encode_png
+from pipeline_lib.data.patches.patch_set import region_patches, write_patch_sets
+from pipeline_lib.data.shards.aligned import AlignedBatch, image_rows
+from pipeline_lib.data.shards.images import decode_image, encode_png, is_image
 from pipeline_lib.data.shards.reader import ShardReader, stream_shards
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.params.occlude import Occlude
@@ -61,26 +66,28 @@ def aligned(tmp_path_factory) -> Path:
     return make_aligned(tmp_path_factory.mktemp("aligned"), map(image_of, range(len(SPLITS))), SPLITS)
 
 
-def write_patch_sets(aligned: Path, out: Path, num_workers: int = 0) -> list[int]:
-    """A set for each of REGIONS, in a folder of its name; how many images each holds."""
-    numbers = []
-    for region in REGIONS:
-        (out / region.name).mkdir(parents=True)
-        numbers.append(write_patch_set(aligned, out / region.name, region, 5, SHARDS, num_workers))
-    return numbers
-
-
 @pytest.fixture(scope="module")
 def patch_set(aligned, tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("patches")
-    assert write_patch_sets(aligned, out) == [70] * len(REGIONS)
+    out = tmp_path_factory.mktemp("patches") / "sets"
+    assert write_patch_sets(aligned, out, REGIONS, 5, SHARDS, Workers(0)) == 70
     return out
 
 
 @pytest.fixture(scope="module")
 def occluded_set(aligned, tmp_path_factory) -> tuple[Path, pa.Table, pa.Table]:
-    out = tmp_path_factory.mktemp("occluded")
-    return out, *write_occluded_set(aligned, out, OCCLUDE, SHARDS, 0)
+    return occlude(aligned, tmp_path_factory.mktemp("occluded"))
+
+
+def occlude(
+    aligned: Path, out: Path, settings=OCCLUDE, workers=Workers(0), **options
+) -> tuple[Path, pa.Table, pa.Table]:
+    """The folder of the shards, and the two tables that were written."""
+    write_occluded_set(aligned, out, settings, SHARDS, workers, **options)
+    index, occlusions = (
+        read_table(out / "index.parquet", SHARD_INDEX),
+        read_table(out / "occlusions.parquet", OCCLUSIONS),
+    )
+    return out / "shards", index, occlusions
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -88,13 +95,11 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_batches_hold_the_splits_in_order_and_know_their_images(aligned):
-    batches = list(aligned_batches(aligned, ("train", "test")))
-    assert [len(batch) for batch in batches] == [64, 12]
-    rows = [row for batch in batches for row in batch.rows()]
+def test_the_rows_of_splits_come_in_order_and_know_their_images(aligned):
+    batch = AlignedBatch(aligned / "shards", image_rows(aligned, ("train", "test")))
+    rows = batch.rows()
     assert [row.key for row in rows] == [f"image{i:03d}" for i, split in enumerate(SPLITS) if split != "val"]
-    reader = batches[1].reader()
-    assert np.array_equal(batches[1].image(reader, 11), image_of(80))
+    assert np.array_equal(batch.image(batch.reader(), 75), image_of(80))
     assert rows[-1].split == "test"
     assert rows[-1].identity == "person20"
     assert np.allclose(rows[-1].landmarks, LANDMARKS + 2)
@@ -159,17 +164,78 @@ def test_occluded_sets_hold_what_was_planned(aligned, occluded_set):
         assert moved == (row["kind"] == "crop")
 
 
-@pytest.mark.parametrize("num_workers", [0, 1, 2])
+@pytest.mark.parametrize("num_workers", [0, 2])
 def test_a_rerun_gives_the_same_bytes_whatever_the_number_of_workers(
     aligned, patch_set, occluded_set, tmp_path, num_workers
 ):
-    (tmp_path / "occluded").mkdir()
-    write_patch_sets(aligned, tmp_path / "patches", num_workers)
-    index, occlusions = write_occluded_set(aligned, tmp_path / "occluded", OCCLUDE, SHARDS, num_workers)
+    workers = Workers(num_workers)
+    write_patch_sets(aligned, tmp_path / "patches", REGIONS, 5, SHARDS, workers)
+    occlude(aligned, tmp_path / "occluded", workers=workers)
     assert digests(tmp_path / "patches") == digests(patch_set)
-    assert digests(tmp_path / "occluded") == digests(occluded_set[0])
-    assert index.equals(occluded_set[1])
-    assert occlusions.equals(occluded_set[2])
+    assert digests(tmp_path / "occluded") == digests(occluded_set[0].parent)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["occluded", "patches"]  # no work folder is left
+
+
+def test_a_regions_shards_are_the_same_whatever_regions_are_cut_beside_it(aligned, patch_set, tmp_path):
+    write_patch_sets(aligned, tmp_path / "patches", REGIONS[1:2], 5, SHARDS, Workers(0))
+    assert digests(tmp_path / "patches") == {
+        name: digest for name, digest in digests(patch_set).items() if name.startswith(f"{REGIONS[1].name}/")
+    }
+
+
+def test_jpeg_sets_hold_the_same_images_nearly_and_are_smaller(aligned, occluded_set, tmp_path):
+    jpeg = Shards(format="jpeg", images_per_shard=50)
+    write_occluded_set(aligned, tmp_path, OCCLUDE, jpeg, Workers(0))
+    index = read_table(tmp_path / "index.parquet", SHARD_INDEX)
+    assert set(index["member"].to_pylist()) == {"jpg", "json"}
+    folder, exact, _ = occluded_set
+    pairs = [(tmp_path / "shards", index), (folder, exact)]
+    found, expected = ([decode_image(data) for data in images_in(*pair)] for pair in pairs)
+    assert len(found) == len(expected)
+    assert max(np.abs(a.astype(int) - b).mean() for a, b in zip(found, expected, strict=True)) < 5
+
+
+def images_in(folder: Path, index: pa.Table) -> list[bytes]:
+    images = index.filter(is_image(index))
+    reader = ShardReader(folder, images)
+    return [reader.read(row) for row in range(len(images))]
+
+
+def killing_part(rows, **arguments):
+    """occlude_part, where one image ends the process or the stage that waits for it, the first time."""
+    if any(row["image_id"] == "image078" for row in rows) and not Path("killed").exists():
+        Path("killed").touch()
+        os.kill({"process": os.getpid, "stage": os.getppid}[os.environ["KILL"]](), signal.SIGKILL)
+        os._exit(1)
+    with open("computed", "a") as file:
+        file.write("".join(f"{row['image_id']}\n" for row in rows))
+    return occlude_part(rows, **arguments)
+
+
+def occlude_killing(aligned: str, out: str) -> None:
+    occluded_module.occlude_part = killing_part
+    write_occluded_set(Path(aligned), Path(out), OCCLUDE, Shards(format="png", images_per_shard=10), Workers(0))
+
+
+@pytest.mark.parametrize("kill", ["process", "stage"])
+def test_a_kill_in_the_middle_changes_no_byte_and_loses_no_finished_shard(aligned, tmp_path, monkeypatch, kill):
+    shards = Shards(format="png", images_per_shard=10)
+    write_occluded_set(aligned, tmp_path / "whole", OCCLUDE, shards, Workers(0))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KILL", kill)
+    monkeypatch.setattr(occluded_module, "occlude_part", killing_part)
+    if kill == "stage":
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        command = f"import {__name__} as t; t.occlude_killing({str(aligned)!r}, 'out')"
+        assert subprocess.run([sys.executable, "-c", command], check=False).returncode == -signal.SIGKILL
+        assert [path.name for path in (tmp_path / "out").iterdir()] == [".shards.work"]
+    before = Path("computed").read_text().split() if kill == "stage" else []
+    assert bool(before) == (kill == "stage")
+    write_occluded_set(aligned, tmp_path / "out", OCCLUDE, shards, Workers(0))
+    assert Path("killed").exists()
+    assert digests(tmp_path / "out") == digests(tmp_path / "whole")
+    computed = Path("computed").read_text().split()
+    assert len(computed) == len(set(computed))
 
 
 def test_workers_in_another_folder_find_the_shards(aligned, occluded_set, tmp_path, monkeypatch):
@@ -179,59 +245,30 @@ def test_workers_in_another_folder_find_the_shards(aligned, occluded_set, tmp_pa
     monkeypatch.chdir(tmp_path)
     with LocalCluster(n_workers=1, threads_per_worker=2, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
         monkeypatch.chdir(aligned.parent)
-        (tmp_path / "occluded").mkdir()
-        write_occluded_set(Path(aligned.name), tmp_path / "occluded", OCCLUDE, SHARDS, 0, cluster.scheduler_address)
-    assert digests(tmp_path / "occluded") == digests(occluded_set[0])
-
-
-def test_what_is_sent_of_a_batch_does_not_grow_with_the_set(tmp_path, monkeypatch):
-    """The choice of the queries is made once, for all batches, and a batch carries that of its own images."""
-    sent: dict[int, list[int]] = {}
-    for num_images in (64, 640):
-        aligned = make_aligned(tmp_path / str(num_images), [image_of(0)] * num_images, ["test"] * num_images)
-        sizes = sent[num_images] = []
-        monkeypatch.setattr(
-            "pipeline_lib.data.occlusion.occluded_set.map_batches",
-            lambda function, batches, *rest, sizes=sizes: (
-                sizes.append(len(pickle.dumps((function, b)))) or [] for b in batches
-            ),
-        )
-        (tmp_path / f"out{num_images}").mkdir()
-        write_occluded_set(aligned, tmp_path / f"out{num_images}", OCCLUDE, SHARDS, 0)
-    assert len(sent[640]) == 10
-    assert max(sent[640]) < 1.05 * sent[64][0]
-
-
-def test_many_batches_of_patches_go_to_workers_and_give_the_same_bytes(aligned, patch_set, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline_lib.data.patches.patch_set.FEW_BATCHES", 1)
-    write_patch_sets(aligned, tmp_path, 2)
-    assert digests(tmp_path) == digests(patch_set)
-
-
-def test_few_batches_of_patches_start_no_process(aligned, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline_lib.core.own_process._start", None)
-    assert write_patch_sets(aligned, tmp_path, 2) == [70] * len(REGIONS)
+        occlude(Path(aligned.name), tmp_path / "occluded", workers=Workers(0, cluster.scheduler_address))
+    assert digests(tmp_path / "occluded") == digests(occluded_set[0].parent)
 
 
 def test_more_images_do_not_change_the_occlusions_of_the_others(occluded_set, tmp_path):
     few = make_aligned(tmp_path / "few", [image_of(i) for i in range(20)], ["train"] * 20)
-    (tmp_path / "out").mkdir()
-    _, occlusions = write_occluded_set(few, tmp_path / "out", OCCLUDE, SHARDS, 0)
-    rows = occlusions.to_pylist()
+    rows = occlude(few, tmp_path / "out")[2].to_pylist()
     assert rows
     assert rows == occluded_set[2].to_pylist()[: len(rows)]
 
 
 def test_nothing_to_do_gives_empty_sets(tmp_path):
     only_val = make_aligned(tmp_path / "val", [image_of(0)], ["val"])
-    (tmp_path / "patches").mkdir()
-    (tmp_path / "occluded").mkdir()
-    assert write_patch_set(only_val, tmp_path / "patches", REGIONS[0], 5, SHARDS, 0) == 0
-    index = read_table(tmp_path / "patches" / "index.parquet", SHARD_INDEX)
-    assert len(index) == 0
-    index, occlusions = write_occluded_set(only_val, tmp_path / "occluded", OCCLUDE, SHARDS, 0)
+    assert write_patch_sets(only_val, tmp_path / "patches", REGIONS[:1], 5, SHARDS, Workers(0)) == 0
+    assert len(read_table(tmp_path / "patches" / REGIONS[0].name / "index.parquet", SHARD_INDEX)) == 0
+    folder, index, occlusions = occlude(only_val, tmp_path / "occluded")
     assert (len(index), len(occlusions)) == (0, 0)
-    assert not list((tmp_path / "occluded").iterdir())
+    assert not list(folder.iterdir())
+
+
+def test_no_regions_are_no_pass_and_an_empty_folder_in_the_place_of_what_was_there(aligned, tmp_path):
+    (tmp_path / "patches" / "old").mkdir(parents=True)
+    assert write_patch_sets(aligned, tmp_path / "patches", [], 5, SHARDS, Workers(0)) == 0
+    assert not list((tmp_path / "patches").iterdir())
 
 
 @pytest.mark.parametrize(
@@ -240,29 +277,28 @@ def test_nothing_to_do_gives_empty_sets(tmp_path):
 )
 def test_a_bad_aligned_image_stops_the_stage_and_is_named(tmp_path, bad, message):
     broken = make_aligned(tmp_path / "broken", [image_of(0), bad], ["train", "train"])
-    (tmp_path / "out").mkdir()
     with pytest.raises(DataError, match=message) as error:
-        write_patch_set(broken, tmp_path / "out", REGIONS[0], 5, SHARDS, 0)
+        write_patch_sets(broken, tmp_path / "out", REGIONS[:1], 5, SHARDS, Workers(0))
     assert "aligned-000000.tar, image001" in str(error.value)
 
 
 def test_a_missing_aligned_set_is_a_clear_error(tmp_path):
     with pytest.raises(DataError, match="run the stage that writes it"):
-        write_patch_set(tmp_path, tmp_path, REGIONS[0], 5, SHARDS, 0)
+        write_patch_sets(tmp_path, tmp_path / "out", REGIONS[:1], 5, SHARDS, Workers(0))
 
 
 def test_profiles_are_queries_as_they_are_and_nothing_is_drawn_on_them(aligned, tmp_path):
     """Of the six test images (75 to 80) two are profiles; images of other splits of that view are as the others."""
-    occlude = OCCLUDE.model_copy(update={"kinds": ["mask_cloth+crop", "sunglasses"], "max_query_images": 3})
+    settings = OCCLUDE.model_copy(update={"kinds": ["mask_cloth+crop", "sunglasses"], "max_query_images": 3})
     profiles = frozenset(["image076", "image079"])
-    index, occlusions = write_occluded_set(aligned, tmp_path, occlude, SHARDS, 0, profiles=profiles)
+    folder, index, occlusions = occlude(aligned, tmp_path, settings, profiles=profiles)
     queries = [row for row in occlusions.to_pylist() if row["purpose"] == "query"]
     assert [row["key"] for row in queries if row["kind"] == "profile"] == ["image076+profile", "image079+profile"]
     drawn_on = [row["image_id"] for row in queries if row["kind"] != "profile"]
     assert len(drawn_on) == 2 * 3
     assert not set(drawn_on) & profiles
     assert [row["drawn"] for row in queries if row["kind"] == "profile"] == ['{"kind": "profile"}'] * 2
-    reader, members = ShardReader(tmp_path, index), index.to_pylist()
+    reader, members = ShardReader(folder, index), index.to_pylist()
     stored = ShardReader(aligned / "shards", read_table(aligned / "index.parquet", SHARD_INDEX))
     sizes = read_table(aligned / "index.parquet", SHARD_INDEX).to_pylist()
     for name in sorted(profiles):

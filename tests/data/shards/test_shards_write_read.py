@@ -5,6 +5,7 @@ import os
 import pickle
 import resource
 import tarfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from pipeline_lib.core.tables import read_table, write_table
 from pipeline_lib.data.shards import reader as reader_module
 from pipeline_lib.data.shards.index import scan_shard
 from pipeline_lib.data.shards.reader import ShardReader, stream_shards
-from pipeline_lib.data.shards.writer import ShardWriter
+from pipeline_lib.data.shards.writer import PieceWriter, Shard, ShardWriter
 from pipeline_lib.schemas.shard_index import SHARD_INDEX
 
 LANDMARKS = np.arange(10, dtype=np.float32).reshape(5, 2)
@@ -221,3 +222,42 @@ def test_a_full_disk_is_a_clear_error(tmp_path):
             write(tmp_path, [(f"k{i}", {"png": bytes(5000)}) for i in range(20)], images_per_shard=100)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_tar_of_pieces_is_what_webdataset_writes_at_once(tmp_path):
+    """Byte for byte, wherever the pieces begin, also with a name that is too long for a tar's header."""
+    from webdataset import TarWriter
+
+    samples = [(f"key{i}", {"png": bytes([i]) * (511 + i), "json": b"{}"}) for i in range(5)]
+    samples.append(("k" * 120, {"png": b"x"}))
+    with (tmp_path / "theirs.tar").open("wb") as file:
+        tar = TarWriter(file, encoder=False, user="", group="", mode=0o444, mtime=0)
+        for key, members in samples:
+            for member in sorted(members):
+                tar.write({"__key__": key, member: members[member]})
+        tar.close()
+    for ends in ([6], [1, 6], [0, 2, 3, 6]):
+        name = f"ours{len(ends)}.tar"
+        shard = Shard(tmp_path / name, name)
+        for first, last in pairwise([0, *ends]):
+            writer = PieceWriter()
+            for key, members in samples[first:last]:
+                who = {"image_id": key, "identity": "a", "split": "train"}
+                writer.write(key, members, **who, landmarks=np.zeros((5, 2)), score=1.0)
+            shard.append(writer.piece())
+        index = shard.close()
+        assert (tmp_path / name).read_bytes() == (tmp_path / "theirs.tar").read_bytes()
+        found = [(span.key, span.member, span.offset, span.size) for span in scan_shard(tmp_path / name)]
+        assert found == list(zip(*(index[c].to_pylist() for c in ("key", "member", "offset", "size")), strict=True))
+        assert set(index["shard"].to_pylist()) == {name}
+
+
+def test_a_key_of_two_pieces_is_refused(tmp_path):
+    shard = Shard(tmp_path / "a.tar", "a.tar")
+    for _ in range(2):
+        writer = PieceWriter()
+        who = {"image_id": "k", "identity": "a", "split": "train"}
+        writer.write("k", {"png": b"1"}, **who, landmarks=np.zeros((5, 2)), score=1.0)
+        shard.append(writer.piece())
+    with pytest.raises(DataError, match="twice"):
+        shard.close()

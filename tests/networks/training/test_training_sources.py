@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.parallel import Workers
 from pipeline_lib.core.tables import table_from_rows, write_table
 from pipeline_lib.data.patches.grid import parse_region
-from pipeline_lib.data.patches.patch_set import write_patch_set
+from pipeline_lib.data.patches.patch_set import write_patch_sets
 from pipeline_lib.data.shards.images import encode_png
 from pipeline_lib.data.shards.writer import ShardWriter
 from pipeline_lib.networks.training.labelled_images import training_faces, training_regions
@@ -89,17 +90,8 @@ def test_regions_cut_from_faces_are_those_of_patch_shards(tmp_path: Path) -> Non
     ]
     write_set(tmp_path / "align" / "shards", "aligned", faces)
     regions = [parse_region(name) for name in ("p28_x0_y84", "p28_x42_y14", "p56_x0_y0", "p56_x28_y56")]
-    for region in regions:
-        folder = tmp_path / "patches" / region.name
-        folder.mkdir(parents=True)
-        write_patch_set(
-            tmp_path / "align",
-            folder,
-            region,
-            margin_px=5,
-            shards=Shards(format="png", images_per_shard=2),
-            num_workers=0,
-        )
+    shards = Shards(format="png", images_per_shard=2)
+    write_patch_sets(tmp_path / "align", tmp_path / "patches", regions, 5, shards, Workers(0))
     together = training_faces(tmp_path / "align", None, regions)
     for view, region in enumerate(regions):
         alone = training_regions(tmp_path / "patches" / region.name, region, margin_px=5)

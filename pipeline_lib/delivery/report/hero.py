@@ -51,8 +51,8 @@ def read_hero(data: Path, scores: Mapping[str, Score]) -> Hero | None:
 
 
 def _accuracy(row: Mapping[str, Any]) -> tuple[str, str]:
-    ends = [row.get(f"accuracy_mean_{end}") for end in ("low", "high")]
-    interval = "" if None in ends else " to ".join(f"{100 * end:.1f}" for end in ends)
+    ends = [row[name] for name in ("accuracy_mean_low", "accuracy_mean_high") if row.get(name) is not None]
+    interval = " to ".join(f"{100 * end:.1f}" for end in ends)
     return f"{100 * row['accuracy_mean']:.1f} %", interval
 
 

@@ -47,5 +47,10 @@ def build_report(data: Path, about: About) -> Report:
         beside |= {} if files is None else files(one, about)
     script = SCRIPT.read_text(encoding="utf-8")
     hero = read_hero(data, about.params.scores)
-    values = {"chapters": shown, "hero": hero, "script": Markup(script), "digest": script_digest(script)}
+    values: dict[str, object] = {
+        "chapters": shown,
+        "hero": hero,
+        "script": Markup(script),
+        "digest": script_digest(script),
+    }
     return Report(render("report.html.j2", values), beside)

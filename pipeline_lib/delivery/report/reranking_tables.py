@@ -46,7 +46,8 @@ def kinds_table(kinds: Mapping[str, Mapping[str, Any]], places: FirstPlaces) -> 
     Raises:
         DataError: a kind lacks a figure, or the two files disagree.
     """
-    rows, groups = [], []
+    rows: list[tuple[str, ...]] = []
+    groups: list[bool] = []
     signs: dict[tuple[int, int], int] = {}
     faults = [key for key in FAULTS if any(row.get(key) for row in kinds.values())]
     for kind in sorted(kinds, key=lambda kind: (kind == ALL, kind)):

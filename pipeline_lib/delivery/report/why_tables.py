@@ -64,7 +64,8 @@ def differences_table(entries: Entries) -> Table | None:
     first, *others = entries
     if not others:
         return None
-    rows, groups = [], []
+    rows: list[tuple[str, ...]] = []
+    groups: list[bool] = []
     signs: dict[tuple[int, int], int] = {}
     for protocol in _protocols(item.faithfulness for item in entries.values()):
         ours = _rows(entries[first].faithfulness, protocol)

@@ -38,7 +38,8 @@ def load_faces(dataset: TrainingSet, samples: npt.NDArray[np.int64], side_px: in
         DataError: see TrainingSet.load.
     """
     (stored,) = dataset.load(samples, 0, seed, epoch)
-    return np.moveaxis(network_scale(smaller(stored, side_px)), 3, 1)
+    pixels: npt.NDArray[np.uint8] = stored.astype(np.uint8, copy=False)
+    return np.moveaxis(network_scale(smaller(pixels, side_px)), 3, 1)
 
 
 def smaller(images: npt.NDArray[np.uint8], side_px: int) -> Floats:

@@ -24,7 +24,7 @@ from pipeline_lib.delivery.report.card_words import (
 )
 from pipeline_lib.delivery.report.chapter import About, of_params
 from pipeline_lib.delivery.report.data_card import LOOKED_AT, CardData, make_card, read_card_data
-from pipeline_lib.delivery.report.html import photo_uri, svg_uri
+from pipeline_lib.delivery.report.html import drawing, photo
 from pipeline_lib.delivery.report.inputs import read_images, read_picture
 from pipeline_lib.schemas.near_duplicates import NEAR_DUPLICATES
 
@@ -77,10 +77,10 @@ def show(found: Found, about: About) -> dict[str, object]:
         "rejects": rejects_table(card),
         "how": how_it_was_looked_at(card),
         "overlaps": overlaps_in_words(card),
-        "figure": svg_uri(card_figure(_by_split(found.card))),
-        "sheet": None if found.sheet is None else photo_uri(found.sheet),
+        "figure": drawing(card_figure(_by_split(found.card))),
+        "sheet": None if found.sheet is None else photo(found.sheet),
         "kinds": about.params.occlude.kinds,
-        "duplicates": [(in_words(one.network, one.figures), one.pairs and photo_uri(one.pairs)) for one in searched],
+        "duplicates": [(in_words(one.network, one.figures), one.pairs and photo(one.pairs)) for one in searched],
     }
 
 

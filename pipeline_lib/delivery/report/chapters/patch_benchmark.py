@@ -17,7 +17,7 @@ from pipeline_lib.core.tables import read_table
 from pipeline_lib.delivery.report import figures
 from pipeline_lib.delivery.report.chapter import About, of_params, subfolders
 from pipeline_lib.delivery.report.drawing import Band
-from pipeline_lib.delivery.report.html import drawing, photo
+from pipeline_lib.delivery.report.html import Picture, drawing, photo
 from pipeline_lib.delivery.report.inputs import read_pictures
 from pipeline_lib.delivery.report.tables import NO_FIGURE, Table
 from pipeline_lib.params.explain import Explanation
@@ -152,7 +152,7 @@ def _of(table: pa.Table, protocol: str) -> pa.Table:
 
 def _pictures(
     entries: Mapping[str, Patched], floors: Sequence[str], num_pairs: int
-) -> list[tuple[str, str, list[tuple[str, str]]]]:
+) -> list[tuple[str, Picture, list[tuple[str, Picture]]]]:
     """(genuine or impostor, how the pair was patched, [(entry, how its map gives it back)]) of the first pairs of each kind."""
     shown = {name: item.pictures for name, item in entries.items() if name not in floors}
     pairs = sorted(

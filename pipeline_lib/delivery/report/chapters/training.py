@@ -10,7 +10,7 @@ from pipeline_lib.core.files import read_json
 from pipeline_lib.delivery.report import figures
 from pipeline_lib.delivery.report.chapter import About, of_params, subfolders
 from pipeline_lib.delivery.report.figures import Curve
-from pipeline_lib.delivery.report.html import drawing
+from pipeline_lib.delivery.report.html import Picture, drawing
 from pipeline_lib.delivery.report.inputs import columns, read_csv
 from pipeline_lib.delivery.report.tables import NO_FIGURE, Table
 
@@ -54,7 +54,7 @@ def show(found: Mapping[str, Mapping[str, Training]], about: About) -> dict[str,
         "train_over": params.networks_over,
         "train_region": (*params.regions.alone, *params.regions.groups),
     }
-    losses: list[tuple[str, str]] = []
+    losses: list[tuple[str, Picture]] = []
     trainings: dict[str, Training] = {}
     for group, title in GROUPS.items():
         of_group = of_params(found[group], named[group])

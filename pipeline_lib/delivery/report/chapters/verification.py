@@ -134,8 +134,10 @@ def _roc(found: Verification, protocol: str, words: Mapping[str, str]) -> bytes:
 
 
 def _det(found: Verification, protocol: str, words: Mapping[str, str]) -> bytes:
-    counts = (_most(found, protocol, name) for name in ("num_genuine", "num_impostor"))
-    return figures.det_figure(_drawn(found, protocol, words), *counts, [words.get(BASELINE, BASELINE)])
+    num_genuine, num_impostor = (_most(found, protocol, name) for name in ("num_genuine", "num_impostor"))
+    return figures.det_figure(
+        _drawn(found, protocol, words), num_genuine, num_impostor, [words.get(BASELINE, BASELINE)]
+    )
 
 
 def _drawn(found: Verification, protocol: str, words: Mapping[str, str]) -> dict[str, Curve]:

@@ -26,6 +26,7 @@ import torch
 import webdataset
 
 from benchmarks.common import on_cores, paired_ratio, report, spread, write_faces
+from pipeline_lib.core.memory import keep_freed_memory
 from pipeline_lib.data.shards.images import MEMBERS, PNG_START
 from pipeline_lib.data.shards.plan import epoch_plan
 from pipeline_lib.networks.training.data import TrainingSet, load_batch
@@ -119,6 +120,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    keep_freed_memory()  # as training does
     num_images, turns = (128, 2) if args.quick else (512, 9)
     with on_cores(1):
         rows, ratios = zip(*(measure(format, num_images, turns) for format in MEMBERS), strict=True)

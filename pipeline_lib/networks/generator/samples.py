@@ -9,6 +9,7 @@ from torch import nn
 
 from pipeline_lib.core.pixels import network_scale
 from pipeline_lib.data.shards.plan import epoch_plan, steps_per_epoch
+from pipeline_lib.networks.training.augment import drawn_augmentation
 from pipeline_lib.networks.training.data import TrainingSet
 
 Floats = npt.NDArray[np.float32]
@@ -37,9 +38,8 @@ def load_faces(dataset: TrainingSet, samples: npt.NDArray[np.int64], side_px: in
     Raises:
         DataError: see TrainingSet.load.
     """
-    (stored,) = dataset.load(samples, 0, seed, epoch)
-    pixels: npt.NDArray[np.uint8] = stored.astype(np.uint8, copy=False)
-    return np.moveaxis(network_scale(smaller(pixels, side_px)), 3, 1)
+    (stored,) = dataset.shown(samples, *drawn_augmentation(samples, 0, seed, epoch))
+    return np.moveaxis(network_scale(smaller(stored, side_px)), 3, 1)
 
 
 def smaller(images: npt.NDArray[np.uint8], side_px: int) -> Floats:

@@ -23,9 +23,8 @@ def test_the_documented_lines_read_shards_of_both_formats(
             members = {MEMBERS[format]: image, "json": b'{"identity": "Ann"}'}
             named = {"image_id": f"f{i}", "identity": "Ann", "split": "train"}
             writer.write(f"f{i}", members, **named, landmarks=np.zeros((5, 2), np.float32), score=1.0)
-    [lines] = re.findall(
-        r"```python\n(import glob, webdataset\n.*?)```", (repository / "docs/your-data.md").read_text(), re.S
-    )
+    page = (repository / "docs/your-data.md").read_text()
+    [lines] = re.findall(r"```python\n(import glob, webdataset\n.*?)```", page, re.S)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(lines, names)

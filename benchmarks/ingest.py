@@ -10,6 +10,7 @@ the processor's. Memory is the largest resident size of a process that imports w
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -119,7 +120,8 @@ def ingest_all(folder: Path) -> None:
 def peak_mib(root: Path, name: str) -> float:
     """Of a process that ingests."""
     command = [sys.executable, "-c", CHILD, str(root), settings(root, name).model_dump_json()]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    environment = {**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system"}  # as in dvc.yaml
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
 
 

@@ -42,7 +42,7 @@ SPECS = {
     "iresnet": iresnet.Spec(**SMALL),
     "rrfnet": iresnet.Spec(**SMALL, patches=Patches(side_px=56, layout="cross5", mask_share=0.4)),
 }
-NUM_IMAGES, NUM_IDENTITIES = 20, 4
+NUM_IMAGES, NUM_IDENTITIES = 25, 4  # of which batches of four or six leave one out
 FORKED = multiprocessing.get_context("fork")  # ends without taking the whole of PyTorch down, which takes a second
 RANK_TIMEOUT_S = 180  # a rank that hangs is ended by the system
 OF_THE_MACHINE = ("images_per_s", "data_wait_share", "peak_memory_bytes")  # figures that no two runs share

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 from tiny_verifier import ABOUT, write_tiny
 
 from pipeline_lib.core.errors import DataError
-from pipeline_lib.data.shards.images import decode_png, encode_png
+from pipeline_lib.data.shards.images import decode_image, encode_png
 from pipeline_lib.delivery.verifier.about import REGISTERED, About, read_about, write_about
 from pipeline_lib.delivery.verifier.domain import (
     DOMAIN,
@@ -118,7 +118,7 @@ def test_an_answer_says_what_it_rests_on(tmp_path: Path) -> None:
     assert answer.photographs is not None
     assert answer.shown is not None
     for data, one, shown in zip((A, B), answer.photographs, answer.shown, strict=True):
-        height, width = decode_png(data).shape[:2]
+        height, width = decode_image(data).shape[:2]
         assert (one.width, one.height, len(str(one.sha256))) == (width, height, 64)
         x0, y0, x1, y1 = one.box
         assert 0 <= x0 < x1 <= width
@@ -141,7 +141,7 @@ def test_a_face_unlike_the_calibration_s_is_warned_of(tmp_path: Path) -> None:
 
 def test_one_photograph_twice_is_said_to_be_one(tmp_path: Path) -> None:
     verifier = Verifier.load(write_tiny(tmp_path))
-    pixels = decode_png(A)
+    pixels = decode_image(A)
     other = io.BytesIO()
     Image.fromarray(pixels).save(other, "bmp")
     rows = [(A, A), (A, other.getvalue()), (pixels, pixels), (Image.fromarray(pixels), A), (A, B)]

@@ -47,7 +47,7 @@ def test_kill_minus_nine_in_the_middle_of_a_step(
 
 def test_sigint_saves_after_the_step(tmp_path: Path, repository: Path, undisturbed: tuple[bytes, str]) -> None:
     assert train(tmp_path, repository, "--signal", "SIGINT", "--signal-step", "5") == 3
-    assert "A signal stopped the training after step 5 of 10" in (tmp_path / "rank0.txt").read_text()
+    assert "A signal stopped the training after step 5 of 12" in (tmp_path / "rank0.txt").read_text()
     assert train(tmp_path, repository) == 0
     assert result(tmp_path) == undisturbed
 

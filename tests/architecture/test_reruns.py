@@ -43,6 +43,11 @@ def done(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout
             else:
                 path.mkdir()
                 (path / "file").write_text(path.name)
+    for stage in repo.index.stages:
+        for dep in stage.deps:  # a folder within an output: a region network's patches
+            if not (path := Path(dep.fs_path)).exists():
+                path.mkdir()
+                (path / "file").write_text(path.name)
     checkout.run("dvc", "commit", "--force")
     assert stale(checkout) == set()
     return checkout

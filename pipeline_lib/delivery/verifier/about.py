@@ -51,4 +51,6 @@ def read_about(folder: Path) -> About | None:
     if fetched is None:
         return about
     named = yaml.safe_load(fetched.read_text(encoding="utf-8"))
+    if named["model_name"] is None:  # of a model that is not registered
+        return about
     return about.model_copy(update={"name": str(named["model_name"]), "version": str(named["model_version"])})

@@ -52,14 +52,8 @@ def main(
         latents = draw_latents(settings.num_judged, settings.latent_dim, settings.seed, settings.num_steps)
         fakes = make_faces(FakeFaces(network), latents, device, machine.images_per_batch)
         model = folded(load_network(judge)).to(device)
-        judged = judge_fakes(
-            fakes,
-            ShardImages(aligned, machine.shards_url),
-            model,
-            embed.mirror,
-            machine.images_per_batch,
-            settings.seed,
-        )
+        real, size = ShardImages(aligned, machine.shards_url), machine.images_per_batch
+        judged = judge_fakes(fakes, real, model, embed.mirror, size, settings.seed)
         write_table(out / "nearest.parquet", judged.table, NEAREST_FACES)
         pictures = {"sheet": draw_sheet(fakes), **{f"nearest_{name}": strip for name, strip in judged.strips.items()}}
         for name, picture in pictures.items():

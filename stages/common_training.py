@@ -45,7 +45,7 @@ def train(
         build: the networks with their first weights, each by the folder it goes to; the folder's name is the network's.
         inputs: as tracking.stage_run.stage_run.
         out, record: the stage's folders; the first names its state.
-        open_training, open_validation: called if needed, with machine.shards_url; first the latter takes the world and the images.
+        open_training, open_validation: called if needed, with machine.shards_url; the latter with world and images first.
         prepared: what networks, by name, train on in place of the training set; takes the world and the images, too.
     """
     machine, head = load_machine(), head_settings(entry.head, f"{where}.head")
@@ -59,7 +59,8 @@ def train(
             run = stack.enter_context(stage_run(stage, sections, inputs if entry.epochs else {}, live=True))
         else:
             logging.getLogger("face_verifier").setLevel(logging.WARNING)
-        named = {path.name: network for path, network in (networks := build()).items()}
+        networks = build()
+        named = {path.name: network for path, network in networks.items()}
         fitted = Fitted([], size_figures(named), {})
         if entry.epochs:
             validate = open_validation(world, size, url).measure if section.validate_every_epochs else None
@@ -69,8 +70,9 @@ def train(
             fitted = fit(named, dataset, head, section, entry.epochs, machine, world, out, log, validate)
         if run:
             write_fitted(networks, fitted, entry, record)
-            last = int(fitted.figures["num_steps"])  # where they are no first points of the rows' curves
-            run.log_metrics(fitted.figures, last)
+            run.log_metrics(
+                fitted.figures, last := int(fitted.figures["num_steps"])
+            )  # no first points of the rows' curves
             log_networks(run, {path: network.spec for path, network in networks.items()}, last)
             forget_training(out)
 

@@ -65,14 +65,12 @@ def train(
         if entry.epochs:
             validate = open_validation(world, size, url).measure if section.validate_every_epochs else None
             log = run.log_metrics if run else lambda figures, step: None
-            dataset = open_training(url)
-            dataset = dataset if prepared is None else prepared(dataset, named, world, size)
+            dataset = open_training(url) if prepared is None else prepared(open_training(url), named, world, size)
             fitted = fit(named, dataset, head, section, entry.epochs, machine, world, out, log, validate)
         if run:
             write_fitted(networks, fitted, entry, record)
-            run.log_metrics(
-                fitted.figures, last := int(fitted.figures["num_steps"])
-            )  # no first points of the rows' curves
+            last = int(fitted.figures["num_steps"])  # where they are no first points of the rows' curves
+            run.log_metrics(fitted.figures, last)
             log_networks(run, {path: network.spec for path, network in networks.items()}, last)
             forget_training(out)
 

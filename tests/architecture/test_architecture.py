@@ -187,7 +187,8 @@ def test_untrained_takes_what_is_published_and_no_more(data: str, tmp_path: Path
     assert params.networks
     assert not any(network.epochs for network in params.networks.values())
     assert set(params.scores) == {"raw_pixel", "cosine"}
-    assert not {"regions", "anchors", "galleries", "rerank", "explanations"} & set(composed)
+    assert not {"anchors", "galleries", "rerank", "explanations"} & set(composed)
+    assert composed["regions"] == {"alone": {}, "margin_px": 5}  # shard_patches, which is always there, cuts none
 
 
 def test_galleries_wait_for_their_network_and_for_attacks(tmp_path: Path) -> None:

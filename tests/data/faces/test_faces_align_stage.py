@@ -245,7 +245,7 @@ def test_too_many_rejects_fail_with_their_reasons_and_leave_the_table_only(proje
     assert sorted(tree(Path("out"))) == ["candidates.parquet", "rejects.parquet"]
     params["align"]["max_reject_share"] = 0.6
     Path("params.yaml").write_text(yaml.safe_dump(params))
-    assert len(tree(run())) == 4
+    assert len(tree(run())) == 5
     assert len(Path("computed").read_text().split()) == 13  # nothing is looked at again
     assert not list(Path("out").glob(".*"))
 

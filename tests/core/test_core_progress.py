@@ -2,6 +2,7 @@
 
 import logging
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +14,9 @@ from pipeline_lib.core.progress import Progress, track
 def logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """A clock that each look at it puts on by 5 s, and the lines that are logged."""
     clock = iter(range(0, 10_000, 5))
-    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(
+        module, "time", SimpleNamespace(monotonic=lambda: float(next(clock)))
+    )  # other threads have theirs
     monkeypatch.setattr(module.sys.stderr, "isatty", lambda: False, raising=False)
     caplog.set_level(logging.INFO, "face_verifier")
     return caplog

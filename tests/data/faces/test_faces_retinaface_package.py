@@ -11,6 +11,7 @@ from pipeline_lib.core.errors import CheckpointError, ParamsError
 from pipeline_lib.data.faces.detection import retinaface_package as detect_retinaface_pytorch
 from pipeline_lib.data.faces.detection.build import make_detector
 from pipeline_lib.data.faces.detection.retinaface import RetinafaceDetector
+from pipeline_lib.data.faces.detection.retinaface_batches import Inside
 from pipeline_lib.data.faces.detection.retinaface_network import RetinaFace
 from pipeline_lib.data.faces.detection.retinaface_package import RetinafacePytorchDetector, import_package
 
@@ -52,7 +53,7 @@ def weights(tmp_path_factory, pictures):
     for head in heads:
         head.conv1x1.register_forward_hook(lambda module, _, output: outputs.__setitem__(module, output))
     with torch.inference_mode():
-        network(rgb)
+        network(rgb, alone(rgb))
     for head in heads:
         # Unit deviation over the picture for each output, around 0.
         deviation, mean = torch.std_mean(outputs[head.conv1x1], dim=(0, 2, 3))
@@ -73,13 +74,17 @@ def package(weights) -> RetinafacePytorchDetector:
     return make_detector("retinaface_pytorch", weights, 0.6, 40)
 
 
+def alone(rgb: torch.Tensor) -> Inside:
+    return Inside([(rgb.shape[2], rgb.shape[3])])
+
+
 @needs_package
 def test_raw_outputs_are_equal(ours, package, pictures):
     for picture in pictures:
         rgb = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
         network = ours._network
         with torch.inference_mode():
-            found = network(rgb)
+            found = network(rgb, alone(rgb))
             expected = package._model.model((rgb - network.mean) / network.std)
         for a, b in zip(found, expected, strict=True):
             assert b.std() > 0.3  # otherwise equality would say little

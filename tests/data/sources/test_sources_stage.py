@@ -69,7 +69,7 @@ def test_writes_its_tables_twice_alike(workplace: tuple[Path, Run]) -> None:
     before = {path.name: path.read_bytes() for path in Path("out").glob("*.parquet")}
     ingest.main(root=Path("raw"), out=Path("out"))
     assert before == {path.name: path.read_bytes() for path in Path("out").glob("*.parquet")}
-    assert {path.name for path in Path("out").iterdir()} == {*before, "photos"}
+    assert {path.name for path in Path("out").iterdir()} == {*before, "counts.json", "photos"}
 
 
 def test_too_many_rejects_leave_their_table_alone(workplace: tuple[Path, Run]) -> None:

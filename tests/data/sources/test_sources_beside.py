@@ -135,7 +135,7 @@ def test_bad_tables_of_attributes(tmp_path: Path, header: str, rows: list[str], 
 def test_boxes_say_who_of_several_people_is_meant(tmp_path: Path) -> None:
     made = folder(tmp_path, ["p00/1.png,10,-2,30.5,40"], "image,x0,y0,x1,y1", "boxes.csv")
     built = build_manifest([(source(), image_folder.read(made))], ingest())
-    boxes = {row["image_id"]: row["box"] for row in built.manifest.to_pylist()}
+    boxes = {row["image_id"]: row["box"] for row in built.manifest.table().to_pylist()}
     assert boxes.pop("mine-p00-1") == [10.0, -2.0, 30.5, 40.0]
     assert set(boxes.values()) == {None}
 

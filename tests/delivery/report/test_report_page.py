@@ -100,6 +100,7 @@ def test_page_has_its_chapters_in_order(page: str) -> None:
         "why",
         "patch_benchmark",
         "reranking",
+        "data_card",
         "rejects",
         "training",
         "provenance",
@@ -248,7 +249,7 @@ def test_only_an_imported_checkpoint_and_cosine(tmp_path: Path) -> None:
         (tmp_path / group).mkdir()
         (tmp_path / group / ".gitkeep").touch()
     page = build_report(tmp_path, make_about(**{**NO_PARTS, "networks": {"published": IMPORTED}})).page
-    assert chapters(page) == ["left_out", "verification", "networks", "rejects", "training", "provenance"]
+    assert chapters(page) == ["left_out", "verification", "networks", "data_card", "rejects", "training", "provenance"]
     text = text_of(page)
     assert "Training, region networks, re-ranking, explanations. params.yaml trains nothing" in text
     assert "Here are 4, with 12 photographs; the networks have published weights (published)." in text
@@ -274,7 +275,7 @@ def test_only_regions(tmp_path: Path) -> None:
     fake_rebuild.write_training(tmp_path / "train_region" / "p56")
     sections = {**NO_PARTS, "regions": make_about().params.regions.model_dump()}
     page = build_report(tmp_path, make_about(**sections)).page
-    assert chapters(page) == ["verification", "regions", "rejects", "training", "provenance"]
+    assert chapters(page) == ["verification", "regions", "data_card", "rejects", "training", "provenance"]
     shutil.rmtree(tmp_path / "region_weights")  # each region alone
     text = text_of(build_report(tmp_path, make_about(**sections)).page)
     assert "eye, nose and cheek 81.25 ± 1.25 81.25 ± 1.25 56" in text

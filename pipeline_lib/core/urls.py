@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pipeline_lib.core.errors import DataError
 
 SCHEMES = ("s3", "gs", "http", "https", "file")
-PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
+EXTRAS = {"s3": "s3", "gs": "gs", "http": "http", "https": "http"}  # of this package: what reads a scheme
 WAIT_S = 60  # for an answer, before a request counts as lost
 BLOCK_BYTES = 8 << 20  # of a file that is read from its begin to its end, in one request
 
@@ -76,6 +76,12 @@ def list_urls(folder: str, suffix: str) -> list[str]:
     return sorted(url for url, name in names if name.endswith(suffix) and not f"/{name}".count("/."))
 
 
+def file_system(url: str) -> Any:
+    """What reads the files of a URL's server. Raises as opened, where the URL or what is installed is the reason."""
+    with _said(url):
+        return _file_system(url)
+
+
 def _file_system(url: str) -> Any:
     import fsspec
 
@@ -96,11 +102,12 @@ def check_url(url: str) -> str:
     """The scheme of a URL that may be used; raises DataError as opened does, and repeats neither a user's name nor a query."""
     parts = urlsplit(url)
     shown = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
-    if parts.scheme not in SCHEMES:
-        raise DataError("A URL has a scheme that is not known.", got=parts.scheme, allowed=SCHEMES, where=shown)
+    if parts.scheme not in SCHEMES or not (parts.hostname or parts.scheme == "file"):
+        what = "Files cannot be read from such a URL: its scheme is not known, or it names no place."
+        raise DataError(what, got=parts.scheme, allowed=", ".join(f"{scheme}://" for scheme in SCHEMES), where=shown)
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise DataError(
-            "A URL holds a user's name, a password or a query, which would be in the manifest and in logs.",
+            "A URL holds a user's name, a password or a query; these belong into the environment: a log keeps URLs.",
             allowed="the place alone; credentials in the environment (AWS_ACCESS_KEY_ID, GOOGLE_APPLICATION_CREDENTIALS)",
             where=shown,
         )
@@ -116,7 +123,7 @@ def _said(url: str) -> Iterator[None]:
     except DataError:
         raise
     except ImportError as error:
-        allowed = f"pip install {PACKAGES.get(scheme, 'fsspec')}"
+        allowed = f'pip install "face-verifier[{EXTRAS[scheme]}]"' if scheme in EXTRAS else "pip install fsspec"
         raise DataError("A package for this scheme is missing.", got=error.name, allowed=allowed, where=url) from error
     except FileNotFoundError as error:
         raise DataError("There is nothing at this URL.", where=url) from error

@@ -2,13 +2,10 @@
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.core.urls import file_system, join_url
 from pipeline_lib.data.shards.part import MISSING, Part, too_short
-
-# scheme -> the extra of this package that brings what reads it. No others: some of fsspec's run commands or unpack archives.
-SCHEMES = {"s3": "s3", "gs": "gs", "http": "http", "https": "http"}
 
 
 class RemoteFiles:
@@ -18,16 +15,16 @@ class RemoteFiles:
     GOOGLE_APPLICATION_CREDENTIALS); a URL holds no password.
 
     Raises:
-        DataError: another scheme, a URL with a password or without a host, or the package that reads it is not installed.
+        DataError: see core.urls.file_system.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
-        self._fs = _file_system(url)
+        self._fs = file_system(url)
 
     def where(self, shard: str) -> str:
         """A shard's URL."""
-        return f"{self._url}/{shard}"
+        return join_url(self._url, shard)
 
     def read(self, parts: Sequence[Part]) -> list[bytes]:
         """The bytes of each part.
@@ -71,21 +68,3 @@ class RemoteFiles:
     def open(self, shard: str) -> Any:
         """A shard as a binary file that can be sought in, fetched as it is read."""
         return self._fs.open(self.where(shard), "rb")
-
-
-def _file_system(url: str) -> Any:
-    import fsspec
-
-    parsed = urlsplit(url)
-    if parsed.scheme not in SCHEMES or not parsed.hostname:
-        allowed = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-        raise DataError("Shards cannot be read from such a URL.", got=url, allowed=f"a folder, or {allowed}")
-    if parsed.username or parsed.password:
-        problem = "A URL of shards names a user or a password; these belong into the environment."
-        raise DataError(problem, allowed=f"{parsed.scheme}://{parsed.hostname}...")
-    try:
-        return fsspec.filesystem(parsed.scheme)
-    except ImportError as error:
-        extra = SCHEMES[parsed.scheme]
-        problem = f'What reads such a URL is not installed: pip install "face-verifier[{extra}]"'
-        raise DataError(problem, got=error, where=url) from error

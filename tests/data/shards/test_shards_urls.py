@@ -164,7 +164,7 @@ def test_passwords_are_refused_and_not_shown(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def without_package(scheme: str) -> None:
+    def without_package(scheme: str, **options: object) -> None:
         raise ImportError(f"Install what reads {scheme}")
 
     monkeypatch.setattr(fsspec, "filesystem", without_package)

@@ -34,7 +34,7 @@ print(json.dumps([{"tags": run.data.tags, "params": run.data.params, "loss": run
 
 @pytest.fixture(scope="module")
 def checkout(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """The training cone of one network, whose inputs DVC takes for up to date, with two epochs of four steps to train."""
+    """The training cone of one network, whose inputs DVC takes for up to date, with two epochs of three steps to train."""
     made = Checkout(repository, tmp_path_factory.mktemp("experiments") / "checkout", OMP_NUM_THREADS="1")
     document = yaml.safe_load((made.folder / "dvc.yaml").read_text())
     document["stages"] = {name: document["stages"][name] for name in STAGES}
@@ -50,9 +50,16 @@ def checkout(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Chec
     data = made.folder / "data"
     write_stage_data(data)
     (data / "ingest" / "photos").mkdir()
-    unread = ("ingest/manifest", "ingest/rejects", "ingest/templates", "ingest/attributes", "align/rejects")
-    for name in unread:  # training does not read them
-        (data / f"{name}.parquet").touch()
+    tables = (
+        "ingest/manifest",
+        "ingest/rejects",
+        "ingest/templates",
+        "ingest/attributes",
+        "align/rejects",
+        "align/candidates",
+    )
+    for name in (*(f"{table}.parquet" for table in tables), "ingest/counts.json", "occlude/contact_sheet.png"):
+        (data / name).touch()  # training does not read them
     made.run("dvc", "commit", "--force", *STAGES[:3])
     made.run("git", "add", "--all", ":!dvc.lock")
     made.run("git", "commit", "-q", "-m", "inputs")

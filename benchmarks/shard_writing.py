@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from benchmarks.common import on_cores, paired_ratio, report, seconds, spread, write_faces
 from pipeline_lib.core.parallel import Workers
-from pipeline_lib.data.faces.aligned_set import SET, align_part, crashed_part
+from pipeline_lib.data.faces.aligned_set import CANDIDATES_TABLE, REJECTS_TABLE, SET, align_part, crashed_part
 from pipeline_lib.data.patches.grid import unique_regions
 from pipeline_lib.data.patches.patch_set import write_patch_sets
 from pipeline_lib.data.shards.images import encode_image
@@ -49,7 +49,8 @@ def align(photos: pa.Table, root: Path, num_workers: int) -> None:
         function = partial(
             align_part, align=ALIGN, weights=None, root=root.absolute(), max_pixels=MAX_PIXELS, format="png"
         )
-        job = Job(Work(Path(name), "aligned", (SET,)), function, PHOTOS_A_BATCH, crashed_part)
+        work = Work(Path(name), "aligned", (SET,), (REJECTS_TABLE, CANDIDATES_TABLE))
+        job = Job(work, function, PHOTOS_A_BATCH, crashed_part)
         units = units_of(photos, range(0, len(photos), PHOTOS_A_UNIT))
         run_units(job, units, Workers(num_workers), "align, photographs")
 

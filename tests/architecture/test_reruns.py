@@ -211,16 +211,18 @@ def test_another_version_of_a_package(changed: Checkout) -> None:
 
 
 def test_absent_tables_leave_their_stages_out(done: Checkout, tmp_path: Path) -> None:
-    """Each table of params may be absent: DVC then has no stage for it, and no stage lacks a parameter or a folder."""
+    """Each table of params may be absent: DVC then has no stage for it, and no stage lacks a parameter or a folder.
+
+    shard_patches cuts the patches of all of regions.alone, or of none.
+    """
     for name in ("dvc.yaml", "versions.yaml"):
         shutil.copy(done.folder / name, tmp_path / name)
     params = read(done)
-    tables = ("networks", "networks_over", "regions", "anchors", "scores", "galleries", "rerank", "explanations")
-    (tmp_path / "params.yaml").write_text(
-        yaml.safe_dump({key: value for key, value in params.items() if key not in tables})
-    )
+    tables = ("networks", "networks_over", "anchors", "scores", "galleries", "rerank", "explanations")
+    left = {key: value for key, value in params.items() if key not in tables}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(left | {"regions": {"alone": {}, "margin_px": 5}}))
     stages = {stage.name: stage for stage in Repo.init(str(tmp_path), no_scm=True).index.stages}
-    assert set(stages) == {"ingest", "align", "occlude", "verify", "register", "claims", "report"}
+    assert set(stages) == {"ingest", "align", "occlude", "shard_patches", "verify", "register", "claims", "report"}
     written = {out.def_path for stage in stages.values() for out in stage.outs}
     needed = {dep.def_path for stage in stages.values() for dep in stage.deps if dep.def_path.startswith("data/")}
     left = {path for path in needed if not any(path == out or out.startswith(f"{path}/") for out in written)}

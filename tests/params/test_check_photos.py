@@ -123,5 +123,6 @@ def test_anchors_of_others_need_training_people_for_the_regressor_alone(params: 
 
 def test_what_is_not_asked_for_needs_nobody(params: Make) -> None:
     nobody = People(0, 0, 0)
-    names = ("networks", "networks_over", "regions", "anchors", "scores", "rerank", "explanations", "galleries")
-    check_people(params(**{name: {} for name in names}), {"train": nobody, "val": nobody, "test": nobody})
+    names = ("networks", "networks_over", "anchors", "scores", "rerank", "explanations", "galleries")
+    empty = {name: {} for name in names} | {"regions": {"alone": {}, "margin_px": 5}}
+    check_people(params(**empty), {"train": nobody, "val": nobody, "test": nobody})

@@ -94,8 +94,8 @@ def test_a_whole_gallery_is_not_compared_by_an_index_that_finds_a_part(changed: 
           for name in ("r50+", "mobile0.25", "a b", "it's", "$(id)", "a;b", "a/b", "ä", "-a", "")),
         ("regions.groups", {"p.28": ["p28_x28_y28"]}, r"regions\.groups\.p\.28\.\[key\]"),
         ("regions.weights", {"all+": {}}, r"regions\.weights\.all\+\.\[key\]"),
-        ("regions", {"alone": {}, "groups": {}}, r"of is region_embeddings, and regions\.alone and regions\.groups are"),
-        ("regions", {"alone": {}, "groups": {}, "weights": LOGISTIC}, r"regions\.weights has no regions to weigh"),
+        ("regions", {"alone": {}, "margin_px": 5}, r"of is region_embeddings, and regions\.alone and regions\.groups are"),
+        ("regions", {"alone": {}, "margin_px": 5, "weights": LOGISTIC}, r"regions\.weights has no regions to weigh"),
         ("scores.cosine.of", "embedded", r"scores\.cosine\.of is embedded; it may be align, embed"),
         ("scores.cosine.with", "anchor/real", r"scores\.cosine\.with names anchor/real, which is not defined"),
         ("scores.dam.of", "embed/rrfnet56", r"scores\.dam is of embed/rrfnet56 with anchors/real, which are of embed/iresnet"),
@@ -306,19 +306,23 @@ def test_an_unknown_section_and_a_missing_one_are_named(changed: Change) -> None
         load_params(changed(lambda document: document.__setitem__("allign", {})))
     with pytest.raises(ParamsError, match="verify: Field required"):
         load_params(changed(lambda document: document.pop("verify")))
+    # DVC would not know what shard_patches reads
+    with pytest.raises(ParamsError, match=r"regions\.alone: Field required"):
+        load_params(changed(lambda document: document["regions"].pop("alone")))
 
 
 def test_every_table_may_be_absent(changed: Change) -> None:
-    tables = ("networks", "networks_over", "regions", "anchors", "scores", "galleries", "rerank", "explanations")
+    tables = ("networks", "networks_over", "anchors", "scores", "galleries", "rerank", "explanations")
 
     def leave_out(document: Any) -> None:
         for name in tables:
             del document[name]
+        document["regions"] = {"alone": {}, "margin_px": 5}
 
     path = changed(leave_out)
     params = check_params(path)
     assert params.networks == params.scores == params.rerank == {}
-    assert params.regions == read_section("regions", Regions, path) == Regions()
+    assert params.regions == read_section("regions", Regions, path) == Regions(alone={}, margin_px=5)
     assert read_entries("networks", Network, path) == {}
 
 

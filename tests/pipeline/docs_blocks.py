@@ -57,7 +57,7 @@ def blocks(page: Path) -> list[Block]:
         marked, _, value = (match["mark"] or "").partition(": ")
         if marked not in ("", "run by", "not run"):
             raise ValueError(f"{page.name}: {match['mark']}")
-        joined = match["text"].replace("\\\n", " ")
+        joined = re.sub(r"\s*\\\n\s*", " ", match["text"])
         lines = (re.split(r"(?:^|\s+)#\s", line, maxsplit=1)[0].strip() for line in joined.splitlines())
         where = {"run by": "", "not run": ""} | {marked: value}
         found.append(Block(page.name, match["kind"], tuple(filter(None, lines)), where["run by"], where["not run"]))

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from checkout import Checkout, put_two_faces
-from docs_blocks import pages, to_run
+from docs_blocks import blocks, pages, to_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -136,7 +136,38 @@ def test_commands_on_the_demo(built: Checkout, repository: Path) -> None:
         assert any(line.startswith(start) for line in typed), start
     for line in typed:
         keeps = "XDG_CACHE_HOME=$PWD/.git/cache " if line.startswith("face-verifier identify") else ""
+        began = time.monotonic()
         built.run("bash", "-c", keeps + line)
+        print(f"{time.monotonic() - began:.0f} s: {line}")  # shown where the time runs out
+
+
+def test_mlflow_serves_the_registered_model(built: Checkout, repository: Path) -> None:
+    put_two_faces(built)
+    marked = [
+        block for block in blocks(repository / "docs" / "operations.md") if block.run_by.endswith(Path(__file__).name)
+    ]
+    ((serve, *ask),) = (block.lines for block in marked)
+    with (built.folder / "served.txt").open("w") as log:
+        server = subprocess.Popen(
+            ["bash", "-c", f"exec env {serve}"],
+            cwd=built.folder,
+            env=built.environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + 120
+        while built.run("bash", "-c", "curl -s http://127.0.0.1:5001/ping", check=False).returncode:
+            assert time.monotonic() < deadline, (built.folder / "served.txt").read_text()
+            assert server.poll() is None, (built.folder / "served.txt").read_text()
+            time.sleep(0.5)
+        (answer,) = json.loads(built.run("bash", "-c", "; ".join(ask)).stdout)["predictions"]
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(60)
+    assert answer["error"] is None
+    assert answer["match"] == (answer["similarity"] > answer["threshold"])
 
 
 def test_python_examples_run(readme: str, built: Checkout) -> None:
@@ -149,15 +180,15 @@ def test_python_examples_run(readme: str, built: Checkout) -> None:
 
 
 EMPTY: dict[str, dict] = {
-    name: {}
-    for name in ("networks", "networks_over", "regions", "anchors", "scores", "galleries", "rerank", "explanations")
+    name: {} for name in ("networks", "networks_over", "anchors", "scores", "galleries", "rerank", "explanations")
 }
+NO_REGIONS = {"alone": {}, "margin_px": 5}
 
 
 def copied(built: Checkout, folder: Path, **tables: dict) -> Checkout:
     """A copy of the rebuild with other tables of params; those that are not given are empty, or absent for every second."""
     shutil.copytree(built.folder, folder, symlinks=True)
-    params = yaml.safe_load((folder / "params.yaml").read_text()) | EMPTY | tables
+    params = yaml.safe_load((folder / "params.yaml").read_text()) | EMPTY | {"regions": NO_REGIONS} | tables
     params["register"]["candidates"] = "auto"
     for name in list(EMPTY)[::2]:
         if not params[name]:
@@ -187,7 +218,16 @@ def test_only_an_imported_checkpoint_and_its_cosine(built: Checkout, tmp_path: P
     scores = {"cosine": {"kind": "cosine", "of": "embed", "with": "none"}}
     checkout = copied(built, tmp_path / "checkout", networks={"theirs": imported}, scores=scores)
     ran = ran_stages(checkout.run("dvc", "repro").stdout)
-    assert ran == {"train@theirs", "embed@theirs", "score@cosine", "verify", "register", "claims", "report"}
+    assert ran == {
+        "shard_patches",
+        "train@theirs",
+        "embed@theirs",
+        "score@cosine",
+        "verify",
+        "register",
+        "claims",
+        "report",
+    }
     assert headline(checkout) == {"cosine:theirs"}
     registered = json.loads((checkout.folder / "data/register/registered.json").read_text())
     assert registered["metric"]["score"] == "cosine:theirs"
@@ -212,7 +252,13 @@ def test_only_regions(built: Checkout, tmp_path: Path) -> None:
 def test_nothing_but_faces(built: Checkout, tmp_path: Path) -> None:
     """Every table empty: faces are aligned, nothing is scored, and the report and the registry say so."""
     checkout = copied(built, tmp_path / "checkout")
-    assert ran_stages(checkout.run("dvc", "repro").stdout) == {"verify", "register", "claims", "report"}
+    assert ran_stages(checkout.run("dvc", "repro").stdout) == {
+        "shard_patches",
+        "verify",
+        "register",
+        "claims",
+        "report",
+    }
     assert headline(checkout) == set()
     registered = json.loads((checkout.folder / "data/register/registered.json").read_text())
     assert registered["version"] is None

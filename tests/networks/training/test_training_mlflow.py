@@ -32,7 +32,8 @@ def test_history_machine_and_networks_of_a_group(
     """Two ranks train two region networks together; the store holds one run, that of rank 0."""
     params = yaml.safe_load((repository / "params.yaml").read_text())
     params["train"] |= {"batch_size": 4, "micro_batch_size": 2, "validate_every_epochs": 1}
-    params["regions"] = {"network": {**TINY, "head": HEAD, "epochs": 2}, "groups": {"both": POSITIONS}}
+    network = {**TINY, "head": HEAD, "epochs": 2}
+    params["regions"] = {"alone": {}, "margin_px": 5, "network": network, "groups": {"both": POSITIONS}}
     (tmp_path / "machine.yaml").write_text("{processes: 2, log_every_steps: 2}")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     write_stage_data(tmp_path / "data")
@@ -77,7 +78,7 @@ def test_history_machine_and_networks_of_a_group(
 
     mlflow = import_mlflow()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")  # another test of this process may have set its own
-    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/network")
+    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/both")
     for position, side in zip(POSITIONS, (28, 56), strict=True):
         patches = np.random.default_rng(0).uniform(-1, 1, (2, 3, side, side)).astype(np.float32)
         with torch.inference_mode():

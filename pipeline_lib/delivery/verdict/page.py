@@ -18,7 +18,7 @@ from pipeline_lib.delivery.verdict.words import (
     chance,
     files_in_words,
     headline,
-    model_in_words,
+    rests_on,
     scale,
     why,
 )
@@ -48,7 +48,7 @@ def as_page(verdict: Verdict, back: str | None = None) -> str:
         "caveats": caveats(verdict),
         "photos": None if verdict.shown is None or not verdict.photographs else _photos(verdict, verdict.shown),
         "files": files_in_words(verdict),
-        "model": model_in_words(verdict),
+        "rests_on": rests_on(verdict),
         "picture": None if verdict.png is None or verdict.faces is not None else data_uri(verdict.png),
         "maps": None if verdict.faces is None or verdict.maps is None else _maps(verdict, verdict.faces, verdict.maps),
         "sums": None if sums is None else _sums(sums, verdict),

@@ -168,7 +168,7 @@ def as_text(verdict: Verdict) -> str:
         *_areas_as_lines(area_shares(verdict.contributions)),
     ]
     files = [f"{name}: {text}" for name, text in zip("AB", files_in_words(verdict), strict=False)]
-    return "\n".join([*lines, "", *caveats(verdict), *model_in_words(verdict), *files])
+    return "\n".join([*lines, "", *caveats(verdict), *rests_on(verdict), *files])
 
 
 def model_in_words(verdict: Verdict) -> list[str]:
@@ -197,7 +197,12 @@ def files_in_words(verdict: Verdict) -> list[str]:
 
 def caveats(verdict: Verdict) -> list[str]:
     """What must be said beside a verdict."""
-    said = [probability_caveat(verdict.prior), verdict.basis, DECISION_CAVEAT, verdict.note]
+    return [DECISION_CAVEAT, probability_caveat(verdict.prior)]
+
+
+def rests_on(verdict: Verdict) -> list[str]:
+    """What the verdict stands on: how often the threshold errs, which model answered, and which files it was asked about."""
+    said = [verdict.basis, verdict.note, *model_in_words(verdict)]
     return [text for text in said if text]
 
 

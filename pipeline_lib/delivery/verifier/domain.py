@@ -1,13 +1,15 @@
-"""How far a face is from those that a model was calibrated on, by what its pixels are like and by where its embedding lies.
+"""How far a face is from those that a model was calibrated on, by what its pixels are like and by what its network makes of them.
 
 A description of an aligned face's pixels holds how much there is of light, of colour and of detail:
 
     x = [mean Y, ln s(Y), mean Cb, ln s(Cb), mean Cr, ln s(Cr), ln s(band_1 of Y), ..., ln s(band_4 of Y), ln s(band_1 of Cb, Cr)]
 
-with s the standard deviation and band_k the k-th octave: what a halving of the picture loses. An embedding is taken at unit
-length, in its NUM_AXES strongest directions. Either distance is Mahalanobis' from the calibration's faces (Lee et al., NeurIPS
-2018), in units of the distance below which a share SHARE of these lies; the larger one counts. Neither does alone:
-docs/methods.md has what each of them finds.
+with s the standard deviation and band_k the k-th octave: what a halving of the picture loses. Of a network the mean of its
+patch features is taken, at unit length: what of each kind there is in the face, wherever it is. (An embedding of a network of
+many people has lost that: a drawn face is a face to it.) Either distance is Mahalanobis' from the calibration's faces, in the
+NUM_AXES strongest directions of the standardised figures (Lee et al., NeurIPS 2018, who take features of hidden layers), in
+units of the distance below which a share SHARE of these faces lies; the larger one counts. Neither does alone: docs/methods.md
+has what each of them finds.
 """
 
 from collections.abc import Mapping
@@ -29,7 +31,8 @@ MIN_FACES = 50  # for a covariance of 11 figures
 NUM_AXES, FACES_AN_AXIS = 64, 4
 NUM_BANDS = 4
 FLOOR = 0.5  # of a standard deviation, in grey levels: what rounding to 8 bits leaves of a flat picture
-RIDGE = 1e-3  # of the mean variance: what hardly varies must not decide alone
+RIDGE = 1e-3  # of a column's variance, added to each direction's: what hardly varies must not decide alone
+LEAST_SPREAD = 1e-6  # of a column
 Images = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -56,7 +59,7 @@ class Gaussian:
 
 
 def fit_gaussian(rows: Doubles, num_axes: int) -> Gaussian:
-    """Of rows float64 (N, F), in their `num_axes` strongest directions.
+    """Of rows float64 (N, F), each column standardised, in their `num_axes` strongest directions.
 
     The limit is the quantile of the distances that each half of the rows has from the other half's Gaussian: a row is nearer to
     the one that was fitted on it than the next row will be.
@@ -68,38 +71,40 @@ def fit_gaussian(rows: Doubles, num_axes: int) -> Gaussian:
 
 
 def _unlimited(rows: Doubles, num_axes: int) -> Gaussian:
-    variances, axes = np.linalg.eigh(np.cov(rows, rowvar=False))
+    mean, spread = rows.mean(axis=0), np.maximum(rows.std(axis=0, ddof=1), LEAST_SPREAD)
+    variances, axes = np.linalg.eigh(np.cov((rows - mean) / spread, rowvar=False))
     strongest = slice(-min(num_axes, len(variances)), None)
-    deviations = np.sqrt(variances[strongest].clip(0) + RIDGE * variances.mean())
-    whitening = np.ascontiguousarray((axes[:, strongest] / deviations).T)  # safetensors writes the memory as it lies
-    return Gaussian(rows.mean(axis=0).astype(np.float32), whitening.astype(np.float32), np.ones((), np.float32))
+    deviations = np.sqrt(variances[strongest].clip(0) + RIDGE)
+    # safetensors writes the memory as it lies
+    whitening = np.ascontiguousarray((axes[:, strongest] / deviations).T / spread)
+    return Gaussian(mean.astype(np.float32), whitening.astype(np.float32), np.ones((), np.float32))
 
 
 @dataclass(frozen=True)
 class Domain:
-    """The calibration's faces: what their pixels are like and, of a network of whole faces, where their embeddings lie."""
+    """The calibration's faces: what their pixels are like and, of a network of whole faces, what it finds in them."""
 
     pixels: Gaussian
-    vectors: Gaussian | None
+    patches: Gaussian | None
 
-    def distances(self, faces: Images, vectors: Floats | None) -> Doubles:
-        """Of aligned faces, uint8 (N, 112, 112, 3) RGB, and their embeddings (N, D), in units of the limit: float64 (N,)."""
+    def distances(self, faces: Images, patches: Floats | None) -> Doubles:
+        """Of aligned faces, uint8 (N, 112, 112, 3) RGB, and the means of their patch features (N, C) (encoder.patch_means), in
+        units of the limit: float64 (N,)."""
         found = self.pixels.distances(descriptions(faces))
-        if self.vectors is None or vectors is None:
+        if self.patches is None or patches is None:
             return found
-        return np.maximum(found, self.vectors.distances(unit(vectors)))
+        return np.maximum(found, self.patches.distances(unit(patches)))
 
 
-def fit_domain(faces: Images, vectors: Floats | None) -> Domain | None:
-    """Of aligned faces, uint8 (N, 112, 112, 3) RGB, and their embeddings (N, D); None where there are fewer than MIN_FACES."""
+def fit_domain(faces: Images, patches: Floats | None) -> Domain | None:
+    """Of faces and the means of their patch features as Domain.distances has them; None where there are fewer than MIN_FACES."""
     if len(faces) < MIN_FACES:
         return None
     pixels = fit_gaussian(descriptions(faces), NUM_AXES)
-    if vectors is None:
+    if patches is None:
         return Domain(pixels, None)
-    return Domain(
-        pixels, fit_gaussian(np.asarray(unit(vectors), np.float64), min(NUM_AXES, len(vectors) // FACES_AN_AXIS))
-    )
+    num_axes = min(NUM_AXES, len(patches) // FACES_AN_AXIS)
+    return Domain(pixels, fit_gaussian(np.asarray(unit(patches), np.float64), num_axes))
 
 
 def descriptions(faces: Images) -> Doubles:
@@ -137,7 +142,7 @@ def _log_deviation(values: npt.NDArray[np.float32]) -> float:
 
 def write_domain(folder: Path, domain: Domain) -> None:
     """Write domain.safetensors."""
-    parts = {"pixels": domain.pixels, "vectors": domain.vectors}
+    parts = {"pixels": domain.pixels, "patches": domain.patches}
     save_file(
         {
             f"{name}.{key}": value
@@ -160,7 +165,7 @@ def read_domain(folder: Path) -> Domain | None:
         return None
     try:
         found = load_file(path)
-        parts = [_part(found, name) for name in ("pixels", "vectors") if f"{name}.mean" in found]
+        parts = [_part(found, name) for name in ("pixels", "patches") if f"{name}.mean" in found]
         return Domain(parts[0], parts[1] if len(parts) > 1 else None)
     except (SafetensorError, KeyError, IndexError, ValueError) as error:
         raise DataError("What a model knows of its photographs is damaged.", got=error, where=path) from error

@@ -78,6 +78,11 @@ class Encoder:
         return Faces(vectors, patches if with_patches else None, images)
 
 
+def patch_means(network: FaceNetwork | None, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32] | None:
+    """The mean of a network's patch features of each aligned image, without its mirror image's: float32 (N, C)."""
+    return None if network is None else embed_images(network, images, False, BATCH_SIZE)[1].mean(axis=1)
+
+
 def network_names(needs: Needs) -> tuple[str, ...]:
     """The networks, or regions, that a scorer needs."""
     return (needs.side_by_side or needs.positions) if needs.network is None else (needs.network,)

@@ -11,7 +11,7 @@ from pipeline_lib.delivery.verifier.answers import PICTURES, as_row
 from pipeline_lib.delivery.verifier.domain import read_domain
 from pipeline_lib.delivery.verifier.encoder import Encoder
 from pipeline_lib.delivery.verifier.files import SCORER
-from pipeline_lib.delivery.verifier.shipped_calibration import FOLDER, basis, calibration, impostors, settings
+from pipeline_lib.delivery.verifier.shipped_calibration import FOLDER, calibration, impostors, settings
 from pipeline_lib.delivery.verifier.verifier import Verifier
 from pipeline_lib.matching.scores.shared.saved import load_scorer
 from pipeline_lib.networks.backbones.dlib_resnet import Spec
@@ -49,8 +49,9 @@ def ask_shipped(a: Path, b: Path, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def note() -> str:
-    """What answers, what its threshold and probability rest on, and how to have one's own."""
+    """What answers, and how to have one's own; how often it errs and on what, it says itself."""
     return (
-        f"No model is registered here, so the package's own verifier answers. Its {basis()} On other photographs they may be "
-        "off: `make repro DATA=image_folder` builds and calibrates a verifier on your own (docs/your-data.md)."
+        "No model is registered here, so the package's own verifier answers. On photographs unlike LFW's and CFP's its threshold "
+        "and probability may be off: `make repro DATA=image_folder` builds and calibrates a verifier on your own "
+        "(docs/your-data.md)."
     )

@@ -16,7 +16,7 @@ from pipeline_lib.delivery.verifier.about import About, read_about
 from pipeline_lib.delivery.verifier.answers import Comparison, Rates
 from pipeline_lib.delivery.verifier.chosen import ChosenFace
 from pipeline_lib.delivery.verifier.domain import Domain, read_domain
-from pipeline_lib.delivery.verifier.encoder import Encoder
+from pipeline_lib.delivery.verifier.encoder import Encoder, patch_means
 from pipeline_lib.delivery.verifier.files import (
     IMPOSTORS,
     NETWORKS,
@@ -177,7 +177,9 @@ class Verifier:
             return {}
         crops = np.stack([one.crop for one in taken.values()])
         faces = self.encoder.encode(crops)
-        distances = [None] * len(crops) if self.domain is None else self.domain.distances(crops, faces.vectors).tolist()
+        distances: Sequence[float | None] = [None] * len(crops)
+        if self.domain is not None:
+            distances = self.domain.distances(crops, patch_means(self.encoder.whole_face, crops)).tolist()
         row_of = {key: row for row, key in enumerate(taken)}
         rows = np.array([[row_of[key] for key in pair] for pair in pairs], np.int64)
         answers = {}

@@ -198,7 +198,12 @@ def fit_calibration(
             found = found.at_threshold(equal_error_rate(roc)[1], "equal error rates")
         else:
             found = found.at_threshold(best_threshold(values, labels)[0], "the highest accuracy")
-    return replace(found, accuracy=float(np.mean(found.matches(values) == labels)))
+    return replace(
+        found,
+        accuracy=float(np.mean(found.matches(values) == labels)),
+        impostors=impostor_scores(values[~labels], also=found.threshold),  # so that its errors are counts, not bounds
+        genuine=impostor_scores(-values[labels], also=found._negated),
+    )
 
 
 def write_calibrations(path: Path, calibrations: Mapping[str, Calibration]) -> None:

@@ -128,8 +128,8 @@ def count_impostors(blocks: Iterable[npt.NDArray[np.floating]], num_photographs:
     return Impostors(**vars(table), num_photographs=num_photographs, num_people=num_people)
 
 
-def impostor_scores(scores: npt.ArrayLike) -> ImpostorScores:
-    """The table of scores (n,).
+def impostor_scores(scores: npt.ArrayLike, also: float | None = None) -> ImpostorScores:
+    """The table of scores (n,); `also` is a threshold that it has a row of its own for, where at most half of them are above.
 
     Raises:
         DataError: there is no score, or one is not finite.
@@ -142,4 +142,7 @@ def impostor_scores(scores: npt.ArrayLike) -> ImpostorScores:
     steps = np.rint(10 ** (np.arange(STEPS_A_DECADE * 10) / STEPS_A_DECADE)).astype(np.int64)
     counts = np.unique([0, *steps[steps < most], most])
     thresholds = ordered[len(ordered) - 1 - np.minimum(counts, len(ordered) - 1)]
-    return ImpostorScores(len(ordered), tuple(counts.tolist()), tuple(thresholds.tolist()))
+    rows = list(zip(counts.tolist(), thresholds.tolist(), strict=True))
+    if also is not None and (above := int((ordered > also).sum())) <= most and also not in thresholds:
+        rows = sorted([*rows, (above, float(also))], key=lambda row: (row[0], -row[1]))
+    return ImpostorScores(len(ordered), tuple(row[0] for row in rows), tuple(row[1] for row in rows))

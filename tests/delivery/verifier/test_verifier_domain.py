@@ -50,13 +50,13 @@ def test_others_of_the_same_sort_are_near_and_changed_ones_far() -> None:
 
 
 def test_the_distance_is_mahalanobis() -> None:
-    """Against the formula, written out; the ridge is small beside these variances."""
+    """Against the formula, written out; the ridge is a thousandth of each column's variance."""
     rng = np.random.default_rng(0)
     mixing = rng.normal(size=(6, 6))
     rows, asked = rng.normal(size=(300, 6)) @ mixing, rng.normal(size=(5, 6))
     found = fit_gaussian(rows, 64)
     covariance = np.cov(rows.T)
-    covariance += np.eye(6) * 1e-3 * np.trace(covariance) / 6
+    covariance += 1e-3 * np.diag(np.diag(covariance))
     apart = asked - rows.mean(axis=0)
     expected = [np.sqrt(one @ np.linalg.solve(covariance, one)) / found.limit for one in apart]
     np.testing.assert_allclose(found.distances(asked), expected, rtol=1e-4)  # kept as float32
@@ -65,10 +65,10 @@ def test_the_distance_is_mahalanobis() -> None:
     )  # a share 0.01 of the next rows
 
 
-def test_an_embedding_elsewhere_is_far_though_the_pixels_are_alike() -> None:
+def test_patches_elsewhere_are_far_though_the_pixels_are_alike() -> None:
     rng = np.random.default_rng(1)
-    vectors = (rng.normal(size=(400, 16)) + 3).astype(np.float32)
-    domain = fit_domain(faces(400), vectors)
+    means = (rng.normal(size=(400, 16)) + 3).astype(np.float32)
+    domain = fit_domain(faces(400), means)
     assert domain is not None
     others = (rng.normal(size=(50, 16)) + 3 * np.r_[-np.ones(4), np.ones(12)]).astype(np.float32)
     like = domain.distances(faces(50, seed=1), (rng.normal(size=(50, 16)) + 3).astype(np.float32))
@@ -84,13 +84,13 @@ def test_too_few_faces_give_no_domain() -> None:
 
 def test_it_comes_back_from_its_file(tmp_path: Path) -> None:
     assert read_domain(tmp_path) is None
-    vectors = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
-    for domain in (fit_domain(faces(60), vectors), fit_domain(faces(60), None)):
+    means = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    for domain in (fit_domain(faces(60), means), fit_domain(faces(60), None)):
         assert domain is not None
         write_domain(tmp_path, domain)
         back = read_domain(tmp_path)
         assert back is not None
-        asked = faces(9, seed=3), vectors[:9]
+        asked = faces(9, seed=3), means[:9]
         np.testing.assert_array_equal(back.distances(*asked), domain.distances(*asked))
 
 

@@ -225,4 +225,8 @@ def test_refused_pairs_of_one_person_are_counted():
         assert num == 200
         assert exact <= missed <= max(exact + 1, 1.15 * exact)  # the table has 20 steps a decade
     assert found.at_threshold(-9.0).misses() == (0, 200)
-    assert f"Of 200 pairs of one person at most {found.misses()[0]} are not above it" in found.basis
+    # at its own threshold both are counts, not bounds
+    refused, accepted = (int(np.sum(found.matches(scores[genuine == kind]) != kind)) for kind in (True, False))
+    assert (found.misses()[0], found.impostors.above(found.threshold)) == (refused, accepted)
+    assert f"odds: {accepted} of" in found.basis
+    assert f"Of 200 pairs of one person {refused} are not above it" in found.basis

@@ -16,13 +16,16 @@ from pipeline_lib.networks.heads.shared.build import build_head
 from pipeline_lib.networks.heads.shared.settings import HeadSettings, head_settings
 from pipeline_lib.networks.over.shared.settings import over_settings
 from pipeline_lib.networks.training.distributed import divides
-from pipeline_lib.params.load import PARAMS_FILE
+from pipeline_lib.params.load import PARAMS_FILE, read_yaml
 from pipeline_lib.params.machine import Machine
 from pipeline_lib.params.networks import Network, Trained
 from pipeline_lib.params.regions import REGION_NAME
 from pipeline_lib.params.section import NONE
 from pipeline_lib.params.whole import Params, load_params
 from pipeline_lib.why.explanation.shared.explanation import check_offers
+
+# What a stage reads whole, and DVC stops where it is missing; any other table may be absent.
+ALWAYS_THERE = {"regions": ("alone", "margin_px"), "shards": ()}
 
 
 def check_params(path: Path = PARAMS_FILE, files: bool = True) -> Params:
@@ -37,6 +40,7 @@ def check_params(path: Path = PARAMS_FILE, files: bool = True) -> Params:
         DataError: a template cannot be used; see load_templates.
     """
     params = load_params(path)
+    _check_always_there(path)
     for number, source in enumerate(params.ingest.sources):
         load_kind("data.sources", source.kind, f"{path}, ingest.sources[{number}].kind")
     if files:
@@ -50,6 +54,15 @@ def check_params(path: Path = PARAMS_FILE, files: bool = True) -> Params:
         got, allowed = params.train.shift_px, f"0 to {params.regions.margin_px} (regions.margin_px)"
         raise ParamsError("A random shift is not possible.", got=got, allowed=allowed, where=f"{path}, train.shift_px")
     return params
+
+
+def _check_always_there(path: Path) -> None:
+    raw = read_yaml(path)
+    for section, keys in ALWAYS_THERE.items():
+        missing = [key for key in keys if key not in (raw.get(section) or {})] if section in raw else [section]
+        if missing:
+            names = ", ".join(missing if section not in raw else (f"{section}.{key}" for key in missing))
+            raise ParamsError("DVC needs a parameter that is missing.", got=names, allowed="its default", where=path)
 
 
 def check_processes(params: Params, machine: Machine) -> None:

@@ -53,13 +53,13 @@ class Regions(Section):
 
     Each of `alone` is trained by a stage of its own, from patch shards that stage shard_patches cuts: many GPUs. Those of a
     group are trained together by one stage, which decodes each face once for all of them: few cores, or one GPU. The weights
-    are the same up to rounding. `weights`: fits of how much each counts. All may be empty; `alone`, which shard_patches reads
-    whole, and the margin that it keeps around each patch stand there all the same.
+    are the same up to rounding. `weights`: fits of how much each counts. All may be empty; but since shard_patches reads the
+    whole of `alone`, DVC asks for it and for margin_px in params.yaml all the same (check).
     """
 
-    alone: dict[str, Alone]
-    margin_px: NonNegative
     network: Network | None = None
+    margin_px: NonNegative = 5
+    alone: dict[str, Alone] = {}
     groups: dict[Name, Annotated[list[str], Field(min_length=1)]] = {}
     weights: dict[Name, RegionWeights] = {}
 

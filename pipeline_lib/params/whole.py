@@ -40,14 +40,14 @@ class Params(Section):
 
     ingest: Ingest
     synthetic: Synthetic
-    shards: Shards
+    shards: Shards = Shards()
     align: Align
     occlude: Occlude
     train: Train
     networks: dict[Name, Network] = {}
     teachers: dict[Name, TeacherEntry] = {}
     networks_over: dict[Name, NetworkOver] = {}
-    regions: Regions
+    regions: Regions = Regions()
     embed: Embed
     generators: dict[Name, Generator] = {}
     anchors: dict[Name, Anchors] = {}

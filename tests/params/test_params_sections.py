@@ -306,9 +306,13 @@ def test_an_unknown_section_and_a_missing_one_are_named(changed: Change) -> None
         load_params(changed(lambda document: document.__setitem__("allign", {})))
     with pytest.raises(ParamsError, match="verify: Field required"):
         load_params(changed(lambda document: document.pop("verify")))
-    # DVC would not know what shard_patches reads
-    with pytest.raises(ParamsError, match=r"regions\.alone: Field required"):
-        load_params(changed(lambda document: document["regions"].pop("alone")))
+    for change, name in (
+        (lambda document: document["regions"].pop("alone"), r"got: regions\.alone"),
+        (lambda document: document["regions"].pop("margin_px"), r"got: regions\.margin_px"),
+        (lambda document: document.pop("shards"), r"got: shards\n"),
+    ):
+        with pytest.raises(ParamsError, match=name):  # DVC would not know what shard_patches reads
+            check_params(changed(change))
 
 
 def test_every_table_may_be_absent(changed: Change) -> None:

@@ -21,12 +21,13 @@ own:
 	if [ -n "$$made" ] && [ "$$made" != "$$(pwd -P)/.venv" ] && [ ! -L .venv ]; then \
 	echo "This .venv was made as $$made and runs what lies there. Make this checkout's own: rm -r .venv && make setup" >&2; exit 1; fi
 
-# torch first and pinned: an open range would bring gigabytes of CUDA where none is wanted.
+# torch first and pinned: an open range would bring gigabytes of CUDA where none is wanted. The lock is a whole resolution, so
+# that pip need not find one.
 .venv/.installed: requirements.lock pyproject.toml | own
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	pip install --quiet $$(grep '^torch==' requirements.lock)
-	pip install --quiet --requirement requirements.lock
+	pip install --quiet --no-deps --requirement requirements.lock && pip check
 	pip install --quiet --no-deps --editable .
 	touch $@
 

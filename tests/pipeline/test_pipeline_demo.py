@@ -16,7 +16,7 @@ import yaml
 from checkout import Checkout, put_two_faces
 from docs_blocks import blocks, pages, to_run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 
 def ran_stages(output: str) -> set[str]:

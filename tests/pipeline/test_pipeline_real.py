@@ -12,7 +12,7 @@ from checkout import Checkout
 
 from pipeline_lib.data.sources.shared.names import normalise_name
 
-pytestmark = [pytest.mark.slow, pytest.mark.faces, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.faces, pytest.mark.timeout(2400)]
 
 
 ABSENT = {

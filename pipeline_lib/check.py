@@ -24,8 +24,8 @@ from pipeline_lib.params.section import NONE
 from pipeline_lib.params.whole import Params, load_params
 from pipeline_lib.why.explanation.shared.explanation import check_offers
 
-# What a stage reads whole, and DVC stops where it is missing; any other table may be absent.
-ALWAYS_THERE = {"regions": ("alone", "margin_px"), "shards": ()}
+# Stages name them in dvc.yaml, and DVC stops where one is missing; any other table may be absent.
+NAMED_IN_DVC = ("shards", "regions.alone", "regions.margin_px")
 
 
 def check_params(path: Path = PARAMS_FILE, files: bool = True) -> Params:
@@ -40,7 +40,7 @@ def check_params(path: Path = PARAMS_FILE, files: bool = True) -> Params:
         DataError: a template cannot be used; see load_templates.
     """
     params = load_params(path)
-    _check_always_there(path)
+    _check_named_in_dvc(path)
     for number, source in enumerate(params.ingest.sources):
         load_kind("data.sources", source.kind, f"{path}, ingest.sources[{number}].kind")
     if files:
@@ -56,13 +56,13 @@ def check_params(path: Path = PARAMS_FILE, files: bool = True) -> Params:
     return params
 
 
-def _check_always_there(path: Path) -> None:
+def _check_named_in_dvc(path: Path) -> None:
     raw = read_yaml(path)
-    for section, keys in ALWAYS_THERE.items():
-        missing = [key for key in keys if key not in (raw.get(section) or {})] if section in raw else [section]
-        if missing:
-            names = ", ".join(missing if section not in raw else (f"{section}.{key}" for key in missing))
-            raise ParamsError("DVC needs a parameter that is missing.", got=names, allowed="its default", where=path)
+    for name in NAMED_IN_DVC:
+        section, _, key = name.partition(".")
+        if section not in raw or (key and key not in (raw[section] or {})):
+            problem = "A parameter is missing that DVC asks for, even where it says nothing new."
+            raise ParamsError(problem, got=f"no {name}", allowed="its default, as conf/config.yaml has it", where=path)
 
 
 def check_processes(params: Params, machine: Machine) -> None:

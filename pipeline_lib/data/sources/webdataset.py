@@ -7,6 +7,7 @@ from typing import IO, Any, NamedTuple, cast
 
 from pipeline_lib.core.errors import DataError
 from pipeline_lib.data.photos.folder import PHOTO_SUFFIXES
+from pipeline_lib.data.sources.shared.boxes import Box, stated_box
 from pipeline_lib.data.sources.shared.files import File, below, called, find, open_file
 from pipeline_lib.data.sources.shared.names import normalise_name
 from pipeline_lib.data.sources.shared.records import PhotoRecord, SourceFaces, as_photos, make_image_id
@@ -20,6 +21,13 @@ IDENTITY_KEYS = ("identity", "label", "class")  # of a .json, the first that is 
 class _Member(NamedTuple):
     offset: int
     length: int
+
+
+class _Sample(NamedTuple):
+    key: str
+    identity: str
+    box: Box | None
+    picture: _Member
 
 
 class _Heads:
@@ -38,31 +46,34 @@ def read(place: File) -> SourceFaces:
     """List the photographs of all .tar below `place`, or of the .tar that it is; nothing is unpacked.
 
     A sample is the members of one key, which follow one another: one picture, and its identity in `.cls` (a text) or in `.json`
-    (`identity`, `label` or `class`); other members are passed over. A number n is called `<place>-n`, for numbers are no names.
+    (`identity`, `label` or `class`); `box` of the `.json`, which may be absent or null, has x0, y0, x1, y1 px; other members are
+    passed over. A number n is called `<place>-n`, for numbers are no names.
 
     Raises:
-        DataError: there is no tar; a tar is damaged or compressed; a key comes twice, or has no picture, several, or no identity.
+        DataError: there is no tar; a tar is damaged or compressed; a key comes twice, or has no picture, several, no identity,
+            or a box that is none.
     """
     tars = find(place, ".tar")
     if not tars:
         raise DataError("There is no WebDataset tar.", allowed="<name>.tar, not compressed", where=place)
     name = called(place, ".tar")
     photos = as_photos(
-        _photo(path, [name, *below(path, place, ".tar")], *found) for path in tars for found in _samples(path)
+        _photo(path, [name, *below(path, place, ".tar")], sample) for path in tars for sample in _samples(path)
     )
     if not len(photos):
         raise DataError("WebDataset tars hold no samples.", got=f"{len(tars)} tars", where=place)
     return SourceFaces(photos, [], frozenset(photos.unique("identity")))
 
 
-def _photo(path: File, prefix: list[str], key: str, identity: str, picture: _Member) -> PhotoRecord:
-    image_id = make_image_id(*prefix, key)
+def _photo(path: File, prefix: list[str], sample: _Sample) -> PhotoRecord:
+    image_id = make_image_id(*prefix, sample.key)
+    identity, (offset, length) = sample.identity, sample.picture
     who = f"{prefix[0]}-{identity}" if identity.isdecimal() else normalise_name(identity)
-    return PhotoRecord(image_id, who, str(path), None, image_id, offset=picture.offset, length=picture.length)
+    return PhotoRecord(image_id, who, str(path), None, image_id, box=sample.box, offset=offset, length=length)
 
 
-def _samples(path: File) -> Iterator[tuple[str, str, _Member]]:
-    """(key, identity, picture) of each sample of a tar."""
+def _samples(path: File) -> Iterator[_Sample]:
+    """Each sample of a tar."""
     key: str | None = None
     members: dict[str, _Member] = {}
     seen: set[str] = set()
@@ -96,15 +107,18 @@ def _samples(path: File) -> Iterator[tuple[str, str, _Member]]:
         raise DataError("A WebDataset tar is damaged, or compressed.", got=str(error)[:200], where=path) from error
 
 
-def _sample(path: File, file: IO[bytes], key: str, members: dict[str, _Member]) -> tuple[str, str, _Member]:
+def _sample(path: File, file: IO[bytes], key: str, members: dict[str, _Member]) -> _Sample:
     pictures = [member for kind, member in members.items() if f".{kind}" in PHOTO_SUFFIXES]
     if len(pictures) != 1:
         got = f"{key[:100]}: {', '.join(members) or 'nothing'}"
         raise DataError("A WebDataset sample has not one picture.", got=got, allowed=PHOTO_SUFFIXES, where=path)
-    for kind in LABELS:
-        label = members.get(kind)
-        if label and label.length <= MAX_LABEL_BYTES and (identity := _identity(kind, _read(file, label))):
-            return key, identity, pictures[0]
+    small = {kind: members[kind] for kind in LABELS if kind in members and members[kind].length <= MAX_LABEL_BYTES}
+    labels = [_label(kind, _read(file, member)) for kind, member in small.items()]
+    identity = next(filter(None, map(_identity, labels)), None)
+    if identity is not None:
+        boxes = [label["box"] for label in labels if isinstance(label, dict) and label.get("box") is not None]
+        box = stated_box(boxes[0], f"{path}, {key[:100]}") if boxes else None
+        return _Sample(key, identity, box, pictures[0])
     allowed = f".cls, or .json with {' or '.join(IDENTITY_KEYS)}"
     raise DataError("A WebDataset sample says no identity.", got=key[:100], allowed=allowed, where=path)
 
@@ -114,12 +128,15 @@ def _read(file: IO[bytes], member: _Member) -> bytes:
     return file.read(member.length)
 
 
-def _identity(kind: str, content: bytes) -> str | None:
+def _label(kind: str, content: bytes) -> Any:
     try:
         text = content.decode()
-        value = json.loads(text) if kind == "json" else text
+        return json.loads(text) if kind == "json" else text
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
         return None
+
+
+def _identity(value: Any) -> str | None:
     if isinstance(value, dict):
         value = next((value[key] for key in IDENTITY_KEYS if isinstance(value.get(key), str | int)), None)
     return str(value).strip() or None if isinstance(value, str | int) else None

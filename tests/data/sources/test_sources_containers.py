@@ -212,6 +212,35 @@ def test_tars_that_hold_no_samples(tmp_path: Path, members: Tar, what: str) -> N
         webdataset.read(tmp_path / "a.tar")
 
 
+def test_boxes_that_a_source_states(tmp_path: Path) -> None:
+    members: Tar = [
+        ("a.jpg", b"x"),
+        ("a.json", b'{"identity": "ann", "box": [1, 2.5, 30, 40]}'),
+        ("b.jpg", b"y"),
+        ("b.cls", b"bob"),
+        ("b.json", b'{"box": [-3, 0, 9, 9]}'),
+        ("c.jpg", b"z"),
+        ("c.json", b'{"identity": "ann", "box": null}'),
+    ]
+    tar(tmp_path / "a.tar", members)
+    boxes = [(1, 2.5, 30, 40), (-3, 0, 9, 9), None]
+    assert [photo.box and tuple(photo.box) for photo in webdataset.read(tmp_path / "a.tar").photos] == boxes
+    rows = {"image": [b"x", b"y", b"z"], "label": [1, 2, 3], "box": [box and list(map(float, box)) for box in boxes]}
+    pq.write_table(pa.table(rows), tmp_path / "a.parquet")
+    for write in (True, False):
+        photos = parquet.unpack(tmp_path / "a.parquet", tmp_path / "out", write=write).photos
+        assert [photo.box and tuple(photo.box) for photo in photos] == boxes
+
+
+@pytest.mark.parametrize(
+    "box", ["[1, 2, 3]", "[5, 0, 5, 9]", "[0, 0, 1, NaN]", '"0 0 9 9"', "7", '{"x0": 1}', "[0, 0, [1], 9]"]
+)
+def test_a_box_that_is_none_is_refused(tmp_path: Path, box: str) -> None:
+    tar(tmp_path / "a.tar", [("a.jpg", b"x"), ("a.json", f'{{"identity": "ann", "box": {box}}}'.encode())])
+    with pytest.raises(DataError, match=r"A box is none\.(.|\n)*a\.tar, a"):
+        webdataset.read(tmp_path / "a.tar")
+
+
 def compressed(path: Path) -> None:
     with tarfile.open(path, "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("a.jpg"))
@@ -233,6 +262,8 @@ def test_tars_that_are_none(tmp_path: Path, write: Callable[[Path], object]) -> 
         ({"image": [{"path": "x.jpg"}], "label": [1]}, "holds no picture"),
         ({"image": [None], "label": [1]}, "holds no picture"),
         ({"image": [b"x"], "label": [None]}, "says no identity"),
+        ({"image": [b"x"], "label": [1], "box": [[9.0, 0.0, 1.0, 9.0]]}, "A box is none"),
+        ({"image": [b"x"], "label": [1], "box": ["a"]}, "A box is none"),
         ({"image": pa.array([], pa.binary()), "label": pa.array([], pa.int64())}, "no photographs"),
     ],
 )

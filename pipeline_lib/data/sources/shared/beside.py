@@ -2,12 +2,12 @@
 where in a photograph the person is.
 """
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from pipeline_lib.core.errors import DataError
+from pipeline_lib.data.sources.shared.boxes import CORNERS, Box, stated_box
 from pipeline_lib.data.sources.shared.components import deal_folds
 from pipeline_lib.data.sources.shared.names import normalise_name
 from pipeline_lib.data.sources.shared.records import PairRecord, PhotoRecord, Photos, as_photos
@@ -18,8 +18,6 @@ PAIRS_FILE, ATTRIBUTES_FILE, BOXES_FILE = "pairs.csv", "attributes.csv", "boxes.
 PROTOCOL = "pairs"
 SAME = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 NUM_FOLDS = 10
-MAX_PX = 1e6  # more than any photograph has
-CORNERS = ("x0", "y0", "x1", "y1")
 # What verify.groups may name without a user's table.
 TAKEN = {*MANIFEST.names, "group", "image"}
 
@@ -127,24 +125,13 @@ def read_boxes_file(path: Path, photos: Photos) -> Photos:
     _, lines = read_csv_rows(path, ("image", *CORNERS))
     rows = list(lines)
     photo_at = _by_place(photos, path.parent, {row["image"] for _, row in rows})
-    said = dict[str, tuple[float, ...]]()
+    said = dict[str, Box]()
     for place, row in rows:
         image_id = _photo_at(photo_at, row["image"], place).image_id
         if image_id in said:
             raise DataError("A photograph has two boxes.", got=row["image"], where=place)
-        said[image_id] = _box([row[name] for name in CORNERS], place)
+        said[image_id] = stated_box([row[name] for name in CORNERS], place)
     return as_photos(replace(photo, box=said.get(photo.image_id)) for photo in photos)
-
-
-def _box(texts: Sequence[str], place: str) -> tuple[float, ...]:
-    try:
-        x0, y0, x1, y1 = map(float, texts)
-    except ValueError:
-        x0 = y0 = x1 = y1 = math.nan
-    if not (-MAX_PX < x0 < x1 < MAX_PX and -MAX_PX < y0 < y1 < MAX_PX):
-        allowed = "x0 < x1 and y0 < y1, px"
-        raise DataError("A box is none.", got=", ".join(texts), allowed=allowed, where=place)
-    return x0, y0, x1, y1
 
 
 def _by_place(photos: Photos, folder: Path, named: Iterable[str]) -> dict[PurePosixPath, PhotoRecord]:

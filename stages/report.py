@@ -32,8 +32,8 @@ def main(data: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Optio
             for name, chart in charts_in(page).items():
                 (folder / FIGURES / name).write_bytes(chart)
         run.log_artifact(out / "index.html")
-        for chart in sorted((out / FIGURES).iterdir()):
-            run.log_artifact(chart, FIGURES)
+        for path in sorted((out / FIGURES).iterdir()):
+            run.log_artifact(path, FIGURES)
         run.log_metrics({"page_bytes": len(page.encode())})
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -204,8 +203,7 @@ def test_a_killed_rank_is_named_by_the_others(tmp_path: Path, start: Start) -> N
         code, output = found[rank]
         assert code == 3, output
         assert "An exchange between the training processes failed" in output
-        # that rank 1 is gone may end the other one before rank 0 has asked it
-        assert re.search(r"no answer from rank (1|1, 2|0, 1) of 3", output), output
+        assert "no answer from rank 1 of 3" in output
     for code, output in start([tmp_path], 3, "--network", "iresnet", "--checkpoint-every", "2"):
         assert code == 0, output
     assert "training goes on after step 2" in (tmp_path / "rank0.txt").read_text()
@@ -249,8 +247,8 @@ def test_partial_fc_trains_as_the_whole_head_and_its_shards_move_to_another_worl
         assert code == 0, output
     rows = json.loads((tmp_path / "whole" / "history.json").read_text())
     for found in rows:  # initial class weights are drawn in another way than the whole head's
-        assert 0 < found["loss"] < 3 * 8  # cosines from -1 to 1 and a margin, times the scale, and the logarithm of 6
-    assert rows[-1]["loss"] < 0.8 * rows[0]["loss"]
+        assert 0 < found["loss"] < 8  # the scale; the second step's is 6.85
+    assert rows[-1]["loss"] < 0.1 * rows[0]["loss"]
     for code, output in start([tmp_path / "one"], 1, *whole):
         assert code == 0, output
     alone = json.loads((tmp_path / "one" / "history.json").read_text())

@@ -189,7 +189,6 @@ def fit_calibration(
         "even odds",
         tail,
         points,
-        impostor_scores(-values[labels]),
     )
     if slope and decide != "even_odds":
         if isinstance(decide, Fmr):

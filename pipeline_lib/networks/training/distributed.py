@@ -13,7 +13,7 @@ from pipeline_lib.core.errors import ParamsError, PipelineError
 from pipeline_lib.core.world import World, roll_call
 from pipeline_lib.params.train import Train
 
-ROLL_CALL_S = 10.0
+ROLL_CALL_S = 20.0  # on a busy machine a rank that lives was seen to answer after more than 10
 MIN_SAMPLES = 2  # of a forward pass: batch normalisation has no spread over one
 
 
